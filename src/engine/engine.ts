@@ -1,0 +1,318 @@
+/**
+ * The engine contract: what every engine keeps, whatever it stores its messages in.
+ *
+ * The broker decides *where* a message goes (exchanges, bindings, dead-lettering, permission); an engine keeps *what is in
+ * each queue* and who holds it. No protocol and no connection type appears here. Every verb can be kept by an engine in this
+ * process (`local`), by SQL (`postgres`) and by JetStream (`nats`); docs/ENGINES.md says how.
+ *
+ * Invariants that every engine keeps:
+ * - A commit is reported only when it is durable (for what is durable in it), and commits are reported in the order of their `commit()` calls.
+ * - An item that was refused changed nothing. In an atomic batch one refusal refuses the whole batch.
+ * - What a lost or released lease held comes back to its place in its queue, and a settlement under that lease is answered `stale`.
+ * - An engine that can't keep a setting refuses it when the queue is declared: never a silent downgrade.
+ * - Sinks are called outside of any open batch, so a sink may begin one; they are never called from within `consume`, `take` or `load` itself.
+ */
+import type { EngineError } from './errors.ts';
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+/** What an engine can do. Asking for more is refused with `EngineError` code `UNSUPPORTED`. */
+export interface Capabilities {
+  /** `required`: batches over several queues are all-or-nothing. `idempotent`: carried by identities derived from the input. */
+  readonly atomic: 'required' | 'idempotent';
+  readonly durable: boolean;
+  readonly priorities: boolean;
+  readonly delayed: boolean;
+  readonly producers: boolean;
+  readonly messageIds: boolean;
+  readonly groups: boolean;
+  readonly streams: boolean;
+}
+
+/** A durable (or, with `durable: false`, memory-only) fact of the broker's topology. The engine keeps `value` without reading it. */
+export interface TopologyEntry {
+  readonly kind: string;
+  readonly key: string;
+  readonly durable: boolean;
+  readonly value: Json;
+}
+
+/** What the engine itself enforces on a queue: the engine's part of its effective settings. */
+export interface QueueLimits {
+  /** Most ready messages. Absent: no limit. */
+  readonly maxLength?: number;
+  /** Most bytes of ready bodies. Absent: no limit. */
+  readonly maxBytes?: number;
+  /** At a limit: `drop-head` removes the oldest, `reject` refuses the append. Default `drop-head`. */
+  readonly overflow?: 'drop-head' | 'reject';
+  /** Milliseconds that a message may wait in the queue, counted from its append. 0 expires at once unless a consumer takes it. */
+  readonly messageTtlMs?: number;
+  /** Priorities 0..maxPriority are kept apart (at most 255). Absent: the message's priority is ignored. */
+  readonly maxPriority?: number;
+  /** Deliveries after which a message is removed (reason `delivery-limit`) when it would be delivered again. Absent: no limit. */
+  readonly deliveryLimit?: number;
+  /** Only one consumer at a time gets messages, the next when it is gone. */
+  readonly singleActiveConsumer?: boolean;
+  /** Expired, overflown and over-delivered messages are handed to the broker's removal sink instead of being dropped by the engine. */
+  readonly handOverRemoved?: boolean;
+}
+
+export interface QueueSpec {
+  /** Opaque to the engine; unique. */
+  readonly key: string;
+  /** False: queue and messages are gone when the broker stops. */
+  readonly durable: boolean;
+  readonly limits: QueueLimits;
+  /** The broker's own description of the queue, kept without reading it. */
+  readonly value: Json;
+}
+
+export type TopologyChange =
+  | { readonly op: 'put'; readonly entry: TopologyEntry }
+  | { readonly op: 'delete'; readonly kind: string; readonly key: string }
+  | { readonly op: 'put-queue'; readonly queue: QueueSpec }
+  | { readonly op: 'delete-queue'; readonly key: string };
+
+export interface Topology {
+  readonly revision: number;
+  readonly entries: readonly TopologyEntry[];
+  readonly queues: readonly QueueSpec[];
+}
+
+/** A queue as the engine knows it. Handles stay valid until the queue is deleted; `deleted` then says so. */
+export interface EngineQueue {
+  readonly key: string;
+  readonly durable: boolean;
+  readonly deleted: boolean;
+  /** Set when bytes of this queue were found damaged: it no longer delivers nor takes messages. */
+  readonly damage: EngineError | null;
+}
+
+export interface QueueStats {
+  readonly ready: number;
+  readonly unacked: number;
+  /** Bytes of the ready messages' bodies. */
+  readonly readyBytes: number;
+  readonly consumers: number;
+}
+
+/**
+ * A message as bytes inside somebody else's buffers. A *flyweight*: the same object is filled again for the next message,
+ * so whoever receives one copies what it keeps before it returns.
+ */
+export interface MessageView {
+  /** Holds envelope and properties. */
+  head: Buffer;
+  /** The envelope says how the message was addressed; format is the broker's (see broker/envelope.ts). Ignored by `append`, which takes it from `Targets`. */
+  envelopeStart: number;
+  envelopeEnd: number;
+  /** Message properties, as they came; format is the broker's. */
+  propertiesStart: number;
+  propertiesEnd: number;
+  body: Buffer;
+  bodyStart: number;
+  bodyEnd: number;
+  /** Milliseconds since the epoch after which the message must not be delivered; 0: never expires. */
+  expiresAt: number;
+  /** 0..255; only queues with `maxPriority` look at it. */
+  priority: number;
+  /** Milliseconds since the epoch before which the message is not ready; 0: at once. Needs `capabilities.delayed`. */
+  dueAt: number;
+  /** Who published it, for exactly-once publishing; null: none. */
+  identity: Identity | null;
+}
+
+/** How a repeat of a publish is recognised. */
+export type Identity =
+  /** Dense numbering by a named producer: `sequence` must be the last one plus 1; at or below is a duplicate, a gap is refused. */
+  | { readonly kind: 'producer'; readonly producer: string; readonly epoch: number; readonly sequence: number }
+  /** A message id, remembered for `windowMs` and at most `windowCount` ids in `scope`. */
+  | { readonly kind: 'id'; readonly scope: string; readonly id: string; readonly windowMs: number; readonly windowCount: number };
+
+export interface DeliveryView extends MessageView {
+  queue: EngineQueue;
+  /** The message's number in its queue. Never an identity outside of the engine: after a crash it may be given again. */
+  number: number;
+  /** It may have been delivered before. */
+  redelivered: boolean;
+  /** How many earlier deliveries are known. */
+  deliveryCount: number;
+  /** Milliseconds since the epoch at which it was appended. */
+  storedAt: number;
+  /** Equal for two deliveries only if their envelopes are equal: lets a sink keep what it derived from the envelope. */
+  envelopeId: number;
+}
+
+/** Where an append goes: made once a route, used for every message on it. */
+export interface Targets {
+  readonly queues: readonly EngineQueue[];
+  /** Stored with each message; see `MessageView.envelopeStart`. */
+  readonly envelope: Buffer;
+}
+
+/**
+ * Who holds deliveries. Each holder (a session) has one; the engine fences it: once released or lost, its settlements are stale.
+ */
+export interface Lease {
+  readonly id: number;
+  readonly lost: boolean;
+}
+
+/** `ack` and `drop` remove the message (drop: unprocessed); `requeue` gives it back to its place and counts the delivery. */
+export type Settlement = 'ack' | 'drop' | 'requeue';
+
+/** What happened to one item of a batch, told only when it is not simply done. `item` counts the batch's calls from 0. */
+export interface ItemOutcome {
+  readonly item: number;
+  readonly outcome: 'duplicate' | 'refused' | 'stale' | 'conflict';
+  /** Why, for `refused`. */
+  readonly reason: RefusalReason | null;
+}
+
+/** `gap`/`fenced`: of a producer's sequence and epoch; `damaged`: the queue stopped; `gone`: the queue was deleted meanwhile. */
+export type RefusalReason = 'max-length' | 'gap' | 'fenced' | 'damaged' | 'gone' | 'too-large';
+
+/** Is told how a commit ended; the same object may serve many commits, told apart by `token`. */
+export interface CommitReceiver<T> {
+  /** The batch is durable but for the items in `outcomes` (null: everything is done). Atomic batches with any refusal: nothing was done. */
+  committed(token: T, outcomes: readonly ItemOutcome[] | null): void;
+  /** The engine failed; whether the batch is durable is unknown. */
+  failed(token: T, error: EngineError): void;
+}
+
+/**
+ * A batch being built, within one turn of the event loop. Items are applied in order when `commit` is called or before,
+ * but nothing is delivered from it before `commit`.
+ */
+export interface Batch {
+  append(targets: Targets, message: MessageView): void;
+  /** Settles `count` neighbouring numbers from `first`, all held under `lease`. */
+  settle(lease: Lease, queue: EngineQueue, first: number, count: number, settlement: Settlement): void;
+  /** Writes keyed state (null deletes). With `expectedRevision` (0: must not exist) another revision is outcome `conflict`. */
+  put(key: string, value: Uint8Array | null, expectedRevision?: number): void;
+  /** Ends the batch. `receiver` is told once it is durable, never before this call returned. */
+  commit<T>(receiver: CommitReceiver<T>, token: T): void;
+}
+
+export interface ConsumeOptions {
+  /** How many more messages may be pushed; `Infinity`: no limit. */
+  readonly credit: number;
+  /** Settled before it is delivered: at-most-once. */
+  readonly noAck: boolean;
+  /** Consumers of higher priority are served first, while they have credit. Default 0. */
+  readonly priority?: number;
+  /** Deliver only what is durable already (exactly-once consumers). Default false. */
+  readonly afterSync?: boolean;
+}
+
+export interface Sink {
+  /** Takes a delivery. False: it was taken, but no more now, until `EngineConsumer.resume()`. */
+  deliver(delivery: DeliveryView): boolean;
+  /** The queue was deleted, or stopped by damage: nothing more comes. */
+  cancelled(reason: 'deleted' | 'damaged'): void;
+}
+
+export interface EngineConsumer {
+  readonly queue: EngineQueue;
+  addCredit(count: number): void;
+  /** Sets the credit to a new absolute value. */
+  setCredit(count: number): void;
+  /** After `deliver` answered false. */
+  resume(): void;
+  /** No more deliveries; what it was given stays held under its lease. */
+  cancel(): void;
+}
+
+/** Why the engine takes a message out of its queue. */
+export type RemovalReason = 'expired' | 'max-length' | 'delivery-limit';
+
+/** The broker's side of removals: it settles each delivery under its lease (`drop`), with whatever it appends elsewhere, in one batch. */
+export interface RemovalSink {
+  remove(delivery: DeliveryView, reason: RemovalReason): void;
+  /** Called after one or more `remove`, outside of any batch. */
+  flush(): void;
+}
+
+export interface KeyedValue {
+  readonly key: string;
+  readonly value: Uint8Array;
+  readonly revision: number;
+}
+
+export interface ProducerState {
+  readonly epoch: number;
+  readonly lastSequence: number;
+}
+
+export interface BrowsedMessage {
+  readonly number: number;
+  readonly redelivered: boolean;
+  readonly storedAt: number;
+  readonly envelope: Buffer;
+  readonly properties: Buffer;
+  readonly body: Buffer;
+}
+
+/** What the engine tells its broker. None of these is called from within a call into the engine. */
+export interface EngineListener {
+  /** Fatal: nothing more will be confirmed; pending commits get `failed`. */
+  failed(error: EngineError): void;
+  /** No room for publishes (disk); settlements go on. */
+  blocked(reason: 'disk'): void;
+  unblocked(): void;
+  /** More bytes wait for the disk than is good: stop reading from publishers until `caughtUp`. */
+  behind(): void;
+  caughtUp(): void;
+  /** Bytes of this queue are damaged: it stopped, the rest serves. */
+  damaged(queue: EngineQueue, error: EngineError): void;
+  /** Something an operator should know: a torn tail that was cut, a segment that was repaired. One line. */
+  notice(line: string): void;
+}
+
+export interface Engine {
+  readonly capabilities: Capabilities;
+
+  /** Takes the store (lock, recovery) and gives back its topology. @throws EngineError LOCKED, FOREIGN, NEWER, CORRUPT, UNWRITABLE */
+  open(listener: EngineListener): Promise<Topology>;
+  /** Everything committed becomes durable, the store is sealed and released. Nothing may be called afterwards. */
+  close(): Promise<void>;
+
+  /** Makes the changes durable as one unit. The local engine applies them before it returns; others before the promise resolves. */
+  change(changes: readonly TopologyChange[]): Promise<void>;
+  /** Tells of topology changes that another broker made after `revision`. Returns the function that stops it. */
+  watch(revision: number, changed: (topology: Topology) => void): () => void;
+  queue(key: string): EngineQueue | undefined;
+  targets(queues: readonly EngineQueue[], envelope: Buffer): Targets;
+
+  /** Begins a batch; it must be committed within this turn, and only one is open at a time. */
+  begin(atomic?: 'required' | 'idempotent'): Batch;
+
+  lease(): Lease;
+  /** Gives back everything held under the lease to its place. */
+  release(lease: Lease): void;
+  /** Lengthens a lease by `ms`; resolves false when it was lost. Leases of the local engine last as long as the process. */
+  extend(lease: Lease, ms: number): Promise<boolean>;
+
+  consume(queue: EngineQueue, lease: Lease, options: ConsumeOptions, sink: Sink): EngineConsumer;
+  /** Takes at most one message now. Resolves false when there is none. */
+  take(queue: EngineQueue, lease: Lease, noAck: boolean, sink: Sink): Promise<boolean>;
+  /** Shows held deliveries once more (to dead-letter them), in the order of `numbers`. */
+  load(queue: EngineQueue, lease: Lease, numbers: readonly number[], sink: Sink): Promise<void>;
+  /** What expires, overflows or passes its delivery limit comes here, held under `lease`. */
+  onRemoval(lease: Lease, sink: RemovalSink): void;
+
+  /** Removes all ready messages; resolves with their count when that is durable. */
+  purge(queue: EngineQueue): Promise<number>;
+  /** Ready messages from the head, not taking them. */
+  browse(queue: EngineQueue, offset: number, limit: number): Promise<BrowsedMessage[]>;
+  /** Takes a delayed message out before it is due. Resolves false when it was not waiting. */
+  cancel(queue: EngineQueue, number: number): Promise<boolean>;
+  stats(queue: EngineQueue): Promise<QueueStats>;
+
+  /** Opens a named producer: fences its older epochs. */
+  producer(name: string): Promise<ProducerState>;
+  /** Keyed state with this prefix. */
+  state(prefix: string): Promise<KeyedValue[]>;
+  /** Messages of a stream from a position, leaving them there. @throws EngineError UNSUPPORTED where `capabilities.streams` is false */
+  read(queue: EngineQueue, position: number, limit: number): Promise<BrowsedMessage[]>;
+}
