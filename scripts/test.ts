@@ -15,7 +15,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** Folders of test/ that are a group of their own; everything else is `unit`. */
-const apart = ['interop', 'simulation'];
+const apart = ['interop'];
 
 const [group = 'unit', ...words] = process.argv.slice(2);
 if (group !== 'unit' && !apart.includes(group)) {
