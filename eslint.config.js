@@ -11,9 +11,15 @@ const contract = ['./engine/engine.ts', './engine/errors.ts', './engine/clock.ts
 /** The layers of docs/ARCHITECTURE.md: what `target` may not import, and why. */
 const zones = [
   {
+    target: './src/format',
+    from: './src',
+    except: ['./format'],
+    message: 'format holds the encodings that a protocol and the broker share; it stands below both.',
+  },
+  {
     target: './src/wire',
     from: './src',
-    except: ['./wire'],
+    except: ['./wire', './format'],
     message: 'wire holds pure codecs: bytes and values, nothing of the broker.',
   },
   {
@@ -30,19 +36,19 @@ const zones = [
   {
     target: './src/broker',
     from: './src',
-    except: ['./broker', ...contract],
+    except: ['./broker', './format', ...contract],
     message: 'The broker speaks no protocol and knows its engine by the contract alone.',
   },
   {
     target: './src/server',
     from: './src',
-    except: ['./server', './wire', './broker', ...contract],
+    except: ['./server', './wire', './format', './broker', ...contract],
     message: 'A server stands on the broker and the wire; it is handed its engine.',
   },
   {
     target: './src/api',
     from: './src',
-    except: ['./api', './broker', './engine', './errors.ts'],
+    except: ['./api', './broker', './format', './engine', './errors.ts'],
     message: 'The API stands on the broker and the engines, not on a server or the command line.',
   },
   {
