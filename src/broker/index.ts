@@ -1,0 +1,33 @@
+/** What servers and the API need of the broker. */
+export type {
+  Batch,
+  CommitReceiver,
+  DeliveryView,
+  Engine,
+  EngineQueue,
+  ItemOutcome,
+  MessageView,
+  RefusalReason,
+  Targets,
+} from '../engine/engine.ts';
+export { EngineError } from '../engine/errors.ts';
+export { Broker } from './broker.ts';
+export type { BrokerOptions } from './broker.ts';
+export { BrokerError } from './broker-error.ts';
+export type { BrokerErrorCode } from './broker-error.ts';
+export type { BrokerSettings } from './broker-settings.ts';
+export { ConnectionScope } from './connection-scope.ts';
+export type { Pressure, PressureListener } from './pressure.ts';
+export type { Permission, Principal } from './principal.ts';
+export type { Route } from './route.ts';
+export { Session } from './session.ts';
+export type { ConsumerSink, ConsumeRequest, GetSink, SessionConsumer } from './session.ts';
+export type {
+  Actor,
+  ExchangeBindingRequest,
+  ExchangeDeclaration,
+  QueueBindingRequest,
+  QueueDeclaration,
+  QueueStatus,
+  Vhost,
+} from './vhost.ts';

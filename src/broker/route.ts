@@ -1,0 +1,15 @@
+import type { Targets } from '../engine/engine.ts';
+
+/** Where messages of one exchange and routing key go. Made once, used for every message while `version` is its vhost's. */
+export interface Route {
+  /** Equal to the vhost's `version` while it holds. */
+  readonly version: number;
+  readonly exchange: string;
+  readonly routingKey: string;
+  /** Null: unroutable. */
+  readonly targets: Targets | null;
+  /** A headers exchange lies on the way: `Session.resolve` finds each message's own route. */
+  readonly byHeaders: boolean;
+  /** A target keeps priorities apart, so the message's priority has to be read. */
+  readonly prioritised: boolean;
+}
