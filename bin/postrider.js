@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// Plain JavaScript that even an old Node parses, so that the wrong version is told in one line instead of a stack trace.
+// Plain JavaScript that even an old Node parses, so that the wrong version is told in one line
+// instead of a stack trace (hence no top-level await).
 import { existsSync } from 'node:fs';
 
 const oldest = [20, 19];
@@ -13,5 +14,5 @@ if (major < oldest[0] || (major === oldest[0] && minor < oldest[1])) {
   console.error('postrider: not built yet; run `npm ci` (or `npm run build`) in its folder first');
   process.exitCode = 1;
 } else {
-  await import(entry.href);
+  import(entry.href);
 }
