@@ -126,6 +126,7 @@ export default tseslint.config(
       '@typescript-eslint/no-dynamic-delete': 'off',
       '@typescript-eslint/no-extraneous-class': 'off',
       '@typescript-eslint/unified-signatures': 'off',
+      '@typescript-eslint/no-unnecessary-type-parameters': 'off',
       '@typescript-eslint/unbound-method': ['error', { ignoreStatic: true }],
       // An implementation of an asynchronous contract may have nothing to await.
       '@typescript-eslint/require-await': 'off',
