@@ -10,13 +10,15 @@
  * - An item that was refused changed nothing. In an atomic batch one refusal refuses the whole batch.
  * - What a lost or released lease held comes back to its place in its queue, and a settlement under that lease is answered `stale`.
  * - An engine that can't keep a setting refuses it when the queue is declared: never a silent downgrade.
+ * - Calls of one broker take effect in the order they were made: `stats`, `take`, `browse`, `purge` see what was released, committed or cancelled before.
  * - Sinks are called outside of any open batch, so a sink may begin one; they are never called from within `consume`, `take` or `load` itself.
+ * - A refusal is per item and whole: one target deleted, full or damaged, one number of a range not held under that lease, and nothing of the item happened.
  */
 import type { EngineError } from './errors.ts';
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
-/** What an engine can do. Asking for more is refused with `EngineError` code `UNSUPPORTED`. */
+/** What an engine can do, right once `open` resolved. Asking for more is refused with `EngineError` code `UNSUPPORTED`. */
 export interface Capabilities {
   /** `required`: batches over several queues are all-or-nothing. `idempotent`: carried by identities derived from the input. */
   readonly atomic: 'required' | 'idempotent';
@@ -27,6 +29,12 @@ export interface Capabilities {
   readonly messageIds: boolean;
   readonly groups: boolean;
   readonly streams: boolean;
+  /** A message given back is delivered at its old place again, before what is behind it. */
+  readonly requeueInPlace: boolean;
+  /** `maxLength` and `maxBytes` are decided exactly, on ready messages, before anything is appended. */
+  readonly readyLimits: boolean;
+  /** Consumer priorities hold over all brokers on this engine. */
+  readonly consumerPriorities: boolean;
 }
 
 /** A durable (or, with `durable: false`, memory-only) fact of the broker's topology. The engine keeps `value` without reading it. */
@@ -43,17 +51,17 @@ export interface QueueLimits {
   readonly maxLength?: number;
   /** Most bytes of ready bodies. Absent: no limit. */
   readonly maxBytes?: number;
-  /** At a limit: `drop-head` removes the oldest, `reject` refuses the append. Default `drop-head`. */
+  /** Both limits count ready messages alone. At a limit: `drop-head` removes the oldest, `reject` refuses the append. Default `drop-head`. */
   readonly overflow?: 'drop-head' | 'reject';
-  /** Milliseconds that a message may wait in the queue, counted from its append. 0 expires at once unless a consumer takes it. */
+  /** Milliseconds that a message may wait in the queue, counted from its append. 0 expires at once unless a consumer of this broker can take it. */
   readonly messageTtlMs?: number;
   /** Priorities 0..maxPriority are kept apart (at most 255). Absent: the message's priority is ignored. */
   readonly maxPriority?: number;
-  /** Deliveries after which a message is removed (reason `delivery-limit`) when it would be delivered again. Absent: no limit. */
+  /** Deliveries after which a message is removed (reason `delivery-limit`) when it would be delivered again: with 3, the fourth is the removal. Absent: no limit. */
   readonly deliveryLimit?: number;
   /** Only one consumer at a time gets messages, the next when it is gone. */
   readonly singleActiveConsumer?: boolean;
-  /** Expired, overflown and over-delivered messages are handed to the broker's removal sink instead of being dropped by the engine. */
+  /** Expired, overflown and over-delivered messages are handed to the broker's removal sink instead of being dropped by the engine. Until they are settled they count as unacked. */
   readonly handOverRemoved?: boolean;
 }
 
@@ -71,7 +79,14 @@ export type TopologyChange =
   | { readonly op: 'put'; readonly entry: TopologyEntry }
   | { readonly op: 'delete'; readonly kind: string; readonly key: string }
   | { readonly op: 'put-queue'; readonly queue: QueueSpec }
-  | { readonly op: 'delete-queue'; readonly key: string };
+  /** `ifUnused` refuses with IN_USE while it has consumers, `ifEmpty` with NOT_EMPTY while it has ready messages. */
+  | { readonly op: 'delete-queue'; readonly key: string; readonly ifUnused?: boolean; readonly ifEmpty?: boolean };
+
+export interface ChangeResult {
+  readonly revision: number;
+  /** Ready messages that went with deleted queues. */
+  readonly removed: number;
+}
 
 export interface Topology {
   readonly revision: number;
@@ -127,7 +142,13 @@ export type Identity =
   /** Dense numbering by a named producer: `sequence` must be the last one plus 1; at or below is a duplicate, a gap is refused. */
   | { readonly kind: 'producer'; readonly producer: string; readonly epoch: number; readonly sequence: number }
   /** A message id, remembered for `windowMs` and at most `windowCount` ids in `scope`. */
-  | { readonly kind: 'id'; readonly scope: string; readonly id: string; readonly windowMs: number; readonly windowCount: number };
+  | {
+      readonly kind: 'id';
+      readonly scope: string;
+      readonly id: string;
+      readonly windowMs: number;
+      readonly windowCount: number;
+    };
 
 export interface DeliveryView extends MessageView {
   queue: EngineQueue;
@@ -161,15 +182,20 @@ export interface Lease {
 /** `ack` and `drop` remove the message (drop: unprocessed); `requeue` gives it back to its place and counts the delivery. */
 export type Settlement = 'ack' | 'drop' | 'requeue';
 
-/** What happened to one item of a batch, told only when it is not simply done. `item` counts the batch's calls from 0. */
+/**
+ * What happened to one item of a batch, told only when there is something to tell. `item` counts the batch's calls from 0.
+ * `written` (with the new revision) answers a `put` that expected a revision; `waiting` (with its number in each target queue) an append that is due later.
+ */
 export interface ItemOutcome {
   readonly item: number;
-  readonly outcome: 'duplicate' | 'refused' | 'stale' | 'conflict';
+  readonly outcome: 'duplicate' | 'refused' | 'stale' | 'conflict' | 'written' | 'waiting';
   /** Why, for `refused`. */
   readonly reason: RefusalReason | null;
+  readonly revision?: number;
+  readonly numbers?: readonly number[];
 }
 
-/** `gap`/`fenced`: of a producer's sequence and epoch; `damaged`: the queue stopped; `gone`: the queue was deleted meanwhile. */
+/** `max-length` stands for `maxBytes` too. `gap`/`fenced`: of a producer's sequence and epoch; `damaged`: the queue stopped; `gone`: the queue was deleted meanwhile. */
 export type RefusalReason = 'max-length' | 'gap' | 'fenced' | 'damaged' | 'gone' | 'too-large';
 
 /** Is told how a commit ended; the same object may serve many commits, told apart by `token`. */
@@ -185,10 +211,11 @@ export interface CommitReceiver<T> {
  * but nothing is delivered from it before `commit`.
  */
 export interface Batch {
+  /** To no queue at all it records the message's identity only. */
   append(targets: Targets, message: MessageView): void;
   /** Settles `count` neighbouring numbers from `first`, all held under `lease`. */
   settle(lease: Lease, queue: EngineQueue, first: number, count: number, settlement: Settlement): void;
-  /** Writes keyed state (null deletes). With `expectedRevision` (0: must not exist) another revision is outcome `conflict`. */
+  /** Writes keyed state (null deletes). With `expectedRevision` (0: must not exist) another revision is outcome `conflict`. Revisions grow over the whole store. */
   put(key: string, value: Uint8Array | null, expectedRevision?: number): void;
   /** Ends the batch. `receiver` is told once it is durable, never before this call returned. */
   commit<T>(receiver: CommitReceiver<T>, token: T): void;
@@ -203,6 +230,8 @@ export interface ConsumeOptions {
   readonly priority?: number;
   /** Deliver only what is durable already (exactly-once consumers). Default false. */
   readonly afterSync?: boolean;
+  /** Refused with IN_USE while the queue has another consumer, and refuses others while it lasts. Default false. */
+  readonly exclusive?: boolean;
 }
 
 export interface Sink {
@@ -257,14 +286,16 @@ export interface BrowsedMessage {
 export interface EngineListener {
   /** Fatal: nothing more will be confirmed; pending commits get `failed`. */
   failed(error: EngineError): void;
-  /** No room for publishes (disk); settlements go on. */
-  blocked(reason: 'disk'): void;
+  /** No room for publishes, or the store can't be reached; settlements go on where they can. */
+  blocked(reason: 'disk' | 'unreachable'): void;
   unblocked(): void;
   /** More bytes wait for the disk than is good: stop reading from publishers until `caughtUp`. */
   behind(): void;
   caughtUp(): void;
   /** Bytes of this queue are damaged: it stopped, the rest serves. */
   damaged(queue: EngineQueue, error: EngineError): void;
+  /** The store gave this lease's holdings to others: its consumers are gone, its settlements are stale. */
+  leaseLost(lease: Lease): void;
   /** Something an operator should know: a torn tail that was cut, a segment that was repaired. One line. */
   notice(line: string): void;
 }
@@ -277,28 +308,37 @@ export interface Engine {
   /** Everything committed becomes durable, the store is sealed and released. Nothing may be called afterwards. */
   close(): Promise<void>;
 
-  /** Makes the changes durable as one unit. The local engine applies them before it returns; others before the promise resolves. */
-  change(changes: readonly TopologyChange[]): Promise<void>;
-  /** Tells of topology changes that another broker made after `revision`. Returns the function that stops it. */
-  watch(revision: number, changed: (topology: Topology) => void): () => void;
+  /**
+   * Makes the changes durable as one unit. With `expectedRevision`, only if nobody else changed the topology since.
+   * @throws EngineError CONFLICT, IN_USE, NOT_EMPTY, UNSUPPORTED: nothing was done
+   */
+  change(changes: readonly TopologyChange[], expectedRevision?: number): Promise<ChangeResult>;
+  /** Tells of topology changes that another broker made after `revision`, with the revision they lead to. Returns the function that stops it. */
+  watch(revision: number, changed: (changes: readonly TopologyChange[], revision: number) => void): () => void;
   queue(key: string): EngineQueue | undefined;
   targets(queues: readonly EngineQueue[], envelope: Buffer): Targets;
 
-  /** Begins a batch; it must be committed within this turn, and only one is open at a time. */
+  /**
+   * Begins a batch; it must be committed within this turn, and only one is open at a time. Without `atomic` items stand for
+   * themselves. `required` is all-or-nothing. In an `idempotent` batch each settle (of one number) ends a group: the appends before it are its outputs,
+   * their identity is derived from the settled message and their place in the group.
+   * @throws EngineError UNSUPPORTED where the engine can't keep it
+   */
   begin(atomic?: 'required' | 'idempotent'): Batch;
 
   lease(): Lease;
-  /** Gives back everything held under the lease to its place. */
-  release(lease: Lease): void;
+  /** Cancels the lease's consumers and gives back everything held under it to its place, each counted as delivered, like `requeue`. Resolves when it is back for everybody. */
+  release(lease: Lease): Promise<void>;
   /** Lengthens a lease by `ms`; resolves false when it was lost. Leases of the local engine last as long as the process. */
   extend(lease: Lease, ms: number): Promise<boolean>;
 
-  consume(queue: EngineQueue, lease: Lease, options: ConsumeOptions, sink: Sink): EngineConsumer;
-  /** Takes at most one message now. Resolves false when there is none. */
+  /** The sink is not called before the promise resolved. @throws EngineError IN_USE, NO_QUEUE */
+  consume(queue: EngineQueue, lease: Lease, options: ConsumeOptions, sink: Sink): Promise<EngineConsumer>;
+  /** Takes at most one message now. Resolves false when there is none. @throws EngineError NO_QUEUE */
   take(queue: EngineQueue, lease: Lease, noAck: boolean, sink: Sink): Promise<boolean>;
-  /** Shows held deliveries once more (to dead-letter them), in the order of `numbers`. */
+  /** Shows held deliveries once more (to dead-letter them), in the order of `numbers`; what is not held under the lease is passed over. */
   load(queue: EngineQueue, lease: Lease, numbers: readonly number[], sink: Sink): Promise<void>;
-  /** What expires, overflows or passes its delivery limit comes here, held under `lease`. */
+  /** What expires, overflows or passes its delivery limit comes here, held under `lease`. Until it is set, such messages wait. */
   onRemoval(lease: Lease, sink: RemovalSink): void;
 
   /** Removes all ready messages; resolves with their count when that is durable. */

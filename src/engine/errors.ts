@@ -19,7 +19,15 @@ export type EngineErrorCode =
   /** The engine was closed, or it failed. */
   | 'CLOSED'
   /** No such queue (any more). */
-  | 'NO_QUEUE';
+  | 'NO_QUEUE'
+  /** Somebody else changed the topology first. */
+  | 'CONFLICT'
+  /** The queue has consumers. */
+  | 'IN_USE'
+  /** The queue has messages. */
+  | 'NOT_EMPTY'
+  /** The store can't be reached. */
+  | 'UNREACHABLE';
 
 export class EngineError extends Error {
   readonly code: EngineErrorCode;

@@ -1,0 +1,208 @@
+/**
+ * Hot path. Where the messages of a queue lie: a list of *chunks*, each a run of neighbouring numbers stored in one run of
+ * messages (run.ts). Chunks live in pages of typed words, four a chunk, so memory grows with runs, not with messages, and nothing
+ * is an object each; a page is also the unit that a checkpoint writes when it changed.
+ *
+ * Numbers only grow along the list; there may be gaps (numbers of another priority, or wholly settled pages that were dropped).
+ */
+export const CHUNKS_PER_PAGE = 256;
+const WORDS = 4;
+
+export class ChunkPage {
+  /** Number of the page's first message. */
+  readonly first: number;
+  /** One past its last message's. */
+  end: number;
+  /** Chunks in it. */
+  size = 0;
+  /** Messages in it that are not settled. */
+  alive = 0;
+  /** Per chunk: first number minus `first`, segment, offset of its run in the segment, count. */
+  words: Uint32Array;
+  /** Where the newest checkpoint that has this page keeps it; null: changed since. Owned by journal/checkpoint. */
+  stored: unknown = null;
+
+  constructor(first: number, capacity: number) {
+    this.first = first;
+    this.end = first;
+    this.words = new Uint32Array(capacity * WORDS);
+  }
+
+  firstOf(chunk: number): number {
+    return this.first + this.words[chunk * WORDS]!;
+  }
+
+  segmentOf(chunk: number): number {
+    return this.words[chunk * WORDS + 1]!;
+  }
+
+  offsetOf(chunk: number): number {
+    return this.words[chunk * WORDS + 2]!;
+  }
+
+  countOf(chunk: number): number {
+    return this.words[chunk * WORDS + 3]!;
+  }
+
+  append(first: number, count: number, segment: number, offset: number): void {
+    const at = this.size * WORDS;
+    if (at === this.words.length) {
+      const grown = new Uint32Array(
+        Math.max(4 * WORDS, at < CHUNKS_PER_PAGE * WORDS ? Math.min(CHUNKS_PER_PAGE * WORDS, at * 2) : at * 2),
+      );
+      grown.set(this.words);
+      this.words = grown;
+    }
+    this.words[at] = first - this.first;
+    this.words[at + 1] = segment;
+    this.words[at + 2] = offset;
+    this.words[at + 3] = count;
+    this.size++;
+    this.end = first + count;
+    this.alive += count;
+    this.stored = null;
+  }
+
+  takes(first: number): boolean {
+    return this.size < CHUNKS_PER_PAGE && first - this.first <= 0xffff_ffff;
+  }
+}
+
+/** A place in a chunk list. */
+export class ChunkCursor {
+  page: ChunkPage | null = null;
+  chunk = 0;
+}
+
+const scratch = new ChunkCursor();
+const TOMBSTONE = new ChunkPage(0, 0);
+
+export class ChunkList {
+  /** Dropped pages leave `#head` behind; compacted now and then. */
+  #pages: ChunkPage[] = [];
+  #head = 0;
+  /** The page of the last look-up. */
+  #hint = 0;
+
+  get pages(): readonly ChunkPage[] {
+    if (this.#head > 0) {
+      this.#pages = this.#pages.slice(this.#head);
+      this.#hint = Math.max(0, this.#hint - this.#head);
+      this.#head = 0;
+    }
+    return this.#pages;
+  }
+
+  get isEmpty(): boolean {
+    return this.#head === this.#pages.length;
+  }
+
+  append(first: number, count: number, segment: number, offset: number): void {
+    let page = this.#pages[this.#pages.length - 1];
+    if (page === undefined || !page.takes(first)) {
+      page = new ChunkPage(first, this.isEmpty ? 4 : 16);
+      this.#pages.push(page);
+    }
+    page.append(first, count, segment, offset);
+  }
+
+  /** Only at recovery, in order. */
+  restore(page: ChunkPage): void {
+    this.#pages.push(page);
+  }
+
+  /** Puts the cursor on the chunk that has the number, or else on the first one behind it. False: there is none. */
+  seek(number: number, cursor: ChunkCursor): boolean {
+    const at = this.#pageAt(number);
+    const page = this.#pages[at];
+    if (page === undefined) return false;
+    let low = 0;
+    let high = page.size - 1;
+    // The last chunk that begins at or before the number.
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (page.firstOf(middle) <= number) low = middle;
+      else high = middle - 1;
+    }
+    if (page.firstOf(low) + page.countOf(low) <= number) low++;
+    if (low === page.size) {
+      const next = this.#pages[at + 1];
+      if (next === undefined) return false;
+      cursor.page = next;
+      cursor.chunk = 0;
+      return true;
+    }
+    cursor.page = page;
+    cursor.chunk = low;
+    return true;
+  }
+
+  /** Counts numbers as settled. `each` is told how many lay in which segment. */
+  settle(first: number, count: number, each: (segment: number, count: number) => void): void {
+    let number = first;
+    const end = first + count;
+    while (number < end) {
+      if (!this.seek(number, scratch)) return;
+      const page = scratch.page!;
+      const from = Math.max(number, page.firstOf(scratch.chunk));
+      const stop = Math.min(end, page.firstOf(scratch.chunk) + page.countOf(scratch.chunk));
+      if (from >= end) return;
+      page.alive -= stop - from;
+      each(page.segmentOf(scratch.chunk), stop - from);
+      if (page.alive === 0) this.#dropDead(page);
+      number = stop;
+    }
+  }
+
+  /**
+   * The run that began at number `oldFirst` was copied: what was alive of it now lies in `pieces` (first, count, segment,
+   * offset each). The rest of it is settled and forgotten.
+   */
+  relocate(
+    oldFirst: number,
+    pieces: readonly (readonly [first: number, count: number, segment: number, offset: number])[],
+  ): void {
+    const page = this.#pages[this.#pageAt(oldFirst)];
+    if (page === undefined) return;
+    const moved = new ChunkPage(page.first, Math.max(4, page.size + pieces.length));
+    for (let chunk = 0; chunk < page.size; chunk++) {
+      const first = page.firstOf(chunk);
+      if (first === oldFirst)
+        for (const [number, count, segment, offset] of pieces) moved.append(number, count, segment, offset);
+      else moved.append(first, page.countOf(chunk), page.segmentOf(chunk), page.offsetOf(chunk));
+    }
+    page.words = moved.words;
+    page.size = moved.size;
+    page.stored = null;
+  }
+
+  #dropDead(page: ChunkPage): void {
+    const at = this.#pages.indexOf(page, this.#head);
+    // The newest page stays: it takes what comes next.
+    if (at < 0 || at === this.#pages.length - 1) return;
+    if (at === this.#head) {
+      this.#pages[this.#head++] = TOMBSTONE;
+      if (this.#head >= 64 && this.#head * 2 >= this.#pages.length) void this.pages;
+    } else {
+      this.#pages.splice(at, 1);
+    }
+    this.#hint = this.#head;
+  }
+
+  /** Index of the page that has the number, or of the first one behind it. */
+  #pageAt(number: number): number {
+    const pages = this.#pages;
+    const hint = this.#hint;
+    if (hint >= this.#head && hint < pages.length && pages[hint]!.first <= number && number < pages[hint]!.end)
+      return hint;
+    let low = this.#head;
+    let high = pages.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (pages[middle]!.end <= number) low = middle + 1;
+      else high = middle;
+    }
+    this.#hint = low;
+    return low;
+  }
+}
