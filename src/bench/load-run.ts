@@ -1,0 +1,240 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Broker } from './broker.ts';
+import { LoadConnection } from './connection.ts';
+import type { ConsumerEnd, ConsumerMark, ConsumerRequest, Latency, ProducerMark, ProducerRequest } from './load.ts';
+import { LoadProcess } from './load-process.ts';
+import { processCpuMs } from './process-stats.ts';
+import type { PublisherPlan } from './publisher.ts';
+import type { SubscriberPlan } from './subscriber.ts';
+import { isClean, type Findings } from './tally.ts';
+import { bindQueue, declareExchange, declareQueue, deleteExchange, deleteQueue, inBatches } from './topology.ts';
+
+/** What a round sets up, sends and expects. */
+export interface Load {
+  queues: string[];
+  exchange?: { name: string; type: string; keys: string[] };
+  publishers: PublisherPlan[];
+  /** Each names the publisher whose stream its queue gets, by that plan's `stream`. */
+  subscribers: SubscriberPlan[];
+}
+
+export interface Timing {
+  warmupMs: number;
+  measuredMs: number;
+}
+
+/** Whether every message came once, whole and in order; `problem` says in words what was wrong. */
+export interface Integrity {
+  sent: number;
+  expected: number;
+  received: number;
+  redelivered: number;
+  findings: Findings;
+  problem: string;
+}
+
+export interface LoadResult {
+  publishedPerS: number;
+  consumedPerS: number;
+  latency?: Latency;
+  integrity: Integrity;
+  /** Processors' worth of time that each took in the measured interval. */
+  cpu: { broker?: number; producer: number; consumer: number };
+}
+
+/** Nothing came for so long: the rest will not come. */
+const stalledAfterMs = 30_000;
+const pollMs = 20;
+
+/** Both sides of a load against one broker, from declared queues to deleted ones. */
+export class LoadRun {
+  readonly #broker: Broker;
+  readonly #load: Load;
+  readonly #producer = new LoadProcess<ProducerRequest>('producer');
+  readonly #consumer = new LoadProcess<ConsumerRequest>('consumer');
+  #control: LoadConnection | undefined;
+  #declared = false;
+
+  constructor(broker: Broker, load: Load) {
+    this.#broker = broker;
+    this.#load = load;
+  }
+
+  /** Declares the queues and opens the producing side. */
+  async declare(): Promise<void> {
+    const control = await LoadConnection.open(this.#broker.address);
+    this.#control = control;
+    this.#declared = true;
+    const { queues, exchange } = this.#load;
+    if (exchange !== undefined) await declareExchange(control, exchange.name, exchange.type);
+    await inBatches(queues, 100, (queue) => declareQueue(control, queue));
+    if (exchange === undefined) return;
+    for (const queue of queues) {
+      await inBatches(exchange.keys, 100, (key) => bindQueue(control, queue, exchange.name, key));
+    }
+  }
+
+  async openProducer(): Promise<void> {
+    await this.#producer.ask({ verb: 'open', address: this.#broker.address, plans: this.#load.publishers });
+  }
+
+  async openConsumer(plans: SubscriberPlan[] = this.#load.subscribers): Promise<void> {
+    await this.#consumer.ask({ verb: 'open', address: this.#broker.address, plans });
+  }
+
+  /** Publishes and consumes at once: the rates of the measured interval. */
+  async measure(timing: Timing): Promise<Omit<LoadResult, 'integrity'>> {
+    await this.#producer.ask({ verb: 'start' });
+    await sleep(timing.warmupMs);
+    const from = await this.#mark(true);
+    await sleep(timing.measuredMs);
+    const to = await this.#mark(false);
+    const seconds = (to.producer.atMs - from.producer.atMs) / 1000;
+    const processors = (beforeMs: number, afterMs: number): number => (afterMs - beforeMs) / 1000 / seconds;
+    return {
+      publishedPerS: (to.producer.confirmed - from.producer.confirmed) / seconds,
+      consumedPerS: (to.consumer.received - from.consumer.received) / ((to.consumer.atMs - from.consumer.atMs) / 1000),
+      ...(to.consumer.latency === undefined ? {} : { latency: to.consumer.latency }),
+      cpu: {
+        producer: processors(from.producer.cpuMs, to.producer.cpuMs),
+        consumer: processors(from.consumer.cpuMs, to.consumer.cpuMs),
+        ...(this.#broker.pid === undefined ? {} : { broker: processors(from.brokerMs, to.brokerMs) }),
+      },
+    };
+  }
+
+  /** Starts publishers that stop by themselves at their count. */
+  async start(): Promise<void> {
+    await this.#producer.ask({ verb: 'start' });
+  }
+
+  /** Stops the publishers and waits until all that they sent is confirmed; says how many each sent. */
+  async stopProducer(progress?: (confirmed: number) => void): Promise<number[]> {
+    await this.#producer.ask({ verb: 'stop' });
+    return this.untilPublished(progress);
+  }
+
+  /** Waits until everything sent is confirmed, while publishers may still be going towards their count. */
+  async untilPublished(progress?: (confirmed: number) => void): Promise<number[]> {
+    let mark = await this.#producer.ask<ProducerMark>({ verb: 'mark' });
+    let [confirmed, movedMs] = [mark.confirmed, mark.atMs];
+    while (!mark.settled) {
+      if (mark.atMs - movedMs > stalledAfterMs) {
+        const sent = mark.sent.reduce((sum, count) => sum + count, 0);
+        throw new Error(`${sent - mark.confirmed} messages unconfirmed for ${stalledAfterMs / 1000} s`);
+      }
+      await sleep(pollMs);
+      mark = await this.#producer.ask<ProducerMark>({ verb: 'mark' });
+      if (mark.confirmed !== confirmed) [confirmed, movedMs] = [mark.confirmed, mark.atMs];
+      progress?.(confirmed);
+    }
+    return mark.sent;
+  }
+
+  /** Waits until the consumers have what they are due, or until nothing comes any more, and judges it. */
+  async finishConsumer(
+    sent: number[],
+    plans: SubscriberPlan[] = this.#load.subscribers,
+    progress?: (received: number) => void,
+  ): Promise<{ end: ConsumerEnd; integrity: Integrity }> {
+    const ends = plans.map((plan) => sent[this.#publisherOf(plan)] ?? 0);
+    const expected = plans.reduce(
+      (sum, plan, index) => sum + Math.ceil(((ends[index] ?? 0) - plan.first) / plan.stride),
+      0,
+    );
+    let mark = await this.#consumer.ask<ConsumerMark>({ verb: 'mark' });
+    let [received, movedMs] = [mark.received, mark.atMs];
+    while (mark.received < expected && mark.atMs - movedMs < stalledAfterMs) {
+      await sleep(pollMs);
+      mark = await this.#consumer.ask<ConsumerMark>({ verb: 'mark' });
+      if (mark.received !== received) [received, movedMs] = [mark.received, mark.atMs];
+      progress?.(received);
+    }
+    // One more look, for what should not come.
+    await sleep(100);
+    const end = await this.#consumer.ask<ConsumerEnd>({ verb: 'settle', sent: ends });
+    const integrity: Integrity = {
+      sent: sent.reduce((sum, count) => sum + count, 0),
+      expected,
+      received: end.received,
+      redelivered: end.redelivered,
+      findings: end.findings,
+      problem: isClean(end.findings) ? '' : describe(end.findings),
+    };
+    return { end, integrity };
+  }
+
+  async closeConsumer(): Promise<void> {
+    await this.#consumer.ask({ verb: 'close' });
+  }
+
+  /** Deletes the queues; what is still ready in them after a full drain was delivered twice or never settled. */
+  async deleteQueues(): Promise<number> {
+    const control = this.#control;
+    if (control === undefined) return 0;
+    this.#declared = false;
+    await this.#producer.ask({ verb: 'close' });
+    await this.#consumer.ask({ verb: 'close' });
+    let ready = 0;
+    await inBatches(this.#load.queues, 100, async (queue) => {
+      ready += await deleteQueue(control, queue);
+    });
+    if (this.#load.exchange !== undefined) await deleteExchange(control, this.#load.exchange.name);
+    return ready;
+  }
+
+  /** Ends both processes and leaves the queues as they are. */
+  async abandon(): Promise<void> {
+    this.#declared = false;
+    await this.end();
+  }
+
+  /** Ends both processes; queues that an error left behind go too, as far as the broker still answers. */
+  async end(): Promise<void> {
+    await Promise.all([this.#producer.end(), this.#consumer.end()]);
+    const control = this.#control;
+    if (control === undefined) return;
+    if (this.#declared) {
+      const deleted = inBatches(this.#load.queues, 100, (queue) => deleteQueue(control, queue));
+      await Promise.race([deleted.catch(() => undefined), sleep(5000, undefined, { ref: false })]);
+    }
+    await control.close();
+  }
+
+  async #mark(forgetLatencies: boolean): Promise<{ producer: ProducerMark; consumer: ConsumerMark; brokerMs: number }> {
+    const { pid } = this.#broker;
+    const [producer, consumer] = await Promise.all([
+      this.#producer.ask<ProducerMark>({ verb: 'mark' }),
+      this.#consumer.ask<ConsumerMark>({ verb: 'mark', forgetLatencies }),
+    ]);
+    return { producer, consumer, brokerMs: pid === undefined ? 0 : processCpuMs(pid) };
+  }
+
+  #publisherOf(plan: SubscriberPlan): number {
+    return this.#load.publishers.findIndex((publisher) => publisher.stream === plan.stream);
+  }
+}
+
+/** One whole round of a load in which publishing and consuming happen at once. */
+export async function runLoad(broker: Broker, load: Load, timing: Timing): Promise<LoadResult> {
+  const run = new LoadRun(broker, load);
+  try {
+    await run.declare();
+    await run.openConsumer();
+    await run.openProducer();
+    const measured = await run.measure(timing);
+    const sent = await run.stopProducer();
+    const { integrity } = await run.finishConsumer(sent);
+    const left = await run.deleteQueues();
+    if (left > 0 && integrity.problem === '')
+      integrity.problem = `${left} messages left in the queues after all had come`;
+    return { ...measured, integrity };
+  } finally {
+    await run.end();
+  }
+}
+
+export function describe(findings: Findings): string {
+  const { lost, duplicated, reordered, altered, first } = findings;
+  return `lost ${lost}, duplicated ${duplicated}, reordered ${reordered}, altered ${altered}: ${first}`;
+}

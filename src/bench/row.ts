@@ -1,0 +1,58 @@
+import type { Broker, Contender } from './broker.ts';
+import type { Integrity, Timing } from './load-run.ts';
+
+/** What a measurement is to reach: a multiple of RabbitMQ's figure in the same run, or a figure of its own. */
+export interface Goal {
+  /** `required` must hold in every release; `target` is what the project aims at. */
+  tier: 'required' | 'target';
+  ratio?: number;
+  value?: number;
+}
+
+export interface Metric {
+  id: string;
+  label: string;
+  unit: 'msg/s' | 'queues/s' | 'ms' | 'MB' | 'KB' | 'messages';
+  better: 'higher' | 'lower';
+  goals: Goal[];
+}
+
+/** The figures of one round of one row, by metric. */
+export interface Sample {
+  values: Record<string, number>;
+  /** Further figures that explain the values; no goals hang on them. */
+  detail: Record<string, number>;
+  integrity?: Integrity;
+}
+
+interface RowBase {
+  id: string;
+  title: string;
+  metrics: Metric[];
+}
+
+/** A row that every contender runs, turn by turn, on brokers that stay up. */
+export interface ComparedRow extends RowBase {
+  kind: 'compared';
+  /** Part of `--quick`. */
+  quick: boolean;
+  run(broker: Broker, timing: Timing): Promise<Sample>;
+}
+
+export interface SoloContext {
+  contender: Contender & { start: NonNullable<Contender['start']> };
+  /** A new folder of this row's own. */
+  workDir: string;
+  /** Messages in the long rows. */
+  messages: number;
+  connections: number;
+  progress(text: string): void;
+}
+
+/** A row that starts brokers of its own and takes minutes: memory, recovery, start-up. */
+export interface SoloRow extends RowBase {
+  kind: 'solo';
+  run(context: SoloContext): Promise<Sample>;
+}
+
+export type Row = ComparedRow | SoloRow;

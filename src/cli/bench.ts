@@ -1,0 +1,192 @@
+/** `postrider bench`: the loads of bench/README.md against this broker and the peers found on this machine. */
+import { InvalidArgumentError, type Command } from 'commander';
+import type { BenchPlan } from '../bench/bench.ts';
+import type { RowResult } from '../bench/result.ts';
+import { CommandError } from './command-error.ts';
+import { exitCode, signalExitCode } from './exit-code.ts';
+import { Terminal } from './terminal.ts';
+
+const examples = `
+Examples:
+  postrider bench --quick                            a few rows, a second each: does it run, is every message right
+  postrider bench                                    everything; takes about 20 minutes
+  postrider bench --rows pair-100b,fanout-3          these rows alone
+  postrider bench --peer lavinmq=amqp://127.0.0.1:5673
+  postrider bench --rows memory-10m --messages 1000000
+
+RabbitMQ is a peer where it is installed: the benchmark starts a node of its own and stops it. Exit code 1 when a
+message was lost, duplicated, reordered or altered, or a row could not be measured; missed goals are told, not failed.`;
+
+interface Options {
+  quick?: boolean;
+  rows?: string[];
+  rounds?: number;
+  seconds?: number;
+  messages: number;
+  connections: number;
+  peer: string[];
+  url?: string;
+  rabbitmq: boolean;
+  longRowsForPeers?: boolean;
+  data?: string;
+  out: string;
+  json?: boolean;
+}
+
+export function registerBench(program: Command): void {
+  program
+    .command('bench')
+    .description('measure this broker, against RabbitMQ where that is installed')
+    .option('--quick', 'few rows, one round of a second each, under a minute in all')
+    .option('--rows <ROW,...>', 'only these rows (--rows list names them)', list)
+    .option('--rounds <N>', 'rounds a row (default: 3)', atLeast(1))
+    .option('--seconds <S>', 'measured seconds a round (default: 5)', atLeast(0.2))
+    .option('--messages <N>', 'messages in the long rows', atLeast(1), 10_000_000)
+    .option('--connections <N>', 'connections in memory-connection', atLeast(1), 2000)
+    .option('--peer <NAME=URL>', 'another AMQP broker to compare with; may be repeated', collect, [])
+    .option('--url <URL>', 'measure a broker that runs already instead of starting one')
+    .option('--no-rabbitmq', 'leave RabbitMQ out')
+    .option('--long-rows-for-peers', 'start-up, memory and recovery rows for RabbitMQ too (slow, and large)')
+    .option('--data <DIR>', 'where brokers keep their data (default: a temporary folder on a disk)')
+    .option('--out <DIR>', 'where results go', 'bench/results')
+    .option('--json', 'print the result as JSON')
+    .addHelpText('after', examples)
+    .action(bench);
+}
+
+async function bench(options: Options): Promise<void> {
+  const terminal = new Terminal(process.stderr);
+  const { rows } = await import('../bench/rows.ts');
+  if (options.rows?.includes('list') === true) {
+    for (const row of rows) process.stdout.write(`${row.id.padEnd(24)}${row.title}\n`);
+    return;
+  }
+  const quick = options.quick === true;
+  const known = new Map(rows.map((row) => [row.id, row]));
+  const chosen = options.rows?.map((id) => {
+    const row = known.get(id);
+    if (row === undefined) throw usage(`--rows: there is no row "${id}"; there are ${[...known.keys()].join(', ')}`);
+    return row;
+  });
+  const interrupted = new AbortController();
+  const plan: BenchPlan = {
+    rows: chosen ?? rows.filter((row) => !quick || (row.kind === 'compared' && row.quick)),
+    contenders: await contendersOf(options, (line) => {
+      terminal.say(line);
+    }),
+    quick,
+    rounds: options.rounds ?? (quick ? 1 : 3),
+    seconds: options.seconds ?? (quick ? 1 : 5),
+    warmupSeconds: quick ? 0.5 : 2,
+    messages: Math.floor(options.messages),
+    connections: Math.floor(options.connections),
+    longRowsForAll: options.longRowsForPeers === true,
+    ...(options.data === undefined ? {} : { dataDir: options.data }),
+    signal: interrupted.signal,
+  };
+  const releaseSignals = onSignal((signal) => {
+    // The second one does not wait for brokers to stop; exiting takes them along.
+    if (interrupted.signal.aborted) process.exit(signalExitCode[signal]);
+    process.exitCode = signalExitCode[signal];
+    terminal.say('stopping; once more to stop at once');
+    interrupted.abort(new Error('interrupted'));
+  });
+  const { runBench } = await import('../bench/bench.ts');
+  try {
+    const result = await runBench(plan, {
+      note: (text) => {
+        terminal.say(text);
+      },
+      step: (text) => {
+        terminal.live(text);
+      },
+      row: (row) => {
+        terminal.say(rowLine(row, plan.contenders[0]?.name ?? ''));
+      },
+    });
+    terminal.live('');
+    const { writeResult } = await import('../bench/write-result.ts');
+    const name = quick ? 'amqp-quick' : chosen === undefined ? 'amqp' : 'amqp-partial';
+    const files = await writeResult(result, options.out, name);
+    if (options.json === true) {
+      process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+    } else {
+      const { formatTable } = await import('../bench/table.ts');
+      process.stdout.write(`\n${formatTable(result, new Terminal(process.stdout).paint)}\n`);
+    }
+    terminal.say(`written: ${files.join(', ')}`);
+    if (result.rows.some((row) => row.problems.length > 0)) process.exitCode = exitCode.failed;
+  } catch (cause) {
+    terminal.live('');
+    if (!interrupted.signal.aborted) throw cause;
+    // What the interrupted row was doing is of no use any more.
+    process.exit();
+  } finally {
+    releaseSignals();
+  }
+}
+
+/** Who takes part; the first is measured, the others are what it is measured against. */
+async function contendersOf(options: Options, note: (line: string) => void): Promise<BenchPlan['contenders']> {
+  const { parsePeer, remote } = await import('../bench/remote.ts');
+  const { postrider } = await import('../bench/postrider.ts');
+  const { findRabbitMq } = await import('../bench/rabbitmq.ts');
+  try {
+    const peers = options.peer.map(parsePeer);
+    const subject = options.url === undefined ? postrider : remote('postrider', options.url);
+    const rabbitMq = options.rabbitmq && !peers.some(({ name }) => name === 'rabbitmq') ? findRabbitMq() : undefined;
+    if (options.rabbitmq && rabbitMq === undefined && peers.every(({ name }) => name !== 'rabbitmq')) {
+      note('RabbitMQ is not installed here (Debian: apt-get install rabbitmq-server); rows run without ratios');
+    }
+    return [subject, ...(rabbitMq === undefined ? [] : [rabbitMq]), ...peers];
+  } catch (cause) {
+    throw usage(cause instanceof Error ? cause.message : String(cause), cause);
+  }
+}
+
+/** One line for a row that is done, so that a long run shows something where nobody watches a terminal. */
+function rowLine(row: RowResult, subject: string): string {
+  const figures = row.metrics.map((metric) => {
+    const ratio = metric.ratios[subject];
+    const figure = metric.figures[subject];
+    const median = figure === undefined ? 'not measured' : `${round(figure.median)} ${metric.unit}`;
+    return `${metric.label} ${median}${ratio === undefined ? '' : ` (${round(ratio)} x RabbitMQ)`}`;
+  });
+  const problems = row.problems.map(({ contender, problem }) => `  PROBLEM with ${contender}: ${problem}`);
+  return [`${row.id}: ${figures.join(', ')}`, ...problems].join('\n');
+}
+
+function round(value: number): string {
+  return value >= 100 ? Math.round(value).toLocaleString('en-US') : value.toFixed(2);
+}
+
+function onSignal(handle: (signal: 'SIGINT' | 'SIGTERM') => void): () => void {
+  process.on('SIGINT', handle);
+  process.on('SIGTERM', handle);
+  return () => {
+    process.off('SIGINT', handle);
+    process.off('SIGTERM', handle);
+  };
+}
+
+function usage(message: string, cause?: unknown): CommandError {
+  return new CommandError(exitCode.usage, message, { cause });
+}
+
+function list(text: string): string[] {
+  return text.split(',').filter((part) => part !== '');
+}
+
+function collect(text: string, before: string[]): string[] {
+  return [...before, text];
+}
+
+function atLeast(least: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isFinite(value) || value < least) {
+      throw new InvalidArgumentError(`It must be a number of at least ${least}.`);
+    }
+    return value;
+  };
+}
