@@ -1,27 +1,33 @@
-// Hot path: allocates nothing for short ranges.
-//
-// Short ranges go through a loop of 32-bit words over DataViews; `Buffer.copy` and `TypedArray.set` make a view and call into
-// C++, which costs as much as 130 bytes of that loop (Node 20). 64-bit words would need a BigInt, or a double, which does not
-// carry every NaN unchanged.
+/**
+ * Hot path. Copying and comparing the short byte ranges that messages are made of. Measured on V8 11 (Node 20), 100 bytes:
+ * 32-bit words through DataViews 30 ns, `TypedArray.set` on a new view 66 ns, `Buffer.copy` 60 ns, a byte loop 140 ns; from some
+ * 150 bytes on `set` wins. (64-bit words would need a BigInt, or a double, which does not carry every NaN unchanged.)
+ */
+const longRange = 160;
 
-const longRange = 144;
+let lastSource: Uint8Array = new Uint8Array(0);
+let lastView = new DataView(lastSource.buffer);
+let previousSource = lastSource;
+let previousView = lastView;
 
-let cachedBytes: Uint8Array = new Uint8Array(0);
-let cachedView = new DataView(cachedBytes.buffer);
-
-/** A DataView over exactly these bytes; the last one is kept, so a run over one buffer makes one view. */
-export function viewOf(bytes: Uint8Array): DataView {
-  if (bytes !== cachedBytes) {
-    cachedView = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    cachedBytes = bytes;
-  }
-  return cachedView;
+/** A DataView over all of these bytes. The last two are kept, since neighbours come from the same buffer. */
+export function viewOf(source: Uint8Array): DataView {
+  return source === lastSource ? lastView : otherView(source);
 }
 
-/** Copies `source[from, to)` to `target` at `at`; each view must be of its buffer. Answers the end in `target`. */
+function otherView(source: Uint8Array): DataView {
+  const view =
+    source === previousSource ? previousView : new DataView(source.buffer, source.byteOffset, source.byteLength);
+  previousSource = lastSource;
+  previousView = lastView;
+  lastSource = source;
+  lastView = view;
+  return view;
+}
+
+/** Copies `source[from, to)` to `target` at `at`; `targetView` is a view of all of `target`. Returns where the copy ends in the target. */
 export function copyBytes(
   source: Uint8Array,
-  sourceView: DataView,
   from: number,
   to: number,
   target: Uint8Array,
@@ -30,22 +36,23 @@ export function copyBytes(
 ): number {
   const length = to - from;
   if (length >= longRange) {
-    target.set(source.subarray(from, to), at);
+    target.set(new Uint8Array(source.buffer, source.byteOffset + from, length), at);
     return at + length;
   }
+  const view = source === lastSource ? lastView : otherView(source);
   const end = at + length;
   for (; at + 16 <= end; at += 16, from += 16) {
-    targetView.setInt32(at, sourceView.getInt32(from, true), true);
-    targetView.setInt32(at + 4, sourceView.getInt32(from + 4, true), true);
-    targetView.setInt32(at + 8, sourceView.getInt32(from + 8, true), true);
-    targetView.setInt32(at + 12, sourceView.getInt32(from + 12, true), true);
+    targetView.setInt32(at, view.getInt32(from, true), true);
+    targetView.setInt32(at + 4, view.getInt32(from + 4, true), true);
+    targetView.setInt32(at + 8, view.getInt32(from + 8, true), true);
+    targetView.setInt32(at + 12, view.getInt32(from + 12, true), true);
   }
-  for (; at + 4 <= end; at += 4, from += 4) targetView.setInt32(at, sourceView.getInt32(from, true), true);
+  for (; at + 4 <= end; at += 4, from += 4) targetView.setInt32(at, view.getInt32(from, true), true);
   for (; at < end; at++, from++) target[at] = source[from]!;
   return end;
 }
 
-/** Whether two ranges hold the same bytes. */
+/** Whether two ranges hold the same bytes; each view is of all of its bytes. */
 export function equalBytes(
   left: Uint8Array,
   leftView: DataView,
