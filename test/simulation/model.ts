@@ -1,0 +1,275 @@
+/**
+ * What a correct engine may hold: every message copy of every queue with what is known of it, every batch with whether it is
+ * known to be durable. In doubt (a crash before the answer) both are lawful until recovery shows which one it was; from then on that is a fact.
+ */
+import { type QueueLimits, type QueueSpec, type RemovalReason, type TopologyEntry } from '../../src/engine/engine.ts';
+
+/** One durable unit: a batch, a topology change, a purge. In order of their calls, which is the order of the journal. */
+export interface Unit {
+  readonly serial: number;
+  readonly kind: 'batch' | 'change' | 'purge';
+  readonly atomic: boolean;
+  /** `open`: not answered; `done`: answered; `refused`: an atomic batch that changed nothing. */
+  state: 'open' | 'done' | 'refused';
+  /** What recovery showed of a unit that was open at a crash. */
+  applied: boolean | null;
+}
+
+export interface Removal {
+  readonly kind: 'ack' | 'drop' | 'purge' | 'no-ack';
+  /** The unit that removes it; null: it is gone for certain. */
+  unit: Unit | null;
+  /** It may also not have happened, whatever became of the unit. */
+  maybe: boolean;
+}
+
+export interface Hold {
+  released: boolean;
+}
+
+/** One message in one queue. */
+export class Copy {
+  readonly queue: ModelQueue;
+  /** Unique for each append; carried in the message's properties. */
+  readonly appendId: number;
+  /** Says what the body must be. */
+  readonly messageId: number;
+  readonly bodyBytes: number;
+  /** Place among the appends to its queue. */
+  readonly order: number;
+  readonly priority: number;
+  /** 0: never. */
+  readonly expiresAt: number;
+  readonly dueAt: number;
+  /** The engine might have refused it (limit, identity), so its absence says nothing of its unit. */
+  readonly refusable: boolean;
+  /** The unit that appends it; null: it is stored for certain. */
+  appendedBy: Unit | null;
+  /** A restart must show it even if its append was never confirmed: a consumer that asked for durable messages had it. */
+  servedDurable = false;
+  removal: Removal | null = null;
+  holder: Hold | null = null;
+  /** Its number in the queue, as last seen in this life of the engine. */
+  number = -1;
+  deliveries = 0;
+  deliveredInThisLife = false;
+  /** Deliveries that a durable unit has counted (requeues). */
+  countedDeliveries = 0;
+  /** Unclean ends of the engine since its append: after one, anything may be flagged redelivered. */
+  uncleanEnds = 0;
+
+  constructor(
+    queue: ModelQueue,
+    fields: {
+      appendId: number;
+      messageId: number;
+      bodyBytes: number;
+      priority: number;
+      expiresAt: number;
+      dueAt: number;
+      refusable: boolean;
+      appendedBy: Unit;
+    },
+  ) {
+    this.queue = queue;
+    this.appendId = fields.appendId;
+    this.messageId = fields.messageId;
+    this.bodyBytes = fields.bodyBytes;
+    this.priority = fields.priority;
+    this.expiresAt = fields.expiresAt;
+    this.dueAt = fields.dueAt;
+    this.refusable = fields.refusable;
+    this.appendedBy = fields.appendedBy;
+    this.order = queue.nextOrder++;
+  }
+
+  get stored(): 'yes' | 'no' | 'unknown' {
+    const unit = this.appendedBy;
+    if (unit === null || unit.state === 'done') return 'yes';
+    return unit.state === 'refused' ? 'no' : 'unknown';
+  }
+
+  get mayBeReady(): boolean {
+    return this.stored !== 'no' && this.holder === null && (this.removal === null || this.removal.maybe);
+  }
+
+  get isReady(): boolean {
+    return this.removal === null && this.holder === null && this.stored !== 'no';
+  }
+}
+
+export class ModelQueue {
+  readonly spec: QueueSpec;
+  readonly copies = new Map<number, Copy>();
+  /** Appends whose copies are gone for certain, or were refused. */
+  readonly gone = new Set<number>();
+  nextOrder = 0;
+  deleted = false;
+  /** No-ack deliveries that the engine may have begun without their having been seen. */
+  noAckCredit = 0;
+
+  constructor(spec: QueueSpec) {
+    this.spec = spec;
+  }
+
+  get key(): string {
+    return this.spec.key;
+  }
+
+  get limits(): QueueLimits {
+    return this.spec.limits;
+  }
+
+  forget(copy: Copy): void {
+    this.copies.delete(copy.appendId);
+    this.gone.add(copy.appendId);
+  }
+
+  /** Whether the engine might lawfully take this copy out of its queue, by itself or by handing it over. */
+  removable(copy: Copy, nowMs: number): RemovalReason | null {
+    const { limits } = this;
+    if (copy.expiresAt !== 0 && copy.expiresAt <= nowMs) return 'expired';
+    if (limits.deliveryLimit !== undefined && copy.deliveries + copy.uncleanEnds >= limits.deliveryLimit)
+      return 'delivery-limit';
+    if (limits.overflow === 'reject' || (limits.maxLength === undefined && limits.maxBytes === undefined)) return null;
+    let count = 0;
+    let bytes = copy.bodyBytes;
+    for (const other of this.copies.values()) {
+      if (other === copy || other.stored === 'no') continue;
+      // Only what is behind it can push it out; with priorities any other may.
+      if (limits.maxPriority === undefined && other.order < copy.order) continue;
+      count++;
+      bytes += other.bodyBytes;
+    }
+    if (limits.maxLength !== undefined && count >= limits.maxLength) return 'max-length';
+    if (limits.maxBytes !== undefined && bytes > limits.maxBytes) return 'max-length';
+    return null;
+  }
+
+  /** Most messages that may be ready, by what is known. */
+  mostReady(): number {
+    let count = 0;
+    for (const copy of this.copies.values()) if (copy.mayBeReady) count++;
+    return count;
+  }
+
+  mostReadyBytes(): number {
+    let bytes = 0;
+    for (const copy of this.copies.values()) if (copy.mayBeReady) bytes += copy.bodyBytes;
+    return bytes;
+  }
+
+  /** Fewest messages that are ready for certain. */
+  fewestReady(nowMs: number): number {
+    let count = 0;
+    for (const copy of this.copies.values())
+      if (copy.stored === 'yes' && copy.isReady && this.removable(copy, nowMs) === null) count++;
+    return count;
+  }
+}
+
+export interface KeyState {
+  value: Buffer | null;
+  /** null: not learnt since the value was written. */
+  revision: number | null;
+  /** Writes that are not answered. */
+  pending: { readonly unit: Unit; readonly value: Buffer | null; readonly certain: boolean }[];
+}
+
+export interface ProducerModel {
+  readonly name: string;
+  epoch: number;
+  /** Highest that is known to be stored. */
+  last: number;
+  /** Publishes that are not answered: sequence and the unit that carries it. */
+  pending: { readonly sequence: number; readonly unit: Unit }[];
+}
+
+export interface IdModel {
+  /** null: stored for certain. */
+  readonly unit: Unit | null;
+  readonly atMs: number;
+  /** Position among the ids of the scope. */
+  readonly position: number;
+}
+
+export interface TopologyState {
+  readonly entries: Map<string, TopologyEntry>;
+  readonly queues: Map<string, ModelQueue>;
+}
+
+/** The durable part, in one string. */
+export function describeTopology(entries: Iterable<TopologyEntry>, queues: Iterable<QueueSpec>): string {
+  const lines: string[] = [];
+  for (const entry of entries)
+    if (entry.durable) lines.push(`${entry.kind} ${entry.key} ${JSON.stringify(entry.value)}`);
+  for (const queue of queues) {
+    if (queue.durable) lines.push(`queue ${queue.key} ${stable(queue.limits)} ${JSON.stringify(queue.value)}`);
+  }
+  return lines.sort().join('\n');
+}
+
+function stable(limits: QueueLimits): string {
+  return JSON.stringify(Object.entries(limits).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+export class Model {
+  readonly violations: string[] = [];
+  units: Unit[] = [];
+  #serial = 0;
+  /** Index 0: what is known to be durable; further ones: after each change that is not answered. */
+  topologies: { readonly unit: Unit | null; readonly state: TopologyState }[] = [
+    { unit: null, state: { entries: new Map(), queues: new Map() } },
+  ];
+  readonly keys = new Map<string, KeyState>();
+  readonly producers = new Map<string, ProducerModel>();
+  readonly ids = new Map<string, IdModel>();
+  idCounts = new Map<string, number>();
+  /** Queues that were deleted: what they held must not come back. */
+  readonly graves: ModelQueue[] = [];
+
+  violate(text: string): void {
+    this.violations.push(text);
+  }
+
+  unit(kind: Unit['kind'], atomic: boolean): Unit {
+    const unit: Unit = { serial: this.#serial++, kind, atomic, state: 'open', applied: null };
+    this.units.push(unit);
+    return unit;
+  }
+
+  /** As the engine has it in memory. */
+  get topology(): TopologyState {
+    return this.topologies[this.topologies.length - 1]!.state;
+  }
+
+  get queues(): ModelQueue[] {
+    return [...this.topology.queues.values()];
+  }
+
+  queue(key: string): ModelQueue | undefined {
+    return this.topology.queues.get(key);
+  }
+
+  changed(unit: Unit, change: (state: TopologyState) => void): void {
+    const { entries, queues } = this.topology;
+    const state = { entries: new Map(entries), queues: new Map(queues) };
+    change(state);
+    this.topologies.push({ unit, state });
+  }
+
+  /** A change was answered, and so are all before it. */
+  changeDone(unit: Unit): void {
+    const at = this.topologies.findIndex((version) => version.unit === unit);
+    if (at > 0) this.topologies.splice(0, at);
+  }
+
+  key(name: string): KeyState {
+    let key = this.keys.get(name);
+    if (key === undefined) {
+      key = { value: null, revision: 0, pending: [] };
+      this.keys.set(name, key);
+    }
+    return key;
+  }
+}
