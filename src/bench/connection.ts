@@ -190,7 +190,8 @@ export class LoadConnection {
     const offered = tune.readUInt32BE(2);
     const frameMax = offered === 0 ? frameMaxBytes : Math.min(offered, frameMaxBytes);
     // Heartbeat 0: a load generator that is busy for seconds must not be cut off.
-    this.socket.write(method(0, methods.connectionTuneOk, short(0), long(frameMax), short(0)));
+    const channelMax = tune.readUInt16BE(0);
+    this.socket.write(method(0, methods.connectionTuneOk, short(channelMax), long(frameMax), short(0)));
     const open = method(0, methods.connectionOpen, shortString(address.vhost), shortString(''), octet(0));
     await this.call(open, methods.connectionOpenOk);
     await this.call(method(1, methods.channelOpen, shortString('')), methods.channelOpenOk);

@@ -92,8 +92,10 @@ async function untilReady(address: Broker['address'], checkAlive: () => void): P
       await connection.close();
       return version;
     } catch (cause) {
-      if (monotonicMs() > deadlineMs)
-        throw new Error(`RabbitMQ did not listen within ${startWithinMs / 1000} s`, { cause });
+      if (monotonicMs() > deadlineMs) {
+        const why = cause instanceof Error ? cause.message : String(cause);
+        throw new Error(`RabbitMQ was not ready within ${startWithinMs / 1000} s: ${why}`, { cause });
+      }
       await sleep(100);
     }
   }
