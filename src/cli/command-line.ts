@@ -1,0 +1,83 @@
+/**
+ * The command line. Start-up counts: a broker must listen within a fraction of a second, so only the named command's
+ * file is loaded here, and what a command needs to work is loaded by its action.
+ */
+import { Command, CommanderError } from 'commander';
+import { CommandError } from './command-error.ts';
+import { exitCode, type ExitCode } from './exit-code.ts';
+import { errorReport } from './report-error.ts';
+import { paintFor } from './terminal.ts';
+import { version } from '../index.ts';
+
+type Register = (program: Command) => void;
+
+/** In the order of the help. */
+const commands: Readonly<Record<string, () => Promise<Register>>> = {
+  serve: async () => (await import('./serve.ts')).registerServe,
+  inspect: async () => (await import('./inspect.ts')).registerInspect,
+  demo: async () => (await import('./demo.ts')).registerDemo,
+  bench: async () => (await import('./bench.ts')).registerBench,
+};
+
+const examples = `
+Examples:
+  postrider serve                             serve AMQP on 127.0.0.1:5672, data in ./data
+  postrider serve --data memory: --amqp-port 0 --json
+  postrider inspect ./data                    what a data directory holds, and whether it is whole
+  postrider demo                              a store's orders survive two kills
+
+postrider help COMMAND tells more. Exit codes: 0 done, 1 failed or damage found, 2 usage or configuration,
+3 data directory, 4 address in use, 5 engine failed. Manual: docs/CLI.md`;
+
+/** Where a command line without a process of its own writes. */
+export interface Output {
+  out(text: string): void;
+  err(text: string): void;
+}
+
+/** Runs `postrider` with these arguments. An action may set `process.exitCode`; errors are told, and their code returned. */
+export async function commandLine(args: readonly string[], output: Output): Promise<ExitCode | undefined> {
+  const program = new Command('postrider')
+    .description('A durable message queue: one broker, served over AMQP 0-9-1.')
+    .version(version, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'tell how to use it')
+    .helpCommand('help [command]', 'tell how to use a command')
+    .addHelpText('after', examples)
+    .exitOverride()
+    .configureHelp({ styleTitle: (title) => paintFor(process.stdout).bold(title) })
+    // Commander would tell an error in its own way, on two lines.
+    .configureOutput({
+      writeOut: (text) => output.out(text),
+      writeErr: (text) => output.err(text),
+      outputError: () => undefined,
+    });
+
+  const named = commands[args[0] ?? ''];
+  try {
+    for (const load of named === undefined ? Object.values(commands) : [named]) (await load())(program);
+    if (args.length === 0) {
+      program.outputHelp({ error: true });
+      return exitCode.usage;
+    }
+    await program.parseAsync(args, { from: 'user' });
+    return undefined;
+  } catch (error) {
+    const told = error instanceof CommanderError ? fromCommander(error) : error;
+    if (told === null) return exitCode.done;
+    const { text, code } = errorReport(told);
+    output.err(`${text}\n`);
+    return code;
+  }
+}
+
+/** Commander's way to end a command: help and version were printed; anything else is wrong usage. */
+function fromCommander(error: CommanderError): CommandError | null {
+  if (error.exitCode === 0) return null;
+  const message = error.message
+    .replace(/^error: /, '')
+    .replace(/\n?\((Did you mean .*)\)$/, (_, hint: string) => `; ${hint.replace('Did', 'did')}`);
+  return new CommandError(
+    exitCode.usage,
+    message.includes('did you mean') ? message : `${message}; see postrider --help`,
+  );
+}

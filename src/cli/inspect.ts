@@ -1,0 +1,32 @@
+/** `postrider inspect`: what a data directory holds, read offline and never written. */
+import type { Command } from 'commander';
+import { exitCode } from './exit-code.ts';
+
+const examples = `
+Examples:
+  postrider inspect ./data             segments, checkpoints, queues, and whether anything is damaged
+  postrider inspect ./data --json      the same for a program
+
+It works on a damaged directory, and beside a broker that is using it (what it then sees is a moment old).
+Exit code 0: whole. 1: damage was found. 3: there is no journal to read.`;
+
+export function registerInspect(program: Command): void {
+  program
+    .command('inspect')
+    .description('read a data directory offline: segments, queues, damage')
+    .argument('<DIR>', 'data directory')
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', examples)
+    .action(async (directory: string, { json = false }: { json?: boolean }) => {
+      const { inspectJournal } = await import('../engine/local/journal/inspect.ts');
+      const report = await inspectJournal(directory);
+      if (json) {
+        process.stdout.write(`${JSON.stringify(report)}\n`);
+      } else {
+        const { renderInspection } = await import('./inspection.ts');
+        const { paintFor } = await import('./terminal.ts');
+        process.stdout.write(`${renderInspection(report, paintFor(process.stdout)).join('\n')}\n`);
+      }
+      if (report.damage.length > 0) process.exitCode = exitCode.failed;
+    });
+}

@@ -1,0 +1,110 @@
+/** What `inspect` tells of a journal, as lines for a person. */
+import type { Paint } from './terminal.ts';
+
+export interface JournalReport {
+  readonly directory: string;
+  readonly version: number;
+  readonly segments: readonly {
+    readonly file: string;
+    readonly bytes: number;
+    readonly groups: number;
+    readonly firstSequence: number;
+    readonly lastSequence: number;
+    readonly live: number;
+  }[];
+  readonly checkpoints: readonly { readonly file: string; readonly sequence: number; readonly valid: boolean }[];
+  readonly queues: readonly {
+    readonly key: string;
+    readonly durable: boolean;
+    readonly ready: number;
+    readonly bytes: number;
+  }[];
+  readonly damage: readonly {
+    readonly file: string;
+    readonly from: number;
+    readonly to: number;
+    readonly what: string;
+  }[];
+  readonly tornTail: { readonly file: string; readonly at: number } | null;
+}
+
+/** More queues than a screen holds are for --json. */
+const shownQueues = 40;
+
+export function renderInspection(report: JournalReport, paint: Paint): string[] {
+  const { segments, checkpoints, queues, damage, tornTail } = report;
+  const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
+  const ready = queues.reduce((sum, queue) => sum + queue.ready, 0);
+  const lines = [
+    `${report.directory}: journal of format ${report.version}, ${size(bytes)} in ${segments.length} segments`,
+  ];
+
+  lines.push('', paint.bold(`segments (${segments.length})`));
+  const segmentRows = segments.map((segment) => [
+    segment.file,
+    size(segment.bytes),
+    `${count(segment.groups)} groups`,
+    segment.groups === 0 ? '' : `${segment.firstSequence}-${segment.lastSequence}`,
+    `${count(segment.live)} alive`,
+  ]);
+  lines.push(...align(segmentRows));
+
+  lines.push('', paint.bold(`checkpoints (${checkpoints.length})`));
+  lines.push(
+    ...align(
+      checkpoints.map(({ file, sequence, valid }) => [
+        file,
+        `up to group ${sequence}`,
+        valid ? 'whole' : paint.red('damaged'),
+      ]),
+    ),
+  );
+
+  lines.push('', paint.bold(`queues (${count(queues.length)}), ${count(ready)} messages ready`));
+  const largest = [...queues].sort((a, b) => b.ready - a.ready).slice(0, shownQueues);
+  lines.push(
+    ...align(
+      largest.map((queue) => [
+        queue.key,
+        `${count(queue.ready)} ready`,
+        size(queue.bytes),
+        queue.durable ? 'durable' : 'transient',
+      ]),
+    ),
+  );
+  if (queues.length > shownQueues)
+    lines.push(`  and ${count(queues.length - shownQueues)} shorter ones; --json lists all`);
+
+  lines.push('');
+  if (tornTail !== null) {
+    lines.push(
+      `torn tail: ${tornTail.file} from byte ${tornTail.at}: a write that a stop cut short, never confirmed; serve cuts it off`,
+    );
+  }
+  if (damage.length === 0) lines.push(paint.green('no damage'));
+  for (const { file, from, to, what } of damage) lines.push(paint.red(`damage: ${file} bytes ${from}-${to}: ${what}`));
+  return lines;
+}
+
+function count(number: number): string {
+  return number.toLocaleString('en-US');
+}
+
+function size(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let unit = 0;
+  let amount = bytes;
+  for (; amount >= 1024 && unit < units.length - 1; unit++) amount /= 1024;
+  return `${unit === 0 ? amount : amount.toFixed(1)} ${units[unit]!}`;
+}
+
+function align(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows.reduce<number[]>(
+    (sofar, row) => row.map((cell, column) => Math.max(cell.length, sofar[column] ?? 0)),
+    [],
+  );
+  return rows.map(
+    (row) =>
+      `  ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join('  ')}`,
+  );
+}

@@ -1,0 +1,68 @@
+/** The life of a served broker: address, data, listener; then whatever ends it. */
+import { Broker } from '../broker/index.ts';
+import type { ServeSettings } from '../config/serve-settings.ts';
+import type { EngineError } from '../engine/errors.ts';
+import { openLocal } from '../engine/local/index.ts';
+import { version } from '../index.ts';
+import { AmqpServer } from '../server/amqp/index.ts';
+import { exitCode, signalExitCode } from './exit-code.ts';
+import { address, listenError, tryAddress } from './listen-error.ts';
+import { reportError, say } from './report-error.ts';
+
+const portOption = '--amqp-port';
+
+/** Resolves once it listens; the process then lives until something ends it. @throws CommandError, EngineError */
+export async function runBroker(settings: ServeSettings, stopWithParent: boolean): Promise<void> {
+  const { data, host, amqpPort } = settings;
+  // Before the data directory is touched: an address that is taken must leave no trace.
+  if (amqpPort !== 0) await tryAddress(host, amqpPort, portOption);
+
+  const broker = new Broker({ engine: openLocal(data), log: say });
+  broker.onFailed(endFailed);
+  await broker.open();
+  const amqp = new AmqpServer({ broker, host, port: amqpPort, log: say });
+  let port: number;
+  try {
+    ({ port } = await amqp.listen());
+  } catch (error) {
+    await broker.close();
+    throw listenError(error, host, amqpPort, portOption);
+  }
+  endOnSignal(async () => {
+    await amqp.close();
+    await broker.close();
+  }, stopWithParent);
+  announce(settings, port);
+}
+
+function announce({ data, host, json }: ServeSettings, port: number): void {
+  process.stdout.on('error', () => undefined);
+  const line = json
+    ? JSON.stringify({ event: 'listening', pid: process.pid, ports: { amqp: port }, data, version })
+    : `postrider ${version}: AMQP 0-9-1 on ${address(host, port)}, data in ${data}; Ctrl-C stops it`;
+  process.stdout.write(`${line}\n`);
+}
+
+/** Nothing more can be confirmed, so clients must see the connection break, now. */
+function endFailed(error: EngineError): void {
+  reportError(error);
+  process.exit(exitCode.engine);
+}
+
+function endOnSignal(close: () => Promise<void>, stopWithParent: boolean): void {
+  let closing = false;
+  const stop = (signal: 'SIGINT' | 'SIGTERM'): void => {
+    if (closing) process.exit(signalExitCode[signal]);
+    closing = true;
+    close().then(
+      () => process.exit(exitCode.done),
+      (error: unknown) => process.exit(reportError(error)),
+    );
+  };
+  process.on('SIGINT', stop).on('SIGTERM', stop);
+  if (stopWithParent)
+    process.stdin
+      .on('error', () => undefined)
+      .on('close', () => stop('SIGTERM'))
+      .resume();
+}

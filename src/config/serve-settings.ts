@@ -1,0 +1,106 @@
+/**
+ * The settings of `postrider serve`, once: the command line makes its options of this table, the configuration file its keys.
+ * A setting's name is its long option without the dashes.
+ */
+import { isIP } from 'node:net';
+import { ConfigError } from './config-error.ts';
+
+export interface ServeSettings {
+  /** A directory, or `memory:`. */
+  readonly data: string;
+  readonly host: string;
+  /** 0: any free port. */
+  readonly amqpPort: number;
+  /** Tell on standard output, as one JSON line, that it listens. */
+  readonly json: boolean;
+}
+
+export interface Setting<K extends keyof ServeSettings = keyof ServeSettings> {
+  readonly key: K;
+  /** Long option and key of the file. */
+  readonly name: string;
+  /** What stands behind the option in the help; absent for a switch. */
+  readonly placeholder?: string;
+  readonly description: string;
+  readonly standard: ServeSettings[K];
+  /** Reads a value as given (text on the command line, a scalar in the file). @throws ConfigError saying what it must be */
+  read(value: unknown): ServeSettings[K];
+}
+
+const data: Setting<'data'> = {
+  key: 'data',
+  name: 'data',
+  placeholder: 'DIR|memory:',
+  description: 'directory of the journal; memory: keeps everything in memory',
+  standard: './data',
+  read(value) {
+    if (typeof value !== 'string' || value === '')
+      throw new ConfigError(`must be a directory, or memory:, not ${shown(value)}`);
+    return value;
+  },
+};
+
+const host: Setting<'host'> = {
+  key: 'host',
+  name: 'host',
+  placeholder: 'ADDRESS',
+  description: 'loopback address to listen on',
+  standard: '127.0.0.1',
+  read(value) {
+    if (typeof value !== 'string' || value === '')
+      throw new ConfigError(`must be an address such as 127.0.0.1, not ${shown(value)}`);
+    if (!isLoopback(value)) {
+      throw new ConfigError(
+        `must be 127.0.0.1, ::1 or localhost, not ${shown(value)}: other machines may connect only once there are users`,
+      );
+    }
+    return value;
+  },
+};
+
+const amqpPort: Setting<'amqpPort'> = {
+  key: 'amqpPort',
+  name: 'amqp-port',
+  placeholder: 'PORT',
+  description: 'port for AMQP 0-9-1; 0 picks a free one',
+  standard: 5672,
+  read: readPort,
+};
+
+const json: Setting<'json'> = {
+  key: 'json',
+  name: 'json',
+  description: 'once it listens, print one line of JSON with the ports',
+  standard: false,
+  read(value) {
+    if (typeof value !== 'boolean') throw new ConfigError(`must be true or false, not ${shown(value)}`);
+    return value;
+  },
+};
+
+export const serveSettings: readonly Setting[] = [data, host, amqpPort, json];
+
+/** Reads the values given under their names, each layer over the one before, and fills in what none gave. */
+export function settingsFrom(...layers: readonly Partial<ServeSettings>[]): ServeSettings {
+  const standard = Object.fromEntries(serveSettings.map((setting) => [setting.key, setting.standard]));
+  return Object.assign(standard, ...layers) as ServeSettings;
+}
+
+function readPort(value: unknown): number {
+  const port = typeof value === 'string' && /^\d{1,5}$/.test(value) ? Number(value) : value;
+  if (typeof port !== 'number' || !Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new ConfigError(`must be a port between 0 (any free one) and 65535, not ${shown(value)}`);
+  }
+  return port;
+}
+
+function shown(value: unknown): string {
+  return value === undefined ? 'a list' : JSON.stringify(value);
+}
+
+/** Names other than `localhost` are not looked up: what they resolve to may change. */
+function isLoopback(address: string): boolean {
+  if (address === 'localhost') return true;
+  const family = isIP(address);
+  return family === 4 ? address.startsWith('127.') : family === 6 && /^(0*:)*:?0*1$/.test(address);
+}

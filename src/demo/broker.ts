@@ -1,0 +1,82 @@
+/** A broker as a child process: `postrider serve` on a data directory, killed and started again on the same port. */
+import type { Launched, Launcher } from './launch.ts';
+
+export interface BrokerOptions {
+  readonly launcher: Launcher;
+  /** Program and arguments that are `postrider`. */
+  readonly postrider: readonly string[];
+  /** A directory, or `memory:`. */
+  readonly data: string;
+  readonly logFile: string;
+  /** Default 0: any free port. A restart keeps the port. */
+  readonly port?: number;
+}
+
+export class BrokerProcess {
+  readonly #options: BrokerOptions;
+  #launched: Launched | null = null;
+  #port: number;
+
+  constructor(options: BrokerOptions) {
+    this.#options = options;
+    this.#port = options.port ?? 0;
+  }
+
+  get url(): string {
+    return `amqp://guest:guest@127.0.0.1:${this.#port}`;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  get pid(): number {
+    return this.#launched?.pid ?? 0;
+  }
+
+  get running(): boolean {
+    return this.#launched?.running === true;
+  }
+
+  /** Resolves once it listens, with the milliseconds that took. @throws Error with its last words when it does not */
+  async start(): Promise<number> {
+    const { launcher, postrider, data, logFile } = this.#options;
+    const begun = performance.now();
+    const launched = launcher.launch({
+      name: 'broker',
+      command: [
+        ...postrider,
+        'serve',
+        '--data',
+        data,
+        '--amqp-port',
+        String(this.#port),
+        '--json',
+        '--stop-with-parent',
+      ],
+      logFile,
+      channel: 'stdin',
+    });
+    this.#launched = launched;
+    const line = await launched.firstLine();
+    if (line === null) {
+      const { code, signal } = await launched.exited;
+      throw new Error(
+        `the broker ended before it listened (${signal ?? `exit code ${code}`}): ${launched.lastWords()}`,
+      );
+    }
+    const { ports } = JSON.parse(line) as { ports: { amqp: number } };
+    this.#port = ports.amqp;
+    return performance.now() - begun;
+  }
+
+  /** Ends it without a warning; resolves when it is gone. */
+  async kill(): Promise<void> {
+    await this.#launched?.kill('SIGKILL');
+  }
+
+  /** Ends it in order; resolves with its exit code, null if a signal ended it. */
+  async stop(): Promise<number | null> {
+    return (await this.#launched?.kill('SIGTERM'))?.code ?? null;
+  }
+}
