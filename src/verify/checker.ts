@@ -92,6 +92,9 @@ export class Checker {
       case 'publish-unknown':
         this.#answer(event);
         break;
+      case 'subscribe':
+        this.#ledger.consumer(this.#ledger.queue(event.queue), event.consumer, true);
+        break;
       case 'deliver':
         this.#deliver(event);
         break;
@@ -226,7 +229,8 @@ export class Checker {
     if (ledger.has(place, FLAG.routed)) this.#rules.judge(event, place, queue, consumer);
     this.#faults.landed(place);
     ledger.lower(place, FLAG.owed);
-    ledger.raise(place, FLAG.open);
+    // Recorded late, it may be older than the settlement.
+    if (this.#inTrueOrder(place) || !ledger.has(place, FLAG.settling | FLAG.excused)) ledger.raise(place, FLAG.open);
     ledger.places.add(place, PLACE.deliveries, 1);
     if (!event.redelivered) ledger.places.add(place, PLACE.unflagged, 1);
     ledger.places.set(place, PLACE.lastConsumer, consumer.index);
@@ -243,15 +247,14 @@ export class Checker {
     const place = ledger.place(message, queue);
     const consumer = ledger.consumer(queue, event.consumer);
     if (event.how === 'requeue') return;
-    // With one copy and a true order of events, only the latest holder's settlement counts.
-    const ofHolder = ledger.places.get(place, PLACE.lastConsumer) === consumer.index;
-    const strict = this.#options.synchronous === true && ledger.places.get(place, PLACE.copies) <= 1;
+    const ofHolder = !this.#inTrueOrder(place) || ledger.places.get(place, PLACE.lastConsumer) === consumer.index;
     switch (event.type) {
       case 'settle':
-        if (ofHolder || !strict) ledger.lower(place, FLAG.open);
+        ledger.raise(place, FLAG.settling);
+        if (ofHolder) ledger.lower(place, FLAG.open);
         return;
       case 'settle-refused':
-        if (ofHolder && strict) ledger.raise(place, FLAG.open);
+        if (ofHolder && this.#inTrueOrder(place)) ledger.raise(place, FLAG.open);
         return;
       case 'settle-ok':
         this.#counts.settled++;
@@ -261,6 +264,11 @@ export class Checker {
       case 'settle-unknown':
         return;
     }
+  }
+
+  /** Whether it is certain which delivery of a message a settlement is of: one copy, and events in true order. */
+  #inTrueOrder(place: number): boolean {
+    return this.#options.synchronous === true && this.#ledger.places.get(place, PLACE.copies) <= 1;
   }
 
   #gone(place: number, by: number): void {
@@ -293,7 +301,10 @@ export class Checker {
     const message = ledger.message(event.id);
     const place = ledger.place(message, queue);
     this.#excuse(place);
-    if (event.maybe !== true) this.#gone(place, -1);
+    if (event.maybe !== true) {
+      this.#gone(place, -1);
+      ledger.places.add(place, PLACE.removals, 1);
+    }
     for (const name of event.to ?? []) this.#enter(ledger.place(message, ledger.queue(name)), event.maybe === true);
   }
 

@@ -44,32 +44,37 @@ export class DeliveryRules {
   #reportRepeat(event: DeliverEvent, place: number, queue: QueueBook, consumer: ConsumerBook): boolean {
     const { places } = this.#ledger;
     const copies = Math.max(1, places.get(place, PLACE.copies));
-    const where = (): string => `${event.id} was delivered in ${queue.name} to ${consumer.name}`;
     if (this.#guarantee === 'at-most-once' && places.get(place, PLACE.deliveries) >= copies) {
-      const sentence = (): string => `${where()}, though it had been delivered before.`;
+      const sentence = (): string => `${says(event)}, though it had been delivered before.`;
       this.#findings.report('duplicated', queue, event.id, sentence);
       return true;
     }
     if (this.#isResurrected(place, copies, consumer)) {
       const sentence = (): string =>
-        `${where()} after the broker had confirmed that it was settled or removed for good.`;
+        `${says(event)} after the broker had confirmed that it was settled or removed for good.`;
       this.#findings.report('resurrected', queue, event.id, sentence);
       return true;
     }
     if (event.redelivered || !this.#isRepeat(place, copies, consumer)) return false;
-    this.#findings.report('unflaggedRepeat', queue, event.id, () => `${where()} again, but not flagged redelivered.`);
+    this.#findings.report(
+      'unflaggedRepeat',
+      queue,
+      event.id,
+      () => `${says(event)} again, but not flagged redelivered.`,
+    );
     return true;
   }
 
   /**
-   * Every copy is promised to be gone. A consumer that already listened when the last one went may have recorded an
-   * earlier delivery late, unless it is the one that settled: its own answer came after what it was sent before.
+   * Every copy is promised to be gone. A consumer that listened when the last one went may have recorded an earlier
+   * delivery late, unless it is the one that settled the only copy: its answer came after all that it was sent before.
    */
   #isResurrected(place: number, copies: number, consumer: ConsumerBook): boolean {
     const { places } = this.#ledger;
     if (places.get(place, PLACE.gone) < copies) return false;
-    if (this.#synchronous || consumer.index === places.get(place, PLACE.goneBy)) return true;
-    return consumer.index >= places.get(place, PLACE.goneSince);
+    if (this.#synchronous) return true;
+    if (copies === 1 && consumer.index === places.get(place, PLACE.goneBy)) return true;
+    return consumer.subscribed && consumer.index >= places.get(place, PLACE.goneSince);
   }
 
   /**
@@ -97,8 +102,11 @@ export class DeliveryRules {
     consumer.last.set(producer, message);
     if (last === undefined || !ledger.precedes(message, last)) return;
     const other = ledger.idOf(last);
-    const sentence = (): string =>
-      `${event.id} was delivered in ${queue.name} to ${consumer.name} right after ${other}, which was sent later.`;
+    const sentence = (): string => `${says(event)} right after ${other}, which was sent later.`;
     this.#findings.report('reordered', queue, event.id, sentence, 1, other);
   }
+}
+
+function says({ id, queue, consumer }: DeliverEvent): string {
+  return `${id} was delivered in ${queue} to ${consumer}`;
 }

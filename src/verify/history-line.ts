@@ -37,6 +37,8 @@ function fieldsOf(event: HistoryEvent): object {
     case 'publish-rejected':
     case 'publish-unknown':
       return { t, k: KEY_OF[event.type], i: event.id, a: event.attempt };
+    case 'subscribe':
+      return { t, k: 'c', q: event.queue, c: event.consumer };
     case 'deliver':
       return { t, k: 'd', q: event.queue, c: event.consumer, i: event.id, h: event.hash, d: flag(event.redelivered) };
     case 'settle':
@@ -88,6 +90,8 @@ export function decodeLine(line: string): HistoryEvent | undefined {
     case 'p-':
     case 'p?':
       return { type: PUBLISH_ANSWER[key], at, id: text(fields, 'i'), attempt: number(fields, 'a') };
+    case 'c':
+      return { type: 'subscribe', at, queue: text(fields, 'q'), consumer: text(fields, 'c') };
     case 'd':
       return {
         type: 'deliver',

@@ -11,7 +11,8 @@
  *   p+    publish confirmed   i, a
  *   p-    publish rejected    i, a
  *   p?    publish unknown     i, a   (time-out, broken connection; no answer at all means the same)
- *   d     delivered           q queue, c consumer incarnation, i, h, d 1 when flagged redelivered; else absent
+ *   c     subscribe, before   q queue, c consumer incarnation
+ *   d     delivered           q, c, i, h, d 1 when flagged redelivered; else absent
  *   s     settle, before      q, c, i, w how: ack | drop | requeue
  *   s+    settle confirmed    q, c, i, w   (only where the protocol answers: the broker promised that it is durable)
  *   s-    settle refused      q, c, i, w   (a stale lease)
@@ -59,10 +60,16 @@ export interface PublishAnswerEvent extends Timed {
   readonly attempt: number;
 }
 
+export interface SubscribeEvent extends Timed {
+  readonly type: 'subscribe';
+  readonly queue: string;
+  /** One life of one consumer: a new name for each (re)subscription. */
+  readonly consumer: string;
+}
+
 export interface DeliverEvent extends Timed {
   readonly type: 'deliver';
   readonly queue: string;
-  /** One life of one consumer: a new name after each (re)subscription. */
   readonly consumer: string;
   readonly id: MessageId;
   readonly hash: string;
@@ -113,6 +120,7 @@ export interface FaultProofEvent extends Timed {
 export type HistoryEvent =
   | PublishEvent
   | PublishAnswerEvent
+  | SubscribeEvent
   | DeliverEvent
   | SettleEvent
   | EffectEvent

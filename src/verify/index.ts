@@ -22,6 +22,7 @@ export {
   type RemovalReason,
   type SettleEvent,
   type SettleHow,
+  type SubscribeEvent,
 } from './history.ts';
 export { DEFAULT_MINIMUMS, NO_MINIMUMS, type Minimums } from './minimums.ts';
 export { MemoryRecorder, monotonicNs, Recorder, type RemovalDetail } from './recorder.ts';

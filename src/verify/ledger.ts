@@ -31,9 +31,11 @@ export const PLACE = {
   /** Who settled last (-1: a removal), and how many consumers the queue had seen by then. */
   goneBy: 9,
   goneSince: 10,
-  effects: 11,
+  /** Copies that are known to have been removed, rather than settled. */
+  removals: 11,
+  effects: 12,
 } as const;
-const PLACE_WIDTH = 12;
+const PLACE_WIDTH = 13;
 
 /** Flags of a place. */
 export const FLAG = {
@@ -53,11 +55,15 @@ export const FLAG = {
   inFlight: 64,
   /** No order is promised. */
   unordered: 128,
+  /** Somebody set out to settle it. */
+  settling: 256,
 } as const;
 
 export interface ConsumerBook {
   readonly index: number;
   readonly name: string;
+  /** Its subscription was recorded, before anything that it got. */
+  readonly subscribed: boolean;
   /** By producer: the message that came last among those whose order counts. */
   readonly last: Map<number, number>;
 }
@@ -136,11 +142,12 @@ export class Ledger {
     return this.queues[queue] as QueueBook;
   }
 
-  consumer(queue: number, name: string): ConsumerBook {
+  /** @param subscribing whether it begins now, rather than being seen for the first time. */
+  consumer(queue: number, name: string, subscribing = false): ConsumerBook {
     const { consumers } = this.queueBook(queue);
     let consumer = consumers.get(name);
     if (consumer === undefined) {
-      consumer = { index: consumers.size, name, last: new Map() };
+      consumer = { index: consumers.size, name, subscribed: subscribing, last: new Map() };
       consumers.set(name, consumer);
     }
     return consumer;

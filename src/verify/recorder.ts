@@ -58,6 +58,11 @@ export abstract class Recorder {
     this.#answer('publish-unknown', id, attempt);
   }
 
+  /** Before a subscription is sent; `consumer` is a new name each time. */
+  subscribe(queue: string, consumer: string): void {
+    this.append({ type: 'subscribe', at: this.#now(), queue, consumer });
+  }
+
   /** On arrival, before the handler runs and before anything is settled. */
   delivered(queue: string, consumer: string, id: MessageId, hash: string, redelivered: boolean): void {
     this.append({ type: 'deliver', at: this.#now(), queue, consumer, id, hash, redelivered });
