@@ -23,12 +23,6 @@ export function paintFor(stream: NodeJS.WritableStream): Paint {
   return { bold: with_('bold'), dim: with_('dim'), red: with_('red'), green: with_('green'), yellow: with_('yellow') };
 }
 
-/** `done` of `total` as a bar of `width` characters. */
-export function bar(done: number, total: number, width: number): string {
-  const filled = total <= 0 ? 0 : Math.round(Math.min(1, done / total) * width);
-  return '█'.repeat(filled) + '░'.repeat(width - filled);
-}
-
 /** Lines that stay, above one line that is rewritten. On anything but a terminal the live line is not shown at all. */
 export class Terminal {
   readonly paint: Paint;
@@ -47,6 +41,12 @@ export class Terminal {
     this.live('');
     this.#stream.write(`${line}\n`);
     this.live(live);
+  }
+
+  /** `done` of `total`, as `width` characters. */
+  bar(done: number, total: number, width: number): string {
+    const filled = total <= 0 ? 0 : Math.round(Math.min(1, done / total) * width);
+    return '█'.repeat(filled) + '░'.repeat(width - filled);
   }
 
   /** Replaces the live line; an empty text removes it. It must hold no colour: it is cut to the terminal's width. */

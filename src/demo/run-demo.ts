@@ -14,7 +14,7 @@ import { Launcher } from './launch.ts';
 import { until } from './patience.ts';
 import { QueueDepth } from './queue-depth.ts';
 import { count, type Screen } from './screen.ts';
-import { connectTo, exchangeOf, queueOf, services, type Service } from './store.ts';
+import { connectTo, exchangeOf, queueOf, services } from './store.ts';
 
 export interface DemoOptions {
   readonly orders: number;
@@ -264,10 +264,7 @@ class Director {
     const { orders, screen } = this.#options;
     if (!screen.isLive) return;
     const { confirmed } = this.#cast.orders;
-    const filled = Math.round((confirmed / orders) * 20);
-    const waiting = (service: Service): string => `${service} ${count(depth.waiting[service])}`;
-    screen.live(
-      `         ${'█'.repeat(filled)}${'░'.repeat(20 - filled)} ${count(confirmed)} confirmed · waiting: ${services.map(waiting).join(', ')}`,
-    );
+    const waiting = services.map((service) => `${service} ${count(depth.waiting[service])}`);
+    screen.live(`${screen.bar(confirmed, orders, 10)} ${count(confirmed)} confirmed; waiting: ${waiting.join(', ')}`);
   }
 }

@@ -4,6 +4,7 @@ export interface Screen {
   readonly isLive: boolean;
   readonly paint: Readonly<Record<'bold' | 'dim' | 'red' | 'green', (text: string) => string>>;
   say(line: string): void;
+  bar(done: number, total: number, width: number): string;
   /** A last line, rewritten in place. */
   live(text: string): void;
 }
