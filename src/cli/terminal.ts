@@ -1,8 +1,6 @@
 /** What is shown to a person: colour only on a terminal that wants it, and a last line that is rewritten in place. */
 import type { WriteStream } from 'node:tty';
-import { styleText } from 'node:util';
-
-type Style = Parameters<typeof styleText>[0];
+import { inspect } from 'node:util';
 
 export interface Paint {
   readonly bold: (text: string) => string;
@@ -16,11 +14,17 @@ export interface Paint {
 export function paintFor(stream: NodeJS.WritableStream): Paint {
   const tty = stream as Partial<WriteStream>;
   const coloured = tty.isTTY === true && tty.hasColors?.() === true;
-  const with_ =
-    (style: Style) =>
-    (text: string): string =>
-      coloured ? styleText(style, text) : text;
-  return { bold: with_('bold'), dim: with_('dim'), red: with_('red'), green: with_('green'), yellow: with_('yellow') };
+  const painter = (colour: string): ((text: string) => string) => {
+    const [on, off] = inspect.colors[colour] ?? [0, 0];
+    return (text) => (coloured ? `\u001b[${on}m${text}\u001b[${off}m` : text);
+  };
+  return {
+    bold: painter('bold'),
+    dim: painter('dim'),
+    red: painter('red'),
+    green: painter('green'),
+    yellow: painter('yellow'),
+  };
 }
 
 /** Lines that stay, above one line that is rewritten. On anything but a terminal the live line is not shown at all. */

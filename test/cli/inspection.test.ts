@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { renderInspection, type JournalReport } from '../../src/cli/inspection.ts';
+import { paintFor } from '../../src/cli/terminal.ts';
+import { Sheet } from './sheet.ts';
+
+const whole: JournalReport = {
+  directory: './data',
+  version: 1,
+  segments: [
+    { file: '0000000001.seg', bytes: 67_108_864, groups: 1234, firstSequence: 1, lastSequence: 1234, live: 56 },
+    { file: '0000000002.seg', bytes: 512, groups: 0, firstSequence: 0, lastSequence: 0, live: 0 },
+  ],
+  checkpoints: [{ file: '0000001000.checkpoint', sequence: 1000, valid: true }],
+  queues: [
+    { key: 'orders', durable: true, ready: 12_345, bytes: 2048 },
+    { key: 'carts', durable: false, ready: 7, bytes: 10 },
+  ],
+  damage: [],
+  tornTail: null,
+};
+
+function render(report: JournalReport): string {
+  return renderInspection(report, paintFor(new Sheet(false))).join('\n');
+}
+
+describe('inspect, for a person', () => {
+  it('tells segments, checkpoints and queues', () => {
+    const text = render(whole);
+    assert.match(text, /^\.\/data: journal of format 1, 64\.0 MiB in 2 segments/);
+    assert.match(text, /0000000001\.seg +64\.0 MiB +1,234 groups +1-1234 +56 alive/);
+    assert.match(text, /0000001000\.checkpoint +up to group 1000 +whole/);
+    assert.match(text, /queues \(2\), 12,352 messages ready/);
+    assert.match(text, /orders +12,345 ready +2\.0 KiB +durable/);
+    assert.match(text, /no damage$/);
+  });
+
+  it('names damage by file and bytes', () => {
+    const text = render({ ...whole, damage: [{ file: '0000000001.seg', from: 4096, to: 8192, what: 'checksum' }] });
+    assert.match(text, /damage: 0000000001\.seg bytes 4096-8192: checksum/);
+    assert.doesNotMatch(text, /no damage/);
+  });
+
+  it('tells a torn tail from damage', () => {
+    const text = render({ ...whole, tornTail: { file: '0000000002.seg', at: 100 } });
+    assert.match(text, /torn tail: 0000000002\.seg from byte 100/);
+    assert.match(text, /no damage/);
+  });
+
+  it('shows the longest of many queues, and how many more there are', () => {
+    const queues = Array.from({ length: 100 }, (_, index) => ({
+      key: `q${index}`,
+      durable: true,
+      ready: index,
+      bytes: 0,
+    }));
+    const text = render({ ...whole, queues });
+    assert.match(text, /q99 /);
+    assert.doesNotMatch(text, /q1 /);
+    assert.match(text, /and 60 shorter ones/);
+  });
+});

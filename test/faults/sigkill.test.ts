@@ -1,0 +1,74 @@
+/** A broker killed again and again under load: what it confirmed is delivered, whatever the moment. */
+import assert from 'node:assert/strict';
+import { it, type TestContext } from 'node:test';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { BrokerProcess } from '../../src/demo/broker.ts';
+import { Launcher } from '../../src/demo/launch.ts';
+import { check, MemoryRecorder, monotonicNs, renderReport } from '../../src/verify/index.ts';
+import { postrider, scratch } from '../cli/postrider.ts';
+import { connect, Producer, queues, Receiver } from './load.ts';
+
+const rounds = 5;
+const wantedConfirmed = 10_000;
+const quietMs = 700;
+
+it('SIGKILL under load loses nothing that was confirmed', { timeout: 120_000 }, async (context) => {
+  const { broker, recorder } = await begin(context);
+  const connections = Array.from({ length: 4 }, () => connect(broker.url));
+  const [first, second, third, fourth] = connections as [Connection_, Connection_, Connection_, Connection_];
+  const producers = [new Producer(first, recorder, 'p1', 100), new Producer(second, recorder, 'p2', 20)];
+  const receivers = queues.flatMap((queue) => [
+    new Receiver(third, recorder, queue, `${queue}-a`),
+    new Receiver(fourth, recorder, queue, `${queue}-b`),
+  ]);
+  const confirmed = (): number => producers.reduce((sum, producer) => sum + producer.confirmed, 0);
+
+  for (let round = 1; round <= rounds; round++) {
+    const before = confirmed();
+    await until('messages are confirmed again', () => confirmed() > before + 200);
+    await sleep(Math.random() * 500);
+    const { pid } = broker;
+    recorder.fault(`kill-${round}`, 'SIGKILL broker');
+    await broker.kill();
+    await broker.start();
+    recorder.faultProof(`kill-${round}`, { kind: 'pid', before: pid, after: broker.pid });
+  }
+  await until('enough is confirmed', () => confirmed() >= wantedConfirmed, 60_000);
+  await Promise.all(producers.map((producer) => producer.stop()));
+  const quietSince = (): number => performance.now() - Math.max(...receivers.map((receiver) => receiver.lastAt));
+  await until('everything is delivered', () => quietSince() > quietMs);
+
+  await Promise.all(receivers.map((receiver) => receiver.close()));
+  await Promise.all(connections.map((connection) => connection.close()));
+  assert.equal(await broker.stop(), 0);
+  const verdict = check(recorder.events, 'at-least-once', { everySettled: true });
+  context.diagnostic(
+    `${verdict.counts.confirmed} confirmed, ${verdict.counts.unknownAttempts} unknown, ${verdict.counts.redelivered} redelivered`,
+  );
+  assert.equal(verdict.verdict, 'held', renderReport(verdict));
+});
+
+type Connection_ = ReturnType<typeof connect>;
+
+async function begin(context: TestContext): Promise<{ broker: BrokerProcess; recorder: MemoryRecorder }> {
+  const directory = await scratch(context);
+  const launcher = new Launcher();
+  context.after(() => launcher.endAll());
+  const broker = new BrokerProcess({
+    launcher,
+    postrider,
+    data: join(directory, 'data'),
+    logFile: join(directory, 'broker.log'),
+  });
+  await broker.start();
+  return { broker, recorder: new MemoryRecorder(monotonicNs) };
+}
+
+async function until(what: string, condition: () => boolean, timeoutMs = 20_000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!condition()) {
+    if (performance.now() > deadline) throw new Error(`gave up after ${timeoutMs / 1000} s: ${what}`);
+    await sleep(5);
+  }
+}
