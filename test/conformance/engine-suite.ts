@@ -1,0 +1,124 @@
+/**
+ * The engine contract as a program: the same cases for every engine. An engine brings a way to open an empty store and the
+ * list of what it refuses; a case whose feature is refused asserts the refusal instead of being skipped.
+ */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { EngineError } from '../../src/engine/errors.ts';
+import { appendCases } from './cases/append.ts';
+import { atomicCases } from './cases/atomic.ts';
+import { consumeCases } from './cases/consume.ts';
+import { delayedCases } from './cases/delayed.ts';
+import { durabilityCases } from './cases/durability.ts';
+import { identityCases } from './cases/identity.ts';
+import { inspectCases } from './cases/inspect.ts';
+import { limitCases } from './cases/limits.ts';
+import { priorityCases } from './cases/priorities.ts';
+import { removalCases } from './cases/removals.ts';
+import { scaleCases } from './cases/scale.ts';
+import { settleCases } from './cases/settle.ts';
+import { stateCases } from './cases/state.ts';
+import { topologyCases } from './cases/topology.ts';
+import { Fixture, type Opened } from './fixture.ts';
+
+/** What an engine may refuse. */
+export type Refusal =
+  | 'atomic-required'
+  | 'durable'
+  | 'priorities'
+  | 'delayed'
+  | 'producers'
+  | 'messageIds'
+  | 'groups'
+  | 'streams'
+  | 'readyLimits'
+  | 'consumerPriorities'
+  | 'requeueInPlace';
+
+export interface ConformanceOptions {
+  /** Opens an empty store. */
+  open(): Promise<Opened>;
+  readonly expectedRefusals: readonly Refusal[];
+}
+
+export interface Case {
+  /** What the engine must be able to do. */
+  readonly needs?: Refusal;
+  /** Outlives `close`, or death. Cases without them in their store are left out: nothing is there to ask for. */
+  readonly across?: 'reopen' | 'crash';
+  /** Where the engine refuses `needs`: what must be refused, with UNSUPPORTED. */
+  readonly refusal?: (fixture: Fixture) => Promise<unknown>;
+}
+
+/** Registers one case; each gets an engine of its own. */
+export type Check = (title: string, body: (fixture: Fixture) => Promise<void>, options?: Case) => void;
+
+const caseTimeoutMs = 20_000;
+
+export function runEngineConformance(name: string, options: ConformanceOptions): void {
+  const refusals = new Set(options.expectedRefusals);
+
+  const withFixture = async (body: (fixture: Fixture) => Promise<void>): Promise<void> => {
+    const fixture = await Fixture.open(await options.open());
+    try {
+      await body(fixture);
+    } finally {
+      await fixture.dispose();
+    }
+  };
+
+  const check: Check = (title, body, { needs, across, refusal } = {}) => {
+    if (across !== undefined && refusals.has('durable')) return;
+    if (needs === undefined || !refusals.has(needs)) {
+      it(title, { timeout: caseTimeoutMs }, () => withFixture(body));
+    } else if (refusal !== undefined) {
+      it(`refuses: ${title}`, { timeout: caseTimeoutMs }, () =>
+        withFixture((fixture) => assert.rejects(async () => refusal(fixture), isUnsupported)),
+      );
+    }
+  };
+
+  describe(`engine ${name}`, () => {
+    describe('capabilities', () => {
+      check('say what the engine refuses, no more and no less', (fixture) => {
+        const { capabilities } = fixture.engine;
+        assert.equal(capabilities.atomic, refusals.has('atomic-required') ? 'idempotent' : 'required');
+        for (const capability of [
+          'durable',
+          'priorities',
+          'delayed',
+          'producers',
+          'messageIds',
+          'groups',
+          'streams',
+          'requeueInPlace',
+          'readyLimits',
+          'consumerPriorities',
+        ] as const) {
+          assert.equal(capabilities[capability], !refusals.has(capability), capability);
+        }
+        return Promise.resolve();
+      });
+    });
+    describe('topology', () => topologyCases(check));
+    describe('append and commit', () => appendCases(check));
+    describe('limits', () => limitCases(check));
+    describe('atomic batches', () => atomicCases(check));
+    describe('settle and release', () => settleCases(check));
+    describe('consume, take and load', () => consumeCases(check));
+    describe('priorities', () => priorityCases(check));
+    describe('stats, purge and browse', () => inspectCases(check));
+    describe('removals', () => removalCases(check));
+    describe('keyed state', () => stateCases(check));
+    describe('producers and message ids', () => identityCases(check));
+    describe('delayed messages', () => delayedCases(check));
+    describe('reopen and crash', () => durabilityCases(check));
+    describe('large counts', () => scaleCases(check));
+  });
+}
+
+function isUnsupported(error: unknown): true {
+  assert.ok(error instanceof EngineError, `expected an EngineError, got ${String(error)}`);
+  assert.equal(error.code, 'UNSUPPORTED');
+  return true;
+}
