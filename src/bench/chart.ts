@@ -1,10 +1,10 @@
 import { referenceName, type BenchResult, type MetricResult } from './result.ts';
+import { figureText } from './table.ts';
 
 /** One bar group: how many times better than the reference each contender is. */
 interface Group {
   label: string;
-  unit: string;
-  bars: { name: string; better: number; text: string }[];
+  bars: { name: string; better: number; ratio: string; figure: string }[];
   goals: { tier: string; better: number }[];
 }
 
@@ -49,19 +49,19 @@ export function formatChart(result: BenchResult): string | undefined {
     const x = scale.x(tick).toFixed(1);
     return [
       `<path class="${tick === 1 ? 'one' : 'grid'}" d="M${x} ${top - 8}V${bottom}"/>`,
-      `<text class="tick" x="${x}" y="${bottom + 16}" text-anchor="middle">${tick === 1 ? 'RabbitMQ' : `${tick} x`}</text>`,
+      `<text class="tick" x="${x}" y="${bottom + 16}" text-anchor="middle">${tick} x</text>`,
     ];
   });
   const height = bottom + 58;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="Times better than RabbitMQ, by load">`,
     style,
-    `<text class="title" x="20" y="30">Persistent messages over AMQP, synced before confirmed: times RabbitMQ</text>`,
+    `<text class="title" x="20" y="30">AMQP 0-9-1, persistent messages, publisher confirms: times RabbitMQ</text>`,
     `<text class="note" x="20" y="50">${escape(subtitle(result))}</text>`,
     ...legendShapes(names),
     ...axis,
     ...body,
-    `<text class="note" x="20" y="${height - 14}">Logarithmic axis; to the right is better (latency turned round). Medians of one run, brokers turn by turn.</text>`,
+    `<text class="note" x="20" y="${height - 14}">RabbitMQ = 1 on a logarithmic axis; to the right is better (latency turned round). Medians of one run, brokers turn by turn.</text>`,
     '</svg>',
     '',
   ].join('\n');
@@ -73,11 +73,11 @@ function groupOf(title: string, metric: MetricResult, names: string[], several: 
     const ratio = metric.ratios[name];
     const figure = metric.figures[name];
     if (ratio === undefined || figure === undefined || !(ratio > 0)) return [];
-    return [{ name, better: turn(ratio), text: `${digits(turn(ratio))} x` }];
+    return [{ name, better: turn(ratio), ratio: `${digits(turn(ratio))} x`, figure: figureOf(metric, figure.median) }];
   });
   if (bars.length === 0) return [];
   const goals = metric.goals.flatMap(({ ratio, tier }) => (ratio === undefined ? [] : [{ tier, better: turn(ratio) }]));
-  return [{ label: several ? `${metric.label} ${title}` : title, unit: metric.unit, bars, goals }];
+  return [{ label: several ? `${metric.label} ${title}` : title, bars, goals }];
 }
 
 function barShapes(bar: Group['bars'][number], names: string[], y: number, scale: LogScale): string[] {
@@ -87,7 +87,8 @@ function barShapes(bar: Group['bars'][number], names: string[], y: number, scale
   const shade = `c${Math.min(names.indexOf(bar.name), 3)}`;
   return [
     `<rect class="${shade}" x="${left.toFixed(1)}" y="${y + 1}" width="${length.toFixed(1)}" height="${barHeight - 2}" rx="2"/>`,
-    `<text class="value" x="${(Math.max(from, to) + 8).toFixed(1)}" y="${y + barHeight - 3}">${escape(bar.text)}</text>`,
+    `<text class="value" x="${width - 88}" y="${y + barHeight - 3}" text-anchor="end">${escape(bar.ratio)}</text>`,
+    `<text class="note" x="${width - 12}" y="${y + barHeight - 3}" text-anchor="end">${escape(bar.figure)}</text>`,
   ];
 }
 
@@ -129,6 +130,10 @@ class LogScale {
   }
 }
 
+function figureOf(metric: MetricResult, value: number): string {
+  return metric.unit === 'ms' ? `${figureText(value)} ms` : `${figureText(value)}/s`;
+}
+
 function digits(value: number): string {
   if (value >= 9.95) return value.toFixed(0);
   return value.toFixed(value >= 1 ? 1 : 2);
@@ -138,23 +143,25 @@ function escape(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 }
 
-// No background of its own, and colours that stand out on white as on black, for renderers that know no media queries.
+// No background of its own. The first colours can be read on white and on black, for renderers that know no media queries.
 const style = `<style>
-text { font: 12px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #57606a; }
-.title { font-size: 16px; font-weight: 600; fill: #24292f; }
-.label { font-size: 13px; fill: #24292f; }
-.value { font-weight: 600; fill: #24292f; }
+text { font: 12px system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif; fill: #768390; }
+.title { font-size: 16px; font-weight: 600; }
+.label { font-size: 13px; }
+.value { font-weight: 600; }
 .note, .tick { font-size: 11px; }
 .grid { stroke: #8b949e; stroke-opacity: .25; }
 .one { stroke: #8b949e; stroke-width: 1.5; }
-.goal { stroke-width: 2; }
-.required { stroke: #cf222e; }
-.target { stroke: #8250df; stroke-dasharray: 3 2; }
+.goal { fill: none; stroke-width: 2; }
+.required { stroke: #e5534b; }
+.target { stroke: #986ee2; stroke-dasharray: 3 2; }
 .c0 { fill: #2f81f7; } .c1 { fill: #d29922; } .c2 { fill: #3fb950; } .c3 { fill: #8b949e; }
+@media (prefers-color-scheme: light) {
+  text { fill: #57606a; }
+  .title, .label, .value { fill: #24292f; }
+}
 @media (prefers-color-scheme: dark) {
   text { fill: #9da7b3; }
   .title, .label, .value { fill: #e6edf3; }
-  .required { stroke: #ff7b72; }
-  .target { stroke: #bc8cff; }
 }
 </style>`;

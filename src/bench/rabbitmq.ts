@@ -19,7 +19,7 @@ export function findRabbitMq(): Contender | undefined {
 }
 
 /**
- * A node of its own: own name, data, log, cookie, ports and port mapper, no plugins and no system-wide configuration, so that an
+ * A node of its own: own data, log, cookie, ports and port mapper (within which its name is unique), no plugins and no system-wide configuration, so that an
  * installed RabbitMQ is neither used nor disturbed. The port mapper runs in the foreground as our child, because the one that
  * Erlang starts by itself outlives its node.
  */
@@ -37,7 +37,7 @@ async function startRabbitMq(script: string, epmdProgram: string, dataDir: strin
     HOME: dataDir,
     ERL_EPMD_PORT: String(epmdPort),
     ERL_EPMD_ADDRESS: '127.0.0.1',
-    RABBITMQ_NODENAME: `postrider-bench-${process.pid}-${port}@localhost`,
+    RABBITMQ_NODENAME: 'postrider-bench@localhost',
     RABBITMQ_NODE_IP_ADDRESS: '127.0.0.1',
     RABBITMQ_NODE_PORT: String(port),
     RABBITMQ_DIST_PORT: String(distPort),

@@ -23,6 +23,8 @@ export interface Sample {
   /** Further figures that explain the values; no goals hang on them. */
   detail: Record<string, number>;
   integrity?: Integrity;
+  /** What a reader of the figures must know: the load could not be held, say. */
+  remark?: string;
 }
 
 interface RowBase {

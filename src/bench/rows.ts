@@ -160,13 +160,13 @@ async function measureLatency(broker: Broker, timing: Timing): Promise<Sample> {
   const load = pairs(1, { ratePerS: fixedRatePerS, window: 20_000, maxLatencies: fixedRatePerS * seconds });
   const { latency, publishedPerS, consumedPerS, cpu, integrity } = await runLoad(broker, load, timing);
   if (latency === undefined) throw new Error('no message came in the measured time');
-  if (publishedPerS < fixedRatePerS * 0.95 || consumedPerS < fixedRatePerS * 0.95) {
-    throw new Error(`${fixedRatePerS} messages/s were not held: ${Math.round(consumedPerS)} came`);
-  }
+  const heldPerS = Math.min(publishedPerS, consumedPerS);
+  const held = heldPerS >= fixedRatePerS * 0.95;
   return {
     values: { p50: latency.p50Ms, p99: latency.p99Ms },
     detail: { p999Ms: latency.p999Ms, maxMs: latency.maxMs, publishedPerS, consumedPerS, ...cpuDetail(cpu) },
     integrity,
+    ...(held ? {} : { remark: `the rate was not held: ${Math.round(heldPerS)} of ${fixedRatePerS} messages/s` }),
   };
 }
 

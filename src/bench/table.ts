@@ -28,7 +28,7 @@ export function formatTable(result: BenchResult, paint: Paint): string {
     }
   }
   const table = align([header.map((text): Cell => ({ text, style: 'dim' })), ...lines], paint);
-  const failed = result.rows.flatMap((row) => problemLines(row, paint));
+  const failed = result.rows.flatMap((row) => [...problemLines(row, paint), ...remarkLines(row, paint)]);
   return [headline(result), '', ...table, ...(failed.length > 0 ? ['', ...failed] : []), '', legend(result)].join('\n');
 }
 
@@ -61,6 +61,12 @@ function problemLines(row: RowResult, paint: Paint): string[] {
     const what = integrity ? 'INTEGRITY' : 'failed';
     return paint.red(`${row.id}, ${contender}, round ${round}: ${what}: ${problem}`);
   });
+}
+
+function remarkLines(row: RowResult, paint: Paint): string[] {
+  return row.rounds.flatMap(({ contender, round, sample }) =>
+    sample?.remark === undefined ? [] : [paint.yellow(`${row.id}, ${contender}, round ${round}: ${sample.remark}`)],
+  );
 }
 
 function verdict(goals: readonly GoalResult[]): Cell {

@@ -15,7 +15,7 @@ Examples:
   postrider bench --rows memory-10m --messages 1000000
 
 RabbitMQ is a peer where it is installed: the benchmark starts a node of its own and stops it. Exit code 1 when a
-message was lost, duplicated, reordered or altered, or a row could not be measured; missed goals are told, not failed.`;
+message was lost, duplicated, reordered or altered, or a row could not be measured here; missed goals are told, no more.`;
 
 interface Options {
   quick?: boolean;
@@ -92,6 +92,7 @@ async function bench(options: Options): Promise<void> {
     interrupted.abort(new Error('interrupted'));
   });
   const { runBench } = await import('../bench/bench.ts');
+  const subject = plan.contenders[0]?.name ?? '';
   try {
     const result = await runBench(plan, {
       note: (text) => {
@@ -101,7 +102,7 @@ async function bench(options: Options): Promise<void> {
         terminal.live(text);
       },
       row: (row) => {
-        terminal.say(rowLine(row, plan.contenders[0]?.name ?? ''));
+        terminal.say(rowLine(row, subject));
       },
     });
     terminal.live('');
@@ -115,7 +116,9 @@ async function bench(options: Options): Promise<void> {
       process.stdout.write(`\n${formatTable(result, new Terminal(process.stdout).paint)}\n`);
     }
     terminal.say(`written: ${files.join(', ')}`);
-    if (result.rows.some((row) => row.problems.length > 0)) process.exitCode = exitCode.failed;
+    if (result.rows.some((row) => row.problems.some((problem) => fails(problem, subject)))) {
+      process.exitCode = exitCode.failed;
+    }
   } catch (cause) {
     terminal.live('');
     if (!interrupted.signal.aborted) throw cause;
@@ -142,6 +145,11 @@ async function contendersOf(options: Options, note: (line: string) => void): Pro
   } catch (cause) {
     throw usage(cause instanceof Error ? cause.message : String(cause), cause);
   }
+}
+
+/** A wrong message fails the run whoever sent it; a round that did not end does so only for the broker under test. */
+function fails({ contender, integrity }: RowResult['problems'][number], subject: string): boolean {
+  return integrity || contender === subject;
 }
 
 /** One line for a row that is done, so that a long run shows something where nobody watches a terminal. */
