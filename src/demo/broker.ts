@@ -1,5 +1,5 @@
 /** A broker as a child process: `postrider serve` on a data directory, killed and started again on the same port. */
-import type { Launched, Launcher } from './launch.ts';
+import type { Exit, Launched, Launcher } from './launch.ts';
 
 export interface BrokerOptions {
   readonly launcher: Launcher;
@@ -68,6 +68,16 @@ export class BrokerProcess {
     const { ports } = JSON.parse(line) as { ports: { amqp: number } };
     this.#port = ports.amqp;
     return performance.now() - begun;
+  }
+
+  /** How its present life ends. */
+  get exited(): Promise<Exit> {
+    return this.#launched?.exited ?? Promise.resolve({ code: null, signal: null });
+  }
+
+  /** The last line that it logged. */
+  lastWords(): string {
+    return this.#launched?.lastWords() ?? '';
   }
 
   /** Ends it without a warning; resolves when it is gone. */
