@@ -47,13 +47,22 @@ function headline(result: BenchResult): string {
 }
 
 function legend(result: BenchResult): string {
-  const integrity = result.rows.flatMap((row) => row.problems).some((problem) => problem.integrity)
-    ? 'MESSAGES WERE LOST OR CHANGED: see above.'
-    : 'Every message came once, whole and in order.';
+  const integrity = integrityText(result);
   const compared = result.contenders.some(({ name }) => name === referenceName);
   return compared
     ? `${integrity} Ratio: median over RabbitMQ's median in this run. Goals: required, (target).`
     : `${integrity} No RabbitMQ in this run, so no ratios. Goals: required, (target).`;
+}
+
+function integrityText({ rows }: BenchResult): string {
+  if (rows.some((row) => row.problems.some((problem) => problem.integrity))) {
+    return 'MESSAGES WERE LOST OR CHANGED: see above.';
+  }
+  const checked = rows.flatMap((row) => row.rounds).flatMap(({ sample }) => sample?.integrity?.received ?? 0);
+  const messages = checked.reduce((sum, received) => sum + received, 0);
+  return messages === 0
+    ? 'No message was measured.'
+    : `${figureText(messages)} messages checked: each came once, whole and in order.`;
 }
 
 function problemLines(row: RowResult, paint: Paint): string[] {

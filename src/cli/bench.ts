@@ -24,7 +24,7 @@ interface Options {
   seconds?: number;
   messages: number;
   connections: number;
-  peer: string[];
+  peer?: string[];
   url?: string;
   rabbitmq: boolean;
   longRowsForPeers?: boolean;
@@ -43,7 +43,7 @@ export function registerBench(program: Command): void {
     .option('--seconds <S>', 'measured seconds a round (default: 5)', atLeast(0.2))
     .option('--messages <N>', 'messages in the long rows', atLeast(1), 10_000_000)
     .option('--connections <N>', 'connections in memory-connection', atLeast(1), 2000)
-    .option('--peer <NAME=URL>', 'another AMQP broker to compare with; may be repeated', collect, [])
+    .option('--peer <NAME=URL>', 'another AMQP broker to compare with; may be repeated', collect)
     .option('--url <URL>', 'measure a broker that runs already instead of starting one')
     .option('--no-rabbitmq', 'leave RabbitMQ out')
     .option('--long-rows-for-peers', 'start-up, memory and recovery rows for RabbitMQ too (slow, and large)')
@@ -135,7 +135,7 @@ async function contendersOf(options: Options, note: (line: string) => void): Pro
   const { postrider } = await import('../bench/postrider.ts');
   const { findRabbitMq } = await import('../bench/rabbitmq.ts');
   try {
-    const peers = options.peer.map(parsePeer);
+    const peers = (options.peer ?? []).map(parsePeer);
     const subject = options.url === undefined ? postrider : remote('postrider', options.url);
     const rabbitMq = options.rabbitmq && !peers.some(({ name }) => name === 'rabbitmq') ? findRabbitMq() : undefined;
     if (options.rabbitmq && rabbitMq === undefined && peers.every(({ name }) => name !== 'rabbitmq')) {
@@ -185,7 +185,7 @@ function list(text: string): string[] {
   return text.split(',').filter((part) => part !== '');
 }
 
-function collect(text: string, before: string[]): string[] {
+function collect(text: string, before: string[] = []): string[] {
   return [...before, text];
 }
 
