@@ -397,7 +397,7 @@ export class Fixture {
     batch: Batch,
     queues: EngineQueue | readonly EngineQueue[],
     spec: MessageSpec | string,
-    envelope = defaultEnvelope,
+    envelope: Buffer = defaultEnvelope,
   ): void {
     const targets = this.engine.targets(isQueue(queues) ? [queues] : queues, envelope);
     batch.append(targets, messageOf(typeof spec === 'string' ? { body: spec } : spec));

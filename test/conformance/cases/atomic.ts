@@ -154,6 +154,31 @@ export function atomicCases(check: Check): void {
   );
 
   check(
+    'each append is judged by itself, whoever published the one before it',
+    async (fixture) => {
+      const queue = await fixture.declare();
+      const full = await fixture.declare({ maxLength: 1, overflow: 'reject' });
+      const { epoch } = await fixture.engine.producer('p');
+      const by = (sequence: number) => ({
+        body: `${sequence}`,
+        identity: { kind: 'producer', producer: 'p', epoch, sequence } as const,
+      });
+      const fill =
+        (last: EngineQueue) =>
+        (batch: Parameters<Parameters<Fixture['commit']>[0]>[0]): void => {
+          fixture.append(batch, queue, by(1));
+          fixture.append(batch, full, by(2));
+          fixture.append(batch, last, by(3));
+        };
+      assert.deepEqual(await fixture.commit(fill(full), 'required'), [refused(2, 'max-length')]);
+      assert.deepEqual(await fixture.commit(fill(queue), 'required'), []);
+      assert.deepEqual(await fixture.drainTexts(queue), ['1', '3']);
+      assert.deepEqual(await fixture.drainTexts(full), ['2']);
+    },
+    { needs, refusal },
+  );
+
+  check(
     'over many queues all of it is there',
     async (fixture) => {
       const queues = await Promise.all(Array.from({ length: 20 }, (_, at) => fixture.declare({}, { key: `a${at}` })));

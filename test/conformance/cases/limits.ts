@@ -1,7 +1,7 @@
 /** `maxLength` and `maxBytes`: decided for all targets before anything is appended. */
 import assert from 'node:assert/strict';
 import type { Check } from '../engine-suite.ts';
-import { type Fixture, refused } from '../fixture.ts';
+import { type Fixture, messageOf, refused } from '../fixture.ts';
 
 const needs = 'readyLimits';
 const refusal = (fixture: Fixture): Promise<unknown> => fixture.declare({ maxLength: 1 });
@@ -29,6 +29,27 @@ export function limitCases(check: Check): void {
         refused(4, 'max-length'),
       ]);
       assert.deepEqual(await fixture.drainTexts(queue), ['1', '2', '3']);
+    },
+    { needs, refusal },
+  );
+
+  check(
+    'reject: appends to other sets of queues in the same batch count',
+    async (fixture) => {
+      const queue = await fixture.declare({ maxLength: 3, overflow: 'reject' });
+      const other = await fixture.declare();
+      const [alone, both] = [[queue], [queue, other]].map((queues) => fixture.engine.targets(queues, Buffer.from('e')));
+      const message = messageOf({ body: 'x' });
+      const outcomes = await fixture.commit((batch) => {
+        batch.append(alone!, message);
+        batch.append(both!, message);
+        batch.append(alone!, message);
+        batch.append(both!, message);
+        batch.append(alone!, message);
+      });
+      assert.deepEqual(outcomes, [refused(3, 'max-length'), refused(4, 'max-length')]);
+      await fixture.expectStats(queue, { ready: 3 });
+      await fixture.expectStats(other, { ready: 1 });
     },
     { needs, refusal },
   );
