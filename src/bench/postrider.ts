@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { endGroup, guest, spawnGroup, type Broker, type Contender } from './broker.ts';
 import { monotonicMs } from './load.ts';
@@ -44,12 +45,17 @@ async function startPostrider(dataDir: string): Promise<Broker> {
   const startupMs = monotonicMs() - startedMs;
   return {
     address: { host: '127.0.0.1', port, ...guest },
-    version: '',
+    version: await ownVersion(),
     ...(child.pid === undefined ? {} : { pid: child.pid }),
     startupMs,
     stop: () => endGroup(child, 10_000),
     crash: () => endGroup(child),
   };
+}
+
+async function ownVersion(): Promise<string> {
+  const description: unknown = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
+  return isRecord(description) && typeof description.version === 'string' ? description.version : '';
 }
 
 /** The AMQP port in the line that says that the broker listens; other lines are not for us. */
