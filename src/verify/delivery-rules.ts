@@ -94,7 +94,7 @@ export class DeliveryRules {
    */
   #compareOrder(event: DeliverEvent, place: number, queue: QueueBook, consumer: ConsumerBook): void {
     const ledger = this.#ledger;
-    if (event.redelivered || ledger.places.get(place, PLACE.deliveries) > 0) return;
+    if (event.redelivered) return;
     const message = ledger.places.get(place, PLACE.message);
     if (ledger.has(place, FLAG.unordered) || ledger.messages.get(message, MESSAGE.attempts) !== 1) return;
     const producer = ledger.messages.get(message, MESSAGE.producer);
