@@ -50,15 +50,40 @@ export interface Case {
   readonly refusal?: (fixture: Fixture) => Promise<unknown>;
 }
 
-/** Registers one case; each gets an engine of its own. */
+/** Adds one case; each gets an engine of its own. */
 export type Check = (title: string, body: (fixture: Fixture) => Promise<void>, options?: Case) => void;
 
-const caseTimeoutMs = 20_000;
+const groups = {
+  topology: topologyCases,
+  'append and commit': appendCases,
+  limits: limitCases,
+  'atomic batches': atomicCases,
+  'settle and release': settleCases,
+  'consume, take and load': consumeCases,
+  priorities: priorityCases,
+  'stats, purge and browse': inspectCases,
+  removals: removalCases,
+  'keyed state': stateCases,
+  'producers and message ids': identityCases,
+  'delayed messages': delayedCases,
+  'reopen and crash': durabilityCases,
+  'large counts': scaleCases,
+} satisfies Record<string, (check: Check) => void>;
 
-export function runEngineConformance(name: string, options: ConformanceOptions): void {
+export type Group = keyof typeof groups;
+
+export interface RunnableCase {
+  readonly group: Group | 'capabilities';
+  readonly title: string;
+  run(): Promise<void>;
+}
+
+/** All cases for this engine, a refused feature's being the refusal. */
+export function conformanceCases(options: ConformanceOptions): RunnableCase[] {
   const refusals = new Set(options.expectedRefusals);
+  const cases: RunnableCase[] = [];
 
-  const withFixture = async (body: (fixture: Fixture) => Promise<void>): Promise<void> => {
+  const withFixture = async (body: (fixture: Fixture) => Promise<unknown>): Promise<void> => {
     const fixture = await Fixture.open(await options.open());
     try {
       await body(fixture);
@@ -67,53 +92,53 @@ export function runEngineConformance(name: string, options: ConformanceOptions):
     }
   };
 
-  const check: Check = (title, body, { needs, across, refusal } = {}) => {
-    if (across !== undefined && refusals.has('durable')) return;
-    if (needs === undefined || !refusals.has(needs)) {
-      it(title, { timeout: caseTimeoutMs }, () => withFixture(body));
-    } else if (refusal !== undefined) {
-      it(`refuses: ${title}`, { timeout: caseTimeoutMs }, () =>
-        withFixture((fixture) => assert.rejects(async () => refusal(fixture), isUnsupported)),
-      );
-    }
-  };
+  const into =
+    (group: RunnableCase['group']): Check =>
+    (title, body, { needs, across, refusal } = {}) => {
+      if (across !== undefined && refusals.has('durable')) return;
+      if (needs === undefined || !refusals.has(needs)) {
+        cases.push({ group, title, run: () => withFixture(body) });
+      } else if (refusal !== undefined) {
+        const refuse = (fixture: Fixture): Promise<void> => assert.rejects(async () => refusal(fixture), isUnsupported);
+        cases.push({ group, title: `refuses: ${title}`, run: () => withFixture(refuse) });
+      }
+    };
 
+  into('capabilities')('say what the engine refuses, no more and no less', (fixture) => {
+    const { capabilities } = fixture.engine;
+    assert.equal(capabilities.atomic, refusals.has('atomic-required') ? 'idempotent' : 'required');
+    for (const capability of [
+      'durable',
+      'priorities',
+      'delayed',
+      'producers',
+      'messageIds',
+      'groups',
+      'streams',
+      'requeueInPlace',
+      'readyLimits',
+      'consumerPriorities',
+    ] as const) {
+      assert.equal(capabilities[capability], !refusals.has(capability), capability);
+    }
+    return Promise.resolve();
+  });
+  for (const [group, add] of Object.entries(groups)) add(into(group as Group));
+  return cases;
+}
+
+const caseTimeoutMs = 20_000;
+
+export function runEngineConformance(name: string, options: ConformanceOptions): void {
+  const cases = conformanceCases(options);
   describe(`engine ${name}`, () => {
-    describe('capabilities', () => {
-      check('say what the engine refuses, no more and no less', (fixture) => {
-        const { capabilities } = fixture.engine;
-        assert.equal(capabilities.atomic, refusals.has('atomic-required') ? 'idempotent' : 'required');
-        for (const capability of [
-          'durable',
-          'priorities',
-          'delayed',
-          'producers',
-          'messageIds',
-          'groups',
-          'streams',
-          'requeueInPlace',
-          'readyLimits',
-          'consumerPriorities',
-        ] as const) {
-          assert.equal(capabilities[capability], !refusals.has(capability), capability);
+    for (const group of new Set(cases.map((one) => one.group))) {
+      describe(group, () => {
+        for (const one of cases.filter((other) => other.group === group)) {
+          it(one.title, { timeout: caseTimeoutMs }, () => one.run());
         }
-        return Promise.resolve();
       });
-    });
-    describe('topology', () => topologyCases(check));
-    describe('append and commit', () => appendCases(check));
-    describe('limits', () => limitCases(check));
-    describe('atomic batches', () => atomicCases(check));
-    describe('settle and release', () => settleCases(check));
-    describe('consume, take and load', () => consumeCases(check));
-    describe('priorities', () => priorityCases(check));
-    describe('stats, purge and browse', () => inspectCases(check));
-    describe('removals', () => removalCases(check));
-    describe('keyed state', () => stateCases(check));
-    describe('producers and message ids', () => identityCases(check));
-    describe('delayed messages', () => delayedCases(check));
-    describe('reopen and crash', () => durabilityCases(check));
-    describe('large counts', () => scaleCases(check));
+    }
   });
 }
 

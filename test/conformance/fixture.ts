@@ -66,7 +66,12 @@ export interface Delivery {
   readonly priority: number;
 }
 
-const patienceMs = 5_000;
+/** How long anything that must come may take. */
+let patienceMs = 5_000;
+export function setPatience(ms: number): void {
+  patienceMs = ms;
+}
+
 const padding = 7;
 
 /** The bytes lie in the middle of larger buffers, so that an engine that forgets the offsets is found out. */
@@ -323,7 +328,7 @@ export class Fixture {
 
   /** Closes the engine in order and opens another over the same store. */
   async reopen(): Promise<void> {
-    assert.ok(this.#opened.reopen);
+    assert.ok(this.#opened.reopen, 'this store can be reopened');
     await within('close', this.engine.close());
     this.engine = await this.#opened.reopen();
     this.topology = await within('open', this.engine.open(this.listener));
@@ -331,7 +336,7 @@ export class Fixture {
 
   /** Opens what a dead process would have left. */
   async crash(): Promise<void> {
-    assert.ok(this.#opened.crash);
+    assert.ok(this.#opened.crash, 'this store can crash');
     this.engine = await this.#opened.crash();
     this.topology = await within('open', this.engine.open(this.listener));
   }

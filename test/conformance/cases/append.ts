@@ -141,7 +141,7 @@ export function appendCases(check: Check): void {
       view.bodyStart = view.bodyEnd = 0;
     });
     const [delivery] = await fixture.drain(queue);
-    assert.ok(delivery);
+    assert.ok(delivery, 'a message was there');
     assert.equal(delivery.text, 'kept');
     assert.equal(delivery.properties.toString(), 'properties');
     assert.deepEqual(delivery.envelope, envelope);
@@ -164,9 +164,12 @@ export function appendCases(check: Check): void {
     const before = fixture.now();
     await fixture.fill(queue, 'a');
     const [delivery] = await fixture.drain(queue);
-    assert.ok(delivery);
+    assert.ok(delivery, 'a message was there');
     // A second of slack: a store on another machine has a clock of its own.
-    assert.ok(delivery.storedAt >= before - 1_000 && delivery.storedAt <= fixture.now() + 1_000);
+    assert.ok(
+      delivery.storedAt >= before - 1_000 && delivery.storedAt <= fixture.now() + 1_000,
+      'stored at another time',
+    );
   });
 
   check('an empty batch, and one that appends to no queue, are reported', async (fixture) => {

@@ -75,7 +75,7 @@ export function atomicCases(check: Check): void {
         await fixture.fill(other, 'ready');
         const lease = fixture.engine.lease();
         const delivery = await fixture.take(other, lease);
-        assert.ok(delivery);
+        assert.ok(delivery, 'a message was there');
         await fixture.release(lease);
         return {
           fill: (batch) => batch.settle(lease, other, delivery.number, 1, 'ack'),

@@ -16,7 +16,10 @@ export function consumeCases(check: Check): void {
     await fixture.fill(queue, '3', '4');
     await until('the rest', () => sink.deliveries.length === 5);
     assert.deepEqual(sink.texts, numbered(5));
-    assert.ok(sink.deliveries.every((delivery) => delivery.queue === queue));
+    assert.ok(
+      sink.deliveries.every((delivery) => delivery.queue === queue),
+      'every delivery names its queue',
+    );
     await fixture.expectStats(queue, { ready: 0, unacked: 5, consumers: 1 });
   });
 
@@ -332,14 +335,14 @@ export function consumeCases(check: Check): void {
     await fixture.fill(queue, 'a', { body: big, properties: Buffer.from('props') }, 'c', 'd', 'ready');
     const { lease, sink } = await fixture.held(queue, 4);
     const [a, b, c, d] = sink.deliveries;
-    assert.ok(a && b && c && d);
+    assert.ok(a && b && c && d, 'all were delivered');
     assert.deepEqual(await fixture.settle(lease, [c], 'ack'), []);
     const loaded = await fixture.load(queue, lease, [d.number, c.number, a.number, b.number, d.number + 1]);
     assert.deepEqual(
       loaded.map((delivery) => delivery.number),
       [d.number, a.number, b.number],
     );
-    assert.ok(loaded[2]!.body.equals(big));
+    assert.ok(loaded[2]!.body.equals(big), 'the body is the same');
     assert.deepEqual(loaded[2]!.properties, Buffer.from('props'));
     assert.deepEqual(loaded[0]!.envelope, d.envelope);
     assert.deepEqual(await fixture.load(queue, fixture.engine.lease(), [a.number]), []);

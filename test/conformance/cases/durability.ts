@@ -18,7 +18,7 @@ export function durabilityCases(check: Check): void {
         const bodies = [0, 1, 1_000, 100_000].map(patterned);
         await fixture.fill(queue, ...bodies.map((body) => ({ body, properties: patterned(33, 5), priority: 3 })));
         const [before] = await fixture.browse(queue, 0, 1);
-        assert.ok(before);
+        assert.ok(before, 'a message was shown');
         await again(fixture);
         await fixture.expectStats(fixture.queue(queue.key), {
           ready: 4,
@@ -31,8 +31,14 @@ export function durabilityCases(check: Check): void {
           after.map(({ body }, at) => body.equals(bodies[at]!)),
           [true, true, true, true],
         );
-        assert.ok(after.every(({ properties }) => properties.equals(patterned(33, 5))));
-        assert.ok(after.every(({ redelivered, deliveryCount }) => !redelivered && deliveryCount === 0));
+        assert.ok(
+          after.every(({ properties }) => properties.equals(patterned(33, 5))),
+          'the properties are the same',
+        );
+        assert.ok(
+          after.every(({ redelivered, deliveryCount }) => !redelivered && deliveryCount === 0),
+          'flagged, though nobody was given it',
+        );
         assert.equal(after[0]!.storedAt, before.storedAt);
         assert.deepEqual(after[0]!.envelope, before.envelope);
       },
@@ -185,7 +191,7 @@ export function durabilityCases(check: Check): void {
         await fixture.fill(a, 'input');
         const lease = fixture.engine.lease();
         const input = await fixture.take(a, lease);
-        assert.ok(input);
+        assert.ok(input, 'an input was there');
         await fixture.commit((batch) => {
           batch.settle(lease, a, input.number, 1, 'ack');
           fixture.append(batch, b, 'output');
@@ -244,7 +250,7 @@ export function durabilityCases(check: Check): void {
       void lost;
       const texts = await fixture.drainTexts(fixture.queue(key));
       assert.deepEqual(texts.slice(0, 20), reported);
-      assert.ok(texts.length <= 21);
+      assert.ok(texts.length <= 21, 'more than was published');
     },
     { across: 'crash' },
   );

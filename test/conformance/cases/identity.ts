@@ -81,7 +81,7 @@ export function identityCases(check: Check): void {
       const first = await fixture.engine.producer('p');
       await fixture.fill(queue, by('p', first.epoch, 1), by('p', first.epoch, 2));
       const second = await fixture.engine.producer('p');
-      assert.ok(second.epoch > first.epoch);
+      assert.ok(second.epoch > first.epoch, 'revisions and epochs grow');
       assert.equal(second.lastSequence, 2);
       // A fenced one is refused whatever it sends, a repeat too: it must learn that it was replaced.
       assert.deepEqual(await fixture.publish(queue, by('p', first.epoch, 3), by('p', first.epoch, 1)), [
@@ -177,7 +177,7 @@ export function identityCases(check: Check): void {
         ]);
       }
       const second = await fixture.engine.producer('p');
-      assert.ok(second.epoch > first.epoch);
+      assert.ok(second.epoch > first.epoch, 'revisions and epochs grow');
       assert.equal(second.lastSequence, 3);
       await fixture.reopen();
       queue = fixture.queue(queue.key);

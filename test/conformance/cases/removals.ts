@@ -24,7 +24,7 @@ async function deadLetter(fixture: Fixture, sink: RemovalCollector, lease: Lease
 async function deliverOnce(fixture: Fixture, queue: EngineQueue, how: 'requeue' | 'release'): Promise<void> {
   const lease = fixture.engine.lease();
   const delivery = await fixture.take(queue, lease);
-  assert.ok(delivery);
+  assert.ok(delivery, 'a message was there');
   if (how === 'release') await fixture.release(lease);
   else assert.deepEqual(await fixture.settle(lease, [delivery], 'requeue'), []);
 }
@@ -129,7 +129,10 @@ export function removalCases(check: Check): void {
       ],
     );
     assert.deepEqual(sink.removed[0]!.properties, Buffer.from('props'));
-    assert.ok(sink.removed.every((removed) => removed.queue === queue));
+    assert.ok(
+      sink.removed.every((removed) => removed.queue === queue),
+      'every delivery names its queue',
+    );
     await fixture.expectStats(queue, { ready: 0, unacked: 2 });
     const { removed } = sink;
     assert.deepEqual(await fixture.settle(fixture.engine.lease(), removed, 'drop'), [stale(0)]);
@@ -220,7 +223,7 @@ export function removalCases(check: Check): void {
     await until('handed over', () => sink.removed.length === 1 && sink.unflushed === 0);
     assert.deepEqual(consumer.texts, []);
     const [removed] = sink.removed;
-    assert.ok(removed);
+    assert.ok(removed, 'a message was handed over');
     assert.deepEqual(
       [removed.text, removed.reason, removed.deliveryCount, removed.redelivered],
       ['poison', 'delivery-limit', 3, true],

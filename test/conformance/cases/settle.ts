@@ -134,7 +134,7 @@ export function settleCases(check: Check): void {
     await fixture.fill(queue, 'a', 'b');
     const { lease, sink } = await fixture.held(queue, 1);
     const [delivery] = sink.deliveries;
-    assert.ok(delivery);
+    assert.ok(delivery, 'a message was there');
     assert.deepEqual(
       await fixture.commit((batch) => {
         batch.settle(lease, queue, delivery.number + 1, 1, 'ack');
@@ -161,7 +161,7 @@ export function settleCases(check: Check): void {
     const a = await fixture.take(queue, first);
     const b = await fixture.take(queue, second);
     const c = await fixture.take(queue, first);
-    assert.ok(a && b && c);
+    assert.ok(a && b && c, 'all were delivered');
     assert.deepEqual(
       await fixture.commit((batch) => {
         batch.settle(second, queue, a.number, 1, 'ack');
@@ -288,12 +288,12 @@ export function settleCases(check: Check): void {
     await fixture.fill(queue, { body, properties: Buffer.from('prop') });
     const lease = fixture.engine.lease();
     const first = await fixture.take(queue, lease);
-    assert.ok(first);
+    assert.ok(first, 'a first delivery');
     await fixture.advance(5);
     await fixture.settle(lease, [first], 'requeue');
     const second = await fixture.take(queue, lease);
-    assert.ok(second);
-    assert.ok(second.body.equals(body));
+    assert.ok(second, 'a second delivery');
+    assert.ok(second.body.equals(body), 'the body is the same');
     assert.deepEqual(second.properties, first.properties);
     assert.deepEqual(second.envelope, first.envelope);
     assert.equal(second.storedAt, first.storedAt);

@@ -22,10 +22,10 @@ export function stateCases(check: Check): void {
     await fixture.commit((batch) => batch.put('a', bytes('1')));
     assert.deepEqual(await read(fixture, ''), { a: '1' });
     const first = await revision(fixture, 'a');
-    assert.ok(first > 0);
+    assert.ok(first > 0, 'revisions begin above 0');
     await fixture.commit((batch) => batch.put('a', bytes('2')));
     assert.deepEqual(await read(fixture, ''), { a: '2' });
-    assert.ok((await revision(fixture, 'a')) > first);
+    assert.ok((await revision(fixture, 'a')) > first, 'revisions and epochs grow');
     await fixture.commit((batch) => batch.put('a', null));
     assert.deepEqual(await read(fixture, ''), {});
     assert.deepEqual(await fixture.commit((batch) => batch.put('a', null)), [], 'deleting what is not there is done');
@@ -44,7 +44,7 @@ export function stateCases(check: Check): void {
     const values = new Map((await fixture.engine.state('')).map(({ key, value }) => [key, Buffer.from(value)]));
     assert.deepEqual(values.get('every'), every);
     assert.deepEqual(values.get('empty'), Buffer.alloc(0));
-    assert.ok(values.get('big')!.equals(Buffer.alloc(200_000, 'x')));
+    assert.ok(values.get('big')!.equals(Buffer.alloc(200_000, 'x')), 'the value is the same');
     assert.equal(values.get('scratch')!.toString(), 'kept');
   });
 
@@ -67,7 +67,7 @@ export function stateCases(check: Check): void {
     assert.deepEqual(await fixture.commit((batch) => batch.put('a', bytes('x'), 0)), [conflict(0)]);
     const [updated] = await fixture.commit((batch) => batch.put('a', bytes('2'), created.revision));
     assert.equal(updated?.outcome, 'written');
-    assert.ok(updated.revision! > created.revision);
+    assert.ok(updated.revision! > created.revision, 'revisions and epochs grow');
     assert.deepEqual(await fixture.commit((batch) => batch.put('a', bytes('x'), created.revision)), [conflict(0)]);
     assert.deepEqual(await fixture.commit((batch) => batch.put('a', null, created.revision)), [conflict(0)]);
     assert.deepEqual(await fixture.commit((batch) => batch.put('none', bytes('x'), 7)), [conflict(0)]);
@@ -81,7 +81,7 @@ export function stateCases(check: Check): void {
     const [first] = await fixture.commit((batch) => batch.put('a', bytes('1'), 0));
     await fixture.commit((batch) => batch.put('a', null));
     const [second] = await fixture.commit((batch) => batch.put('a', bytes('2'), 0));
-    assert.ok(second!.revision! > first!.revision!);
+    assert.ok(second!.revision! > first!.revision!, 'revisions and epochs grow');
     assert.deepEqual(await fixture.commit((batch) => batch.put('a', bytes('late'), first!.revision)), [conflict(0)]);
   });
 

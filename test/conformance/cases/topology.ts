@@ -138,12 +138,12 @@ export function topologyCases(check: Check): void {
 
   check('revisions grow, and a change that expects another one is refused as a whole', async (fixture) => {
     const first = await fixture.change({ op: 'put', entry: { kind: 'k', key: 'a', durable: true, value: 1 } });
-    assert.ok(first.revision > fixture.topology.revision);
+    assert.ok(first.revision > fixture.topology.revision, 'revisions and epochs grow');
     const second = await fixture.engine.change(
       [{ op: 'put', entry: { kind: 'k', key: 'b', durable: true, value: 2 } }],
       first.revision,
     );
-    assert.ok(second.revision > first.revision);
+    assert.ok(second.revision > first.revision, 'revisions and epochs grow');
     await assert.rejects(
       fixture.engine.change(
         [{ op: 'put-queue', queue: { key: 'late', durable: true, limits: {}, value: null } }],
