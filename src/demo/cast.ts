@@ -48,7 +48,11 @@ export class Cast {
   }
 
   log(name: string, line: string): void {
-    appendFileSync(this.logFile(name), `${line}\n`);
+    try {
+      appendFileSync(this.logFile(name), `${line}\n`);
+    } catch {
+      // A connection may still speak when the demo has ended and its directory is gone.
+    }
   }
 
   startOrderService(part: OrderServicePart): void {

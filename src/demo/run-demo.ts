@@ -33,6 +33,7 @@ export class DemoError extends Error {}
 
 const readyMs = 15_000;
 const drainMs = 30_000;
+const sweepMs = 3000;
 /** Payment stays away this long, the broker that long. */
 const awayMs = { payment: 2500, broker: 600 };
 
@@ -78,38 +79,40 @@ class Director {
   }
 
   async run(): Promise<Verdict> {
-    const { orders, perSecond, url } = this.#options;
     await mkdir(join(this.#directory, 'logs'));
     const recorder = FileRecorder.in(this.#historyDirectory, 'director');
-
-    const broker = url === null ? await this.#openBroker() : null;
-    this.#url = broker?.url ?? url!;
+    const broker = this.#options.url === null ? await this.#openBroker() : null;
+    this.#url = broker?.url ?? this.#options.url!;
     const connection = connectTo(this.#url, 'director', (line) => this.#cast.log('director', line));
-    await connection.onConnect(readyMs, true);
-    await this.#openShop();
-    const depth = new QueueDepth(connection, this.#prefix, 150);
-    const showing = setInterval(() => this.#show(depth), 100);
     try {
-      this.#cast.startOrderService({ ...this.#common(), orders, perSecond });
-      this.#tell(
-        'orders',
-        `${count(orders)} of them, ${count(perSecond)} a second; each is confirmed once it is on disk`,
-      );
-
-      await this.#losePayment(recorder, depth);
-      await Promise.all([this.#tellWhenCaughtUp(depth), this.#goOn(broker, recorder, depth)]);
+      await connection.onConnect(readyMs, true);
+      await this.#play(broker, recorder, new QueueDepth(connection, this.#prefix, 150));
     } finally {
-      clearInterval(showing);
-      depth.close();
+      if (broker === null) await this.#sweep(connection);
+      connection.unsafeDestroy();
     }
-    this.#options.screen.live('');
-    await this.#cast.dismiss();
-    if (broker === null) await this.#sweep(connection);
-    await connection.close();
     const code = await broker?.stop();
     if (broker !== null && code !== 0) throw new Error(`the broker did not stop in order (exit code ${code})`);
     recorder.close();
     return this.#judge();
+  }
+
+  async #play(broker: BrokerProcess | null, recorder: FileRecorder, depth: QueueDepth): Promise<void> {
+    const { orders, perSecond } = this.#options;
+    const showing = setInterval(() => this.#show(depth), 100);
+    try {
+      await this.#openShop();
+      this.#cast.startOrderService({ ...this.#common(), orders, perSecond });
+      const pace = `${count(orders)} of them, ${count(perSecond)} a second`;
+      this.#tell('orders', `${pace}; each is confirmed once it is on disk`);
+      await this.#losePayment(recorder, depth);
+      await Promise.all([this.#tellWhenCaughtUp(depth), this.#goOn(broker, recorder, depth)]);
+      await this.#cast.dismiss();
+    } finally {
+      clearInterval(showing);
+      depth.close();
+      this.#options.screen.live('');
+    }
   }
 
   async #goOn(broker: BrokerProcess | null, recorder: FileRecorder, depth: QueueDepth): Promise<void> {
@@ -227,10 +230,17 @@ class Director {
     return verdict;
   }
 
-  /** Leaves nothing behind on somebody else's broker. */
+  /** Leaves nothing behind on somebody else's broker, however the demo ends. */
   async #sweep(connection: ReturnType<typeof connectTo>): Promise<void> {
-    for (const service of services) await connection.queueDelete({ queue: queueOf(this.#prefix, service) });
-    await connection.exchangeDelete({ exchange: exchangeOf(this.#prefix) });
+    // A consumer that loses its queue would declare it again.
+    await this.#launcher.endAll();
+    const swept = (async () => {
+      for (const service of services) await connection.queueDelete({ queue: queueOf(this.#prefix, service) });
+      await connection.exchangeDelete({ exchange: exchangeOf(this.#prefix) });
+    })();
+    await Promise.race([swept, sleep(sweepMs, undefined, { ref: false })]).catch((error: unknown) => {
+      this.#cast.log('director', `could not delete the demo's queues: ${String(error)}`);
+    });
   }
 
   #common(): { url: string; prefix: string; historyDirectory: string } {
