@@ -20,10 +20,10 @@ export async function runBroker(settings: ServeSettings, stopWithParent: boolean
   const broker = new Broker({ engine: openLocal(data), log: say });
   broker.onFailed(endFailed);
   await broker.open();
-  const amqp = new AmqpServer({ broker, host, port: amqpPort, log: say });
+  const amqp = new AmqpServer({ broker, version, log: say });
   let port: number;
   try {
-    ({ port } = await amqp.listen());
+    ({ port } = await amqp.listen(host, amqpPort));
   } catch (error) {
     await broker.close();
     throw listenError(error, host, amqpPort, portOption);
