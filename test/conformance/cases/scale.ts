@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { DeliveryView, Lease, Sink, TopologyChange } from '../../../src/engine/engine.ts';
 import type { Check } from '../engine-suite.ts';
 import { type Fixture, messageOf, until } from '../fixture.ts';
+import { patterned } from './append.ts';
 
 /** Counts, checks order and bytes, and acknowledges every 50th with all before it. */
 class CountingSink implements Sink {
@@ -107,6 +108,50 @@ export function scaleCases(check: Check): void {
     await fixture.engine.consume(queue, second, { credit: Infinity, noAck: false }, sink);
     await until('all delivered again', () => sink.reported === 20_000);
     assert.equal(sink.wrong, 0);
+  });
+
+  check('a backlog forwarded from within deliver, straight out of the delivery, keeps its bytes', async (fixture) => {
+    const source = await fixture.declare();
+    const target = await fixture.declare();
+    const bodies = Array.from({ length: 64 }, (_, at) => patterned(1_000 + at, at));
+    const total = 12_000;
+    for (let sent = 0; sent < total; sent += 1_000) {
+      await fixture.commit((batch) => {
+        for (let at = sent; at < sent + 1_000; at++) fixture.append(batch, source, { body: bodies[at % 64]! });
+      });
+    }
+    const lease = fixture.engine.lease();
+    const targets = fixture.engine.targets([target], Buffer.from('forwarded'));
+    let forwarded = 0;
+    let reported = 0;
+    const receiver = { committed: () => reported++, failed: () => undefined };
+    const sink: Sink = {
+      deliver: (view) => {
+        const batch = fixture.engine.begin();
+        batch.append(targets, view);
+        batch.settle(lease, source, view.number, 1, 'ack');
+        batch.commit(receiver, 0);
+        forwarded++;
+        return true;
+      },
+      cancelled: () => undefined,
+    };
+    await fixture.engine.consume(source, lease, { credit: Infinity, noAck: false }, sink);
+    await until('all forwarded', () => forwarded === total && reported === total);
+    let wrong = 0;
+    let count = 0;
+    const checking: Sink = {
+      deliver: (view) => {
+        if (!view.body.subarray(view.bodyStart, view.bodyEnd).equals(bodies[count % 64]!)) wrong++;
+        count++;
+        return true;
+      },
+      cancelled: () => undefined,
+    };
+    await fixture.engine.consume(target, lease, { credit: Infinity, noAck: false }, checking);
+    await until('all there', () => count === total);
+    assert.equal(wrong, 0);
+    await fixture.expectStats(source, { ready: 0, unacked: 0 });
   });
 
   check('1,000 queues: declared in one change, one message to all, each its own', async (fixture) => {
