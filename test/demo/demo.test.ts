@@ -1,0 +1,53 @@
+/** The demo as a user runs it, only shorter. */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { describe, it } from 'node:test';
+import { run, scratch, start } from '../cli/postrider.ts';
+
+/** Command lines of running programs that hold this word; nothing where there is no /proc to ask. */
+function running(word: string): string[] {
+  if (!existsSync('/proc/self/cmdline')) return [];
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => commandLineOf(pid))
+    .filter((line) => line.includes(word));
+}
+
+function commandLineOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+  } catch {
+    return '';
+  }
+}
+
+describe('the demo', { timeout: 120_000 }, () => {
+  it('kills payment and the broker, and loses nothing', async (context) => {
+    const directory = await scratch(context);
+    const { code, stdout, stderr } = await run(['demo', '--orders', '1500', '--rate', '500'], { TMPDIR: directory });
+    assert.equal(stderr, '');
+    assert.match(stdout, /payment +killed \(SIGKILL/);
+    assert.match(stdout, /broker +killed \(SIGKILL/);
+    assert.match(stdout, /orders confirmed 1500/);
+    for (const service of ['inventory', 'payment', 'shipping'])
+      assert.match(stdout, new RegExp(`${service} +1500 .* 0\\n`));
+    assert.match(stdout, /\nlost 0\n$/);
+    assert.equal(code, 0);
+    assert.deepEqual(await readdir(directory), []);
+  });
+
+  it('leaves nothing behind on Ctrl-C', async (context) => {
+    const directory = await scratch(context);
+    const demo = start(['demo', '--orders', '5000'], { TMPDIR: directory });
+    context.after(() => demo.child.kill('SIGKILL'));
+    while (!/ orders /.test(await demo.line()));
+    if (existsSync('/proc/self/cmdline')) assert.notDeepEqual(running(directory), []);
+    demo.child.kill('SIGINT');
+    const { code, stderr } = await demo.finished;
+    assert.equal(stderr, '');
+    assert.equal(code, 130);
+    assert.deepEqual(await readdir(directory), []);
+    assert.deepEqual(running(directory), []);
+  });
+});
