@@ -27,6 +27,8 @@ export class ManualClock implements Clock {
   after(delayMs: number, task: () => void): Timer {
     const pending: Pending = { at: this.#now + delayMs, order: ++this.#order, task };
     this.#pending.add(pending);
+    // What is due already need not wait for time to pass.
+    if (delayMs <= 0) setImmediate(() => this.#pending.delete(pending) && task());
     return { cancel: () => void this.#pending.delete(pending) };
   }
 

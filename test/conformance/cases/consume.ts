@@ -43,7 +43,6 @@ export function consumeCases(check: Check): void {
     await expect(6);
     consumer.setCredit(2);
     await expect(8);
-    consumer.setCredit(5);
     consumer.setCredit(1);
     await expect(9);
     consumer.setCredit(0);
