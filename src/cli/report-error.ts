@@ -30,9 +30,9 @@ export function reportError(error: unknown): ExitCode {
   return code;
 }
 
-/** One line for whoever runs the program. */
+/** One line for whoever runs the program; what follows the first (a stack) is for those who ask for it. */
 export function say(line: string): void {
-  writeNow(`postrider: ${line}\n`);
+  writeNow(`postrider: ${process.env.POSTRIDER_DEBUG ? line : line.trim().split('\n', 1)[0]!}\n`);
 }
 
 /** Synchronous: the process may be about to exit, and standard error may be a pipe. */
