@@ -34,13 +34,24 @@ export function copyBytes(
   targetView: DataView,
   at: number,
 ): number {
-  const length = to - from;
-  if (length >= longRange) {
-    target.set(new Uint8Array(source.buffer, source.byteOffset + from, length), at);
-    return at + length;
+  if (to - from >= longRange) {
+    target.set(new Uint8Array(source.buffer, source.byteOffset + from, to - from), at);
+    return at + to - from;
   }
-  const view = source === lastSource ? lastView : otherView(source);
-  const end = at + length;
+  return copyShort(source, source === lastSource ? lastView : otherView(source), from, to, target, targetView, at);
+}
+
+/** The same for a short range of a source whose view the caller keeps. */
+export function copyShort(
+  source: Uint8Array,
+  view: DataView,
+  from: number,
+  to: number,
+  target: Uint8Array,
+  targetView: DataView,
+  at: number,
+): number {
+  const end = at + to - from;
   for (; at + 16 <= end; at += 16, from += 16) {
     targetView.setInt32(at, view.getInt32(from, true), true);
     targetView.setInt32(at + 4, view.getInt32(from + 4, true), true);

@@ -11,8 +11,10 @@ export const frameEnd = 0xce;
 export const frameHeadBytes = 7;
 /** All of a frame but its payload. */
 export const frameOverheadBytes = 8;
-/** Until `tune-ok` no frame may be larger, and no peer may ask for less (0-9-1 §2.3.5, frame-min-size is 4096; RabbitMQ's 8192). */
-export const frameMinBytes = 8192;
+/** Largest frame before `tune-ok`, as RabbitMQ has it. */
+export const firstFrameMaxBytes = 8192;
+/** No peer may ask for less (0-9-1 §2.3.5). */
+export const frameMinBytes = 4096;
 
 export const protocolHeader = Buffer.from('AMQP\x00\x00\x09\x01', 'latin1');
 

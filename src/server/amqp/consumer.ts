@@ -1,0 +1,124 @@
+/**
+ * Hot path: one consumer of a channel, which writes each delivery out as it is stored.
+ *
+ *   basic.deliver := consumer-tag shortstr, delivery-tag u64, redelivered u8, exchange shortstr, routing-key shortstr
+ *
+ * All but tag and flag is equal for messages of one consumer and one envelope, so the frame is kept as a template.
+ */
+import type { ConsumerSink, DeliveryView, SessionConsumer } from '../../broker/index.ts';
+import { copyShort, copyBytes } from '../../format/copy.ts';
+import { basicCancel, basicDeliver } from '../../wire/amqp/basic-methods.ts';
+import { frameEnd, frameHeadBytes, frameType } from '../../wire/amqp/protocol.ts';
+import type { Channel } from './channel.ts';
+import { contentBytes, smallMessageBytes, writeLargeContent, writeSmallContent } from './message-frames.ts';
+import type { Output } from './output.ts';
+
+/** Delivery tag and redelivered flag. */
+const tagBytes = 9;
+
+export class Consumer implements ConsumerSink {
+  readonly tag: string;
+  /** Set once the broker has it; nothing is delivered before. */
+  registered: SessionConsumer | null = null;
+  /** `deliver` answered false and nobody resumed it yet. */
+  stopped = false;
+
+  readonly #channel: Channel;
+  readonly #output: Output;
+  readonly #number: number;
+  #template: Buffer;
+  #templateView: DataView;
+  #templateBytes = 0;
+  /** Where the delivery tag lies in the template. */
+  readonly #tagAt: number;
+  #envelopeId = -1;
+
+  constructor(channel: Channel, tag: string) {
+    this.tag = tag;
+    this.#channel = channel;
+    this.#number = channel.number;
+    this.#output = channel.connection.output;
+    const consumerTag = Buffer.from(tag);
+    this.#tagAt = frameHeadBytes + 4 + 1 + consumerTag.length;
+    this.#template = Buffer.alloc(this.#tagAt + tagBytes + 48);
+    this.#templateView = viewOver(this.#template);
+    this.#template[0] = frameType.method;
+    this.#templateView.setUint16(1, this.#number);
+    this.#templateView.setUint32(frameHeadBytes, basicDeliver.id);
+    this.#template[frameHeadBytes + 4] = consumerTag.length;
+    this.#template.set(consumerTag, frameHeadBytes + 5);
+  }
+
+  deliver(tag: number, delivery: DeliveryView): boolean {
+    if (delivery.envelopeId !== this.#envelopeId) this.#take(delivery);
+    const output = this.#output;
+    const templateBytes = this.#templateBytes;
+    const content = contentBytes(delivery);
+    const small = templateBytes + content <= smallMessageBytes;
+    output.reserve(small ? templateBytes + content : templateBytes);
+    const { bytes, view, at } = output;
+    const end = this.#writeTemplate(bytes, view, at);
+    const tagAt = at + this.#tagAt;
+    view.setUint32(tagAt, tag > 0xffff_ffff ? Math.floor(tag / 0x1_0000_0000) : 0);
+    view.setUint32(tagAt + 4, tag >>> 0);
+    bytes[tagAt + 8] = delivery.redelivered ? 1 : 0;
+    if (small) {
+      output.at = writeSmallContent(bytes, view, end, this.#number, delivery);
+    } else {
+      output.at = end;
+      this.#channel.connection.checkHeaderFits(delivery);
+      writeLargeContent(output, this.#number, delivery, this.#channel.connection.maxPayloadBytes);
+    }
+    if (output.unsent < this.#channel.connection.settings.maxUnsentBytes) return true;
+    this.stopped = true;
+    this.#channel.connection.stopped.push(this);
+    return false;
+  }
+
+  cancelled(): void {
+    this.#channel.consumers.delete(this.tag);
+    const { connection } = this.#channel;
+    if (this.#channel.open && connection.client.consumerCancelNotify) {
+      connection.output.writeFrame(basicCancel.frame(this.#number, { consumerTag: this.tag, noWait: true }));
+    }
+  }
+
+  resume(): void {
+    this.stopped = false;
+    if (this.#channel.open) this.registered?.resume();
+  }
+
+  #writeTemplate(bytes: Buffer, view: DataView, at: number): number {
+    const template = this.#template;
+    if (this.#templateBytes > 200) return copyBytes(template, 0, this.#templateBytes, bytes, view, at);
+    return copyShort(template, this.#templateView, 0, this.#templateBytes, bytes, view, at);
+  }
+
+  /** Makes the template that of this delivery's envelope, which is stored just as it stands in the frame. */
+  #take(delivery: DeliveryView): void {
+    const envelopeAt = this.#tagAt + tagBytes;
+    const end = envelopeAt + delivery.envelopeEnd - delivery.envelopeStart;
+    if (end + 1 > this.#template.length) {
+      const grown = Buffer.alloc(end + 1);
+      grown.set(this.#template.subarray(0, envelopeAt));
+      this.#template = grown;
+      this.#templateView = viewOver(grown);
+    }
+    copyBytes(
+      delivery.head,
+      delivery.envelopeStart,
+      delivery.envelopeEnd,
+      this.#template,
+      this.#templateView,
+      envelopeAt,
+    );
+    this.#template[end] = frameEnd;
+    this.#templateView.setUint32(3, end - frameHeadBytes);
+    this.#templateBytes = end + 1;
+    this.#envelopeId = delivery.envelopeId;
+  }
+}
+
+function viewOver(bytes: Buffer): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,35 @@
+import {
+  exchangeBind,
+  exchangeBindOk,
+  exchangeDeclare,
+  exchangeDeclareOk,
+  exchangeDelete,
+  exchangeDeleteOk,
+  exchangeUnbind,
+  exchangeUnbindOk,
+} from '../../wire/amqp/exchange-methods.ts';
+import { handler, reply, type HandlerEntry } from './handler.ts';
+
+export const exchangeHandlers: readonly HandlerEntry[] = [
+  handler(exchangeDeclare, async (channel, args) => {
+    const { session } = channel;
+    if (args.passive) session.vhost.checkExchange(session, args.exchange);
+    else await session.vhost.declareExchange(session, { ...args, name: args.exchange });
+    if (!args.noWait) reply(channel, exchangeDeclareOk, {});
+  }),
+
+  handler(exchangeDelete, async (channel, args) => {
+    await channel.session.vhost.deleteExchange(channel.session, args.exchange, { ifUnused: args.ifUnused });
+    if (!args.noWait) reply(channel, exchangeDeleteOk, {});
+  }),
+
+  handler(exchangeBind, async (channel, args) => {
+    await channel.session.vhost.bindExchange(channel.session, args);
+    if (!args.noWait) reply(channel, exchangeBindOk, {});
+  }),
+
+  handler(exchangeUnbind, async (channel, args) => {
+    await channel.session.vhost.unbindExchange(channel.session, args);
+    if (!args.noWait) reply(channel, exchangeUnbindOk, {});
+  }),
+];

@@ -1,0 +1,51 @@
+/** The beginning of a frame whose rest comes with a later read. Holds what came, never what a size only declares. */
+import { ConnectionError } from '../../wire/amqp/amqp-error.ts';
+import { frameHeadBytes, frameOverheadBytes } from '../../wire/amqp/protocol.ts';
+
+export class FrameCarry {
+  bytes: Buffer = Buffer.alloc(0);
+  length = 0;
+
+  /** Takes what belongs to the frame begun and answers how much that was; `whole` tells whether the frame is. @throws ConnectionError */
+  complete(chunk: Buffer, maxPayloadBytes: number): number {
+    let taken = 0;
+    if (this.length < frameHeadBytes) {
+      taken = Math.min(frameHeadBytes - this.length, chunk.length);
+      this.add(chunk, 0, taken);
+      if (this.length < frameHeadBytes) return taken;
+    }
+    const total = this.#frameBytes(maxPayloadBytes);
+    const more = Math.min(total - this.length, chunk.length - taken);
+    this.add(chunk, taken, taken + more);
+    return taken + more;
+  }
+
+  get whole(): boolean {
+    return this.length >= frameHeadBytes && this.length === frameOverheadBytes + this.bytes.readUInt32BE(3);
+  }
+
+  add(source: Buffer, from: number, to: number): void {
+    const needed = this.length + to - from;
+    if (needed > this.bytes.length) {
+      const grown = Buffer.allocUnsafe(Math.max(needed, this.bytes.length * 2, 64));
+      this.bytes.copy(grown, 0, 0, this.length);
+      this.bytes = grown;
+    }
+    source.copy(this.bytes, this.length, from, to);
+    this.length = needed;
+  }
+
+  clear(): void {
+    this.bytes = Buffer.alloc(0);
+    this.length = 0;
+  }
+
+  #frameBytes(maxPayloadBytes: number): number {
+    const size = this.bytes.readUInt32BE(3);
+    if (size > maxPayloadBytes) {
+      const text = `type ${this.bytes[0]!}, frame of ${size} bytes is larger than the ${maxPayloadBytes} allowed`;
+      throw new ConnectionError('FRAME_ERROR', text, { lostSync: true });
+    }
+    return frameOverheadBytes + size;
+  }
+}

@@ -1,0 +1,144 @@
+/**
+ * From the protocol header to connection.open-ok:
+ *
+ *   client                    server
+ *   AMQP 0 0 9 1         ->
+ *                        <-   connection.start
+ *   connection.start-ok  ->
+ *                        <-   connection.tune
+ *   connection.tune-ok   ->
+ *   connection.open      ->
+ *                        <-   connection.open-ok
+ */
+import type { Principal, Vhost } from '../../broker/index.ts';
+import { ConnectionError } from '../../wire/amqp/amqp-error.ts';
+import {
+  connectionOpen,
+  connectionOpenOk,
+  connectionStart,
+  connectionStartOk,
+  connectionTune,
+  connectionTuneOk,
+} from '../../wire/amqp/connection-methods.ts';
+import { frameMinBytes, protocolHeader } from '../../wire/amqp/protocol.ts';
+import { clientOf } from './client.ts';
+import type { Connection } from './connection.ts';
+import { mechanisms, readCredentials } from './credentials.ts';
+import { serverProperties } from './server-properties.ts';
+
+export type HandshakeState = 'header' | 'starting' | 'tuning' | 'opening';
+
+/** What the handshake found out. */
+export interface Negotiated {
+  readonly principal: Principal;
+  readonly vhost: Vhost;
+}
+
+export class Handshake {
+  state: HandshakeState = 'header';
+  readonly #connection: Connection;
+  #header = Buffer.alloc(0);
+  #principal: Principal | null = null;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Takes the first eight bytes and answers where the frames begin; -1: another protocol, which was told ours. */
+  readHeader(bytes: Buffer): number {
+    const before = this.#header.length;
+    this.#header = Buffer.concat([this.#header, bytes.subarray(0, protocolHeader.length - before)]);
+    if (!isOurHeader(this.#header)) {
+      this.#connection.output.writeFrame(protocolHeader);
+      return -1;
+    }
+    if (this.#header.length === protocolHeader.length) {
+      this.state = 'starting';
+      const start = {
+        versionMajor: 0,
+        versionMinor: 9,
+        serverProperties: serverProperties(this.#connection.server.version),
+        mechanisms: Buffer.from(mechanisms),
+        locales: Buffer.from('en_US'),
+      };
+      this.#connection.output.writeFrame(connectionStart.frame(0, start));
+    }
+    return protocolHeader.length - before;
+  }
+
+  /** A method on channel 0. Answers what was agreed on once the connection is open. @throws ConnectionError, FormatError */
+  method(id: number, bytes: Buffer, start: number, end: number): Negotiated | null {
+    if (id === connectionStartOk.id && this.state === 'starting') {
+      this.#startOk(bytes, start, end);
+      return null;
+    }
+    if (id === connectionTuneOk.id && this.state === 'tuning') {
+      this.#tuneOk(bytes, start, end);
+      return null;
+    }
+    if (id === connectionOpen.id && this.state === 'opening') return this.#open(bytes, start, end);
+    throw new ConnectionError('CHANNEL_ERROR', `unexpected method in connection state ${this.state}`);
+  }
+
+  #startOk(bytes: Buffer, start: number, end: number): void {
+    const args = connectionStartOk.read(bytes, start, end);
+    const connection = this.#connection;
+    connection.client = clientOf(args.clientProperties);
+    const credentials = readCredentials(args.mechanism, args.response);
+    if (credentials === null) {
+      throw new ConnectionError('COMMAND_INVALID', `unknown authentication mechanism '${args.mechanism}'`);
+    }
+    const { user, password } = credentials;
+    this.#principal = connection.broker.authenticate(user, password, { loopback: connection.loopback });
+    if (this.#principal === null) {
+      connection.log(`login of user ${JSON.stringify(user)} by ${args.mechanism} was refused`);
+      const text = `Login was refused using authentication mechanism ${args.mechanism}. For details see the broker logfile.`;
+      throw new ConnectionError('ACCESS_REFUSED', text);
+    }
+    const { channelMax, frameMaxBytes, heartbeatSeconds } = connection.settings;
+    const tune = { channelMax, frameMax: frameMaxBytes, heartbeat: heartbeatSeconds };
+    connection.output.writeFrame(connectionTune.frame(0, tune));
+    this.state = 'tuning';
+  }
+
+  #tuneOk(bytes: Buffer, start: number, end: number): void {
+    const args = connectionTuneOk.read(bytes, start, end);
+    const { channelMax, frameMaxBytes } = this.#connection.settings;
+    checkNegotiated('frame_max', args.frameMax, frameMinBytes, frameMaxBytes);
+    checkNegotiated('channel_max', args.channelMax, 1, channelMax);
+    this.#connection.tuned(args.channelMax, args.frameMax, args.heartbeat);
+    this.state = 'opening';
+  }
+
+  #open(bytes: Buffer, start: number, end: number): Negotiated {
+    const name = connectionOpen.read(bytes, start, end).virtualHost;
+    const { broker, output } = this.#connection;
+    const principal = this.#principal!;
+    const vhost = broker.vhost(name);
+    if (vhost === undefined) throw new ConnectionError('NOT_ALLOWED', `vhost ${name} not found`);
+    output.writeFrame(connectionOpenOk.frame(0, {}));
+    return { principal, vhost };
+  }
+}
+
+/** Clients of 0-9, which has the same frames, announce themselves as `AMQP 1 1 0 9`; RabbitMQ takes them as well. */
+function isOurHeader(bytes: Buffer): boolean {
+  const { length } = bytes;
+  if (bytes.equals(protocolHeader.subarray(0, length))) return true;
+  return bytes.equals(Buffer.from('AMQP\x01\x01\x00\x09', 'latin1').subarray(0, length));
+}
+
+/** @throws ConnectionError NOT_ALLOWED */
+function checkNegotiated(field: string, value: number, least: number, most: number): void {
+  const detail = value === 0 ? ' (no limit)' : '';
+  if (value !== 0 && value < least) {
+    throw new ConnectionError(
+      'NOT_ALLOWED',
+      `negotiated ${field} = ${value} is lower than the minimum allowed value (${least})`,
+    );
+  }
+  if (value === 0 || value > most) {
+    const text = `negotiated ${field} = ${value}${detail} is higher than the maximum allowed value (${most})`;
+    throw new ConnectionError('NOT_ALLOWED', text);
+  }
+}

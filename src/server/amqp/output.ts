@@ -1,0 +1,180 @@
+/**
+ * Hot path: what goes out on one socket.
+ *
+ * Frames are written side by side into chunks that all connections share; a chunk returns to them once the socket has taken
+ * it. One write is on its way at a time: what comes meanwhile fills further chunks, so a client that reads slowly costs
+ * `unsent` bytes and at most one chunk that is not full.
+ */
+import type { Socket } from 'node:net';
+import { copyBytes } from '../../format/copy.ts';
+
+const chunkBytes = 64 * 1024;
+/** Chunks kept for the next that needs one. */
+const maxSpareChunks = 64;
+/** What is written without waiting for the end of the turn. */
+const flushBytes = 2 * chunkBytes;
+
+interface Chunk {
+  readonly bytes: Buffer;
+  readonly view: DataView;
+  end: number;
+}
+
+const spare: Chunk[] = [];
+
+function takeChunk(): Chunk {
+  const chunk = spare.pop();
+  if (chunk !== undefined) {
+    chunk.end = 0;
+    return chunk;
+  }
+  const bytes = Buffer.allocUnsafeSlow(chunkBytes);
+  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), end: 0 };
+}
+
+const nothing: Chunk = { bytes: Buffer.alloc(0), view: new DataView(new ArrayBuffer(0)), end: 0 };
+
+export class Output {
+  /** Where the next byte goes; `reserve` makes sure that there is room. */
+  bytes: Buffer = nothing.bytes;
+  view: DataView = nothing.view;
+  at = 0;
+  /** The largest range that `reserve` can give. */
+  static readonly maxReserve = chunkBytes;
+
+  readonly #socket: Socket;
+  readonly #drained: () => void;
+  #chunk: Chunk = nothing;
+  /** Full chunks that wait for the write before them. */
+  #full: Chunk[] = [];
+  #fullBytes = 0;
+  #sending: Chunk[] = [];
+  #sendingBytes = 0;
+  /** Writes of which the socket has not told yet. */
+  #writes = 0;
+  #scheduled = false;
+  #closed = false;
+  #endWhenSent = false;
+
+  /** `drained` is called whenever the socket took what it was given. */
+  constructor(socket: Socket, drained: () => void) {
+    this.#socket = socket;
+    this.#drained = drained;
+  }
+
+  /** Bytes that the socket has not taken. */
+  get unsent(): number {
+    return this.#sendingBytes + this.#fullBytes + this.at;
+  }
+
+  /** Makes room for `size` bytes at `at`, at most `maxReserve`. The caller writes them and moves `at`. */
+  reserve(size: number): void {
+    if (this.at + size > this.bytes.length) this.#nextChunk();
+    if (!this.#scheduled) this.#schedule();
+  }
+
+  /** Any number of bytes, in pieces where they are many. */
+  write(source: Uint8Array, from: number, to: number): void {
+    while (from < to) {
+      if (this.at === this.bytes.length) this.#nextChunk();
+      const size = Math.min(to - from, this.bytes.length - this.at);
+      this.at = copyBytes(source, from, from + size, this.bytes, this.view, this.at);
+      from += size;
+    }
+    if (!this.#scheduled) this.#schedule();
+  }
+
+  writeFrame(frame: Buffer): void {
+    this.write(frame, 0, frame.length);
+  }
+
+  /** Gives to the socket what there is, unless it still has something. */
+  flush(): void {
+    if (this.#writes > 0 || this.#closed) return;
+    if (this.at > 0) this.#retire();
+    if (this.#full.length === 0) {
+      if (this.#endWhenSent) this.#socket.end();
+      return;
+    }
+    const chunks = this.#full;
+    this.#full = this.#sending;
+    this.#sending = chunks;
+    this.#sendingBytes = this.#fullBytes;
+    this.#fullBytes = 0;
+    this.#writes = chunks.length;
+    if (chunks.length === 1) {
+      this.#socket.write(chunks[0]!.bytes.subarray(0, chunks[0]!.end), this.#written);
+      return;
+    }
+    this.#socket.cork();
+    for (const chunk of chunks) this.#socket.write(chunk.bytes.subarray(0, chunk.end), this.#written);
+    this.#socket.uncork();
+  }
+
+  /** Ends the socket once everything is sent; nothing may be written any more. */
+  end(): void {
+    this.#endWhenSent = true;
+    this.flush();
+  }
+
+  /** The socket is gone: nothing is written any more. Chunks that it may still hold are left to the collector. */
+  close(): void {
+    this.#closed = true;
+    if (this.#chunk !== nothing) giveBack(this.#chunk);
+    for (const chunk of this.#full) giveBack(chunk);
+    this.#full = [];
+    this.#sending = [];
+    this.#fullBytes = 0;
+    this.#sendingBytes = 0;
+    this.#useChunk(nothing);
+  }
+
+  #nextChunk(): void {
+    if (this.at > 0) this.#retire();
+    if (this.#fullBytes >= flushBytes) this.flush();
+    this.#useChunk(takeChunk());
+  }
+
+  /** The chunk in hand becomes one that waits to be sent. */
+  #retire(): void {
+    this.#chunk.end = this.at;
+    if (this.#closed) {
+      giveBack(this.#chunk);
+    } else {
+      this.#full.push(this.#chunk);
+      this.#fullBytes += this.at;
+    }
+    this.#useChunk(nothing);
+  }
+
+  #useChunk(chunk: Chunk): void {
+    this.#chunk = chunk;
+    this.bytes = chunk.bytes;
+    this.view = chunk.view;
+    this.at = 0;
+  }
+
+  #schedule(): void {
+    this.#scheduled = true;
+    setImmediate(this.#turnEnded);
+  }
+
+  readonly #turnEnded = (): void => {
+    this.#scheduled = false;
+    this.flush();
+  };
+
+  /** One of the writes that are on their way is done. */
+  readonly #written = (): void => {
+    if (this.#closed || --this.#writes > 0) return;
+    for (const chunk of this.#sending) giveBack(chunk);
+    this.#sending.length = 0;
+    this.#sendingBytes = 0;
+    this.#drained();
+    this.flush();
+  };
+}
+
+function giveBack(chunk: Chunk): void {
+  if (spare.length < maxSpareChunks) spare.push(chunk);
+}

@@ -1,0 +1,60 @@
+import { ChannelError } from '../../wire/amqp/amqp-error.ts';
+import {
+  queueBind,
+  queueBindOk,
+  queueDeclare,
+  queueDeclareOk,
+  queueDelete,
+  queueDeleteOk,
+  queuePurge,
+  queuePurgeOk,
+  queueUnbind,
+  queueUnbindOk,
+} from '../../wire/amqp/queue-methods.ts';
+import type { Channel } from './channel.ts';
+import { handler, reply, type HandlerEntry } from './handler.ts';
+
+export const queueHandlers: readonly HandlerEntry[] = [
+  handler(queueDeclare, async (channel, args) => {
+    const { session } = channel;
+    const status = args.passive
+      ? await session.vhost.checkQueue(session, args.queue)
+      : await session.vhost.declareQueue(session, { ...args, name: args.queue });
+    channel.lastQueue = status.name;
+    if (!args.noWait) reply(channel, queueDeclareOk, { ...status, queue: status.name });
+  }),
+
+  handler(queueBind, async (channel, args) => {
+    await channel.session.vhost.bindQueue(channel.session, { ...args, ...ofLastQueue(channel, args) });
+    if (!args.noWait) reply(channel, queueBindOk, {});
+  }),
+
+  handler(queueUnbind, async (channel, args) => {
+    await channel.session.vhost.unbindQueue(channel.session, { ...args, ...ofLastQueue(channel, args) });
+    reply(channel, queueUnbindOk, {});
+  }),
+
+  handler(queuePurge, async (channel, args) => {
+    const messageCount = await channel.session.vhost.purgeQueue(channel.session, queueName(channel, args.queue));
+    if (!args.noWait) reply(channel, queuePurgeOk, { messageCount });
+  }),
+
+  handler(queueDelete, async (channel, args) => {
+    const name = queueName(channel, args.queue);
+    const messageCount = await channel.session.vhost.deleteQueue(channel.session, name, args);
+    if (!args.noWait) reply(channel, queueDeleteOk, { messageCount });
+  }),
+];
+
+/** An empty name stands for the queue that this channel declared last. @throws ChannelError NOT_FOUND */
+export function queueName(channel: Channel, name: string): string {
+  if (name !== '') return name;
+  if (channel.lastQueue === '') throw new ChannelError('NOT_FOUND', 'no previously declared queue');
+  return channel.lastQueue;
+}
+
+/** Where both are empty, the queue's name is the routing key as well (0-9-1 queue.bind). */
+function ofLastQueue(channel: Channel, args: { queue: string; routingKey: string }) {
+  const queue = queueName(channel, args.queue);
+  return { queue, routingKey: args.queue === '' && args.routingKey === '' ? queue : args.routingKey };
+}

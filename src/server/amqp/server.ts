@@ -1,0 +1,99 @@
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { Broker } from '../../broker/index.ts';
+import { CountedBatch } from './commit.ts';
+import { Connection } from './connection.ts';
+import { defaultAmqpSettings, type AmqpSettings } from './settings.ts';
+
+export interface AmqpServerOptions {
+  readonly broker: Broker;
+  readonly settings?: Partial<AmqpSettings>;
+  /** Told to clients. */
+  readonly version?: string;
+  /** One line for an operator. */
+  readonly log?: (line: string) => void;
+}
+
+/** Listens for AMQP 0-9-1. */
+export class AmqpServer {
+  readonly broker: Broker;
+  readonly settings: AmqpSettings;
+  readonly version: string;
+  readonly log: (line: string) => void;
+  /** Only one batch is open at a time, so one counter serves all connections. */
+  readonly batch: CountedBatch;
+
+  readonly #server: Server;
+  readonly #connections = new Set<Connection>();
+  #unsubscribe: (() => void) | null = null;
+  #allClosed: (() => void) | null = null;
+
+  constructor(options: AmqpServerOptions) {
+    this.broker = options.broker;
+    this.settings = { ...defaultAmqpSettings, ...options.settings };
+    this.version = options.version ?? '0.0.0';
+    this.log = options.log ?? (() => undefined);
+    this.batch = new CountedBatch();
+    this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.#accept(socket));
+  }
+
+  /** Resolves once it listens. Port 0 takes a free one. @throws the error of `listen`: EADDRINUSE, EACCES, ... */
+  async listen(host: string, port: number): Promise<AddressInfo> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host, port, backlog: 1024 }, () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+    this.#server.on('error', (error) => this.log(`amqp: ${error.message}`));
+    const pressureChanged = (): void => {
+      for (const connection of this.#connections) connection.pressureChanged();
+    };
+    this.#unsubscribe = this.broker.pressure.subscribe({
+      blocked: pressureChanged,
+      unblocked: pressureChanged,
+      behind: pressureChanged,
+      caughtUp: pressureChanged,
+    });
+    return this.address;
+  }
+
+  get address(): AddressInfo {
+    const address = this.#server.address();
+    if (address === null || typeof address === 'string') throw new Error('the AMQP server does not listen');
+    return address;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Takes no more connections, asks every client to go (320 CONNECTION_FORCED), and resolves once all are gone; after `timeoutMs` they are cut. */
+  async close(reason = 'shutdown', timeoutMs = 3_000): Promise<void> {
+    this.#unsubscribe?.();
+    this.#server.close();
+    for (const connection of this.#connections) connection.forceClose(reason);
+    if (this.#connections.size === 0) return;
+    const cut = setTimeout(() => {
+      for (const connection of this.#connections) connection.destroy();
+    }, timeoutMs);
+    await new Promise<void>((resolve) => {
+      this.#allClosed = resolve;
+    });
+    clearTimeout(cut);
+  }
+
+  connectionClosed(connection: Connection): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) this.#allClosed?.();
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#connections.size >= this.settings.maxConnections) {
+      this.log(`amqp: a connection was refused: ${this.settings.maxConnections} are open`);
+      socket.destroy();
+      return;
+    }
+    this.#connections.add(new Connection(this, socket));
+  }
+}

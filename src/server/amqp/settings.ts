@@ -1,0 +1,40 @@
+/** What an operator can set of the AMQP server. Sizes in bytes, times in milliseconds; the defaults are RabbitMQ's where it has one. */
+export interface AmqpSettings {
+  /** Highest channel number, and how many channels one connection may hold. */
+  readonly channelMax: number;
+  /** Largest frame, its 8 bytes of overhead included. */
+  readonly frameMaxBytes: number;
+  /** Proposed to clients; the client decides. */
+  readonly heartbeatSeconds: number;
+  /** For everything from accept to connection.open. */
+  readonly handshakeTimeoutMs: number;
+  /** How long a peer that broke the protocol, or failed to log in, waits for its connection to end. */
+  readonly silentCloseDelayMs: number;
+  /** How long the server waits for close-ok. */
+  readonly closeTimeoutMs: number;
+  /** Largest body of one message. */
+  readonly maxMessageBytes: number;
+  /** All bodies of one connection that are still coming in. */
+  readonly maxPartialBytes: number;
+  readonly maxConsumersPerChannel: number;
+  readonly maxConnections: number;
+  /** Frames kept for channels that wait for an earlier method; beyond it the connection stops reading. */
+  readonly maxKeptBytes: number;
+  /** Bytes that a client did not take yet; beyond it its consumers stop, and at twice as much reading from it. */
+  readonly maxUnsentBytes: number;
+}
+
+export const defaultAmqpSettings: AmqpSettings = {
+  channelMax: 2047,
+  frameMaxBytes: 131_072,
+  heartbeatSeconds: 60,
+  handshakeTimeoutMs: 10_000,
+  silentCloseDelayMs: 3_000,
+  closeTimeoutMs: 30_000,
+  maxMessageBytes: 16 * 1024 * 1024,
+  maxPartialBytes: 64 * 1024 * 1024,
+  maxConsumersPerChannel: 10_000,
+  maxConnections: 65_536,
+  maxKeptBytes: 1024 * 1024,
+  maxUnsentBytes: 1024 * 1024,
+};
