@@ -1,0 +1,254 @@
+/**
+ * The scene that Postrider exists for: a store whose services fail, one after the other and then the broker itself, and
+ * no order is lost. Everything is real: processes, AMQP clients, SIGKILL; and the judge is `verify`, not the story.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { FileRecorder, type Verdict } from '../verify/index.ts';
+import { BrokerProcess } from './broker.ts';
+import { Cast } from './cast.ts';
+import { judge, tell } from './judge.ts';
+import type { Launcher } from './launch.ts';
+import { until } from './patience.ts';
+import { QueueDepth } from './queue-depth.ts';
+import { count, type Screen } from './screen.ts';
+import { connectTo, exchangeOf, queueOf, services } from './store.ts';
+
+export interface DemoOptions {
+  readonly orders: number;
+  readonly perSecond: number;
+  /** Somebody else's broker: then it is not killed. Null: one of the demo's own. */
+  readonly url: string | null;
+  /** Program and arguments that are `postrider`. */
+  readonly postrider: readonly string[];
+  readonly screen: Screen;
+  /** Ends the demo; everything is cleaned up before `runDemo` rejects. */
+  readonly signal: AbortSignal;
+}
+
+const readyMs = 15_000;
+const drainMs = 30_000;
+const sweepMs = 3000;
+/** Payment stays away this long, the broker that long. */
+const awayMs = { payment: 2500, broker: 600 };
+
+export class Director {
+  readonly #options: DemoOptions;
+  readonly #launcher: Launcher;
+  readonly #directory: string;
+  readonly #historyDirectory: string;
+  readonly #cast: Cast;
+  readonly #begun = performance.now();
+  readonly #prefix: string;
+  #url = '';
+
+  constructor(options: DemoOptions, directory: string, launcher: Launcher) {
+    this.#options = options;
+    this.#directory = directory;
+    this.#launcher = launcher;
+    this.#historyDirectory = join(directory, 'history');
+    this.#cast = new Cast(launcher, join(directory, 'logs'));
+    this.#prefix = options.url === null ? '' : `postrider-demo-${process.pid}-`;
+  }
+
+  async run(): Promise<Verdict> {
+    await mkdir(join(this.#directory, 'logs'));
+    const recorder = FileRecorder.in(this.#historyDirectory, 'director');
+    const broker = this.#options.url === null ? await this.#openBroker() : null;
+    this.#url = broker?.url ?? this.#options.url!;
+    const connection = connectTo(this.#url, 'director', (line) => this.#cast.log('director', line));
+    try {
+      await connection.onConnect(readyMs, true);
+      await this.#play(broker, recorder, new QueueDepth(connection, this.#prefix, 150));
+    } finally {
+      if (broker === null) await this.#sweep(connection);
+      connection.unsafeDestroy();
+    }
+    const code = await broker?.stop();
+    if (broker !== null && code !== 0) throw new Error(`the broker did not stop in order (exit code ${code})`);
+    recorder.close();
+    return this.#judge();
+  }
+
+  async #play(broker: BrokerProcess | null, recorder: FileRecorder, depth: QueueDepth): Promise<void> {
+    const { orders, perSecond } = this.#options;
+    const showing = setInterval(() => this.#show(depth), 100);
+    try {
+      await this.#openShop();
+      this.#cast.startOrderService({ ...this.#common(), orders, perSecond });
+      const pace = `${count(orders)} of them, ${count(perSecond)} a second`;
+      this.#tell('orders', `${pace}; each is confirmed once it is on disk`);
+      await this.#losePayment(recorder, depth);
+      await Promise.all([this.#tellWhenCaughtUp(depth), this.#goOn(broker, recorder, depth)]);
+      await this.#cast.dismiss();
+    } finally {
+      clearInterval(showing);
+      depth.close();
+      this.#options.screen.live('');
+    }
+  }
+
+  async #goOn(broker: BrokerProcess | null, recorder: FileRecorder, depth: QueueDepth): Promise<void> {
+    if (broker === null) this.#tell('broker', 'not ours, so it is not killed');
+    else await this.#loseBroker(broker, recorder);
+    await this.#finish(depth);
+  }
+
+  async #openBroker(): Promise<BrokerProcess> {
+    const { postrider } = this.#options;
+    const data = join(this.#directory, 'data');
+    const broker = new BrokerProcess({
+      launcher: this.#launcher,
+      postrider,
+      data,
+      logFile: this.#cast.logFile('broker'),
+    });
+    const startMs = await broker.start();
+    this.#tell(
+      'broker',
+      `listens on 127.0.0.1:${broker.port} after ${Math.round(startMs)} ms; its journal is in ${data}`,
+    );
+    return broker;
+  }
+
+  async #openShop(): Promise<void> {
+    for (const service of services) this.#cast.startWorker({ ...this.#common(), service });
+    await this.#until(
+      'the services connect',
+      () => services.every((service) => this.#cast.work[service].ready),
+      readyMs,
+    );
+    this.#tell(
+      'services',
+      'inventory, payment and shipping: a process and a durable queue each, and each gets every order',
+    );
+  }
+
+  /** Payment dies; the order service must not notice, and payment must catch up. */
+  async #losePayment(recorder: FileRecorder, depth: QueueDepth): Promise<void> {
+    const { orders, perSecond } = this.#options;
+    await this.#untilConfirmed(orders * 0.25);
+    const before = this.#cast.pid('payment');
+    recorder.fault('payment', 'SIGKILL payment');
+    await this.#cast.kill('payment');
+    const confirmed = this.#cast.orders.confirmed;
+    this.#tell('payment', `killed (SIGKILL, pid ${before}) at ${count(confirmed)} orders`);
+
+    await this.#pause(Math.min(awayMs.payment, (orders / perSecond) * 200));
+    const meanwhile = this.#cast.orders.confirmed - confirmed;
+    this.#tell('orders', `${count(meanwhile)} more were confirmed meanwhile: the order service did not notice`);
+    this.#tell('payment', `${count(depth.waiting.payment)} orders wait in its queue; starting it again`);
+    this.#cast.startWorker({ ...this.#common(), service: 'payment' });
+    recorder.faultProof('payment', { kind: 'pid', before, after: this.#cast.pid('payment') });
+    await this.#until('payment connects again', () => this.#cast.work.payment.ready, readyMs);
+  }
+
+  async #tellWhenCaughtUp(depth: QueueDepth): Promise<void> {
+    await this.#until('payment catches up', () => depth.waiting.payment < 50, drainMs);
+    this.#tell('payment', 'caught up');
+  }
+
+  /** The broker dies with answers outstanding; what is unknown is sent again, what was confirmed must still be there. */
+  async #loseBroker(broker: BrokerProcess, recorder: FileRecorder): Promise<void> {
+    const { orders } = this.#options;
+    await this.#untilConfirmed(orders * 0.6);
+    for (let kill = 1; kill <= 3 && this.#cast.orders.unknown === 0 && !this.#cast.orders.done; kill++) {
+      const rush = Math.ceil(orders * 0.08);
+      this.#cast.tell('order-service', { do: 'rush', count: rush });
+      await this.#until('a sale begins', () => this.#cast.orders.rushing || this.#cast.orders.done, readyMs);
+      const before = broker.pid;
+      recorder.fault(`broker-${kill}`, 'SIGKILL broker');
+      await broker.kill();
+      this.#tell('broker', `killed (SIGKILL, pid ${before}) while a sale of ${count(rush)} orders rushes in`);
+      await this.#pause(awayMs.broker);
+      const { confirmed, open } = this.#cast.orders;
+      this.#tell('orders', `${count(confirmed)} are confirmed and must be safe, ${count(open)} wait for an answer`);
+
+      const startMs = await broker.start();
+      recorder.faultProof(`broker-${kill}`, { kind: 'pid', before, after: broker.pid });
+      this.#tell('broker', `started again on the same journal: it listens after ${Math.round(startMs)} ms`);
+      await this.#until('the order service connects again', () => !this.#cast.orders.offline, readyMs);
+    }
+    const { unknown } = this.#cast.orders;
+    this.#tell(
+      'orders',
+      `${count(unknown)} had no answer: nobody knows, so they are sent again under the same identity`,
+    );
+  }
+
+  /** Until every order is confirmed and every queue is empty and stays so. */
+  async #finish(depth: QueueDepth): Promise<void> {
+    const { orders, perSecond } = this.#options;
+    await this.#until('all orders are confirmed', () => this.#cast.orders.done, (orders / perSecond) * 1000 + drainMs);
+    this.#tell('orders', `all ${count(orders)} are confirmed; the services work off what is left`);
+    let received = -1;
+    let since = 0;
+    const settled = (): boolean => {
+      const now = performance.now();
+      if (depth.total > 0 || this.#cast.openInAll > 0 || this.#cast.receivedInAll !== received) {
+        received = this.#cast.receivedInAll;
+        since = now;
+      }
+      return now - since > 600;
+    };
+    await this.#until('the queues are empty', settled, drainMs);
+  }
+
+  #judge(): Verdict {
+    const { screen } = this.#options;
+    const verdict = judge(this.#historyDirectory, this.#options);
+    const colour = verdict.verdict === 'held' ? screen.paint.green : screen.paint.red;
+    screen.say('');
+    for (const line of tell(verdict, this.#prefix)) screen.say(line.startsWith('lost ') ? colour(line) : line);
+    return verdict;
+  }
+
+  /** Leaves nothing behind on somebody else's broker, however the demo ends. */
+  async #sweep(connection: ReturnType<typeof connectTo>): Promise<void> {
+    // A consumer that loses its queue would declare it again.
+    await this.#launcher.endAll();
+    const swept = (async () => {
+      for (const service of services) await connection.queueDelete({ queue: queueOf(this.#prefix, service) });
+      await connection.exchangeDelete({ exchange: exchangeOf(this.#prefix) });
+    })();
+    await Promise.race([swept, sleep(sweepMs, undefined, { ref: false })]).catch((error: unknown) => {
+      this.#cast.log('director', `could not delete the demo's queues: ${String(error)}`);
+    });
+  }
+
+  #common(): { url: string; prefix: string; historyDirectory: string } {
+    return { url: this.#url, prefix: this.#prefix, historyDirectory: this.#historyDirectory };
+  }
+
+  async #untilConfirmed(orders: number): Promise<void> {
+    const what = `${count(Math.floor(orders))} orders are confirmed`;
+    await this.#until(
+      what,
+      () => this.#cast.orders.confirmed >= orders,
+      (orders / this.#options.perSecond) * 1000 + drainMs,
+    );
+  }
+
+  #until(what: string, condition: () => boolean, timeoutMs: number): Promise<void> {
+    return until(what, condition, timeoutMs, this.#options.signal, () => this.#cast.check());
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await sleep(ms, undefined, { signal: this.#options.signal });
+  }
+
+  #tell(who: string, what: string): void {
+    const { screen } = this.#options;
+    const seconds = ((performance.now() - this.#begun) / 1000).toFixed(1).padStart(5);
+    screen.say(`${screen.paint.dim(`${seconds} s`)}  ${screen.paint.bold(who.padEnd(9))}  ${what}`);
+  }
+
+  #show(depth: QueueDepth): void {
+    const { orders, screen } = this.#options;
+    if (!screen.isLive) return;
+    const { confirmed } = this.#cast.orders;
+    const waiting = services.map((service) => `${service} ${count(depth.waiting[service])}`);
+    screen.live(`${screen.bar(confirmed, orders, 10)} ${count(confirmed)} confirmed; waiting: ${waiting.join(', ')}`);
+  }
+}
