@@ -155,6 +155,7 @@ export class BatchBuilder {
         appendedBy: unit,
       });
       queue.copies.set(appendId, copy);
+      queue.press();
       return copy;
     });
     world.history.publish(
@@ -164,6 +165,10 @@ export class BatchBuilder {
       request.queues.map((queue) => client.historyName(queue)),
       request.queues.some((queue) => queue.limits.maxPriority !== undefined) || request.dueInMs > 0,
     );
+    if (mayRefuse || identity !== null) unit.refusable = true;
+    if (identity?.kind === 'id') {
+      model.idsUnderWay.set(unit, [...(model.idsUnderWay.get(unit) ?? []), `${identity.scope} ${identity.id}`]);
+    }
     let fenced = false;
     if (identity?.kind === 'producer') {
       const producer = model.producers.get(identity.producer)!;
@@ -203,6 +208,8 @@ export class BatchBuilder {
       }
     }
     world.coverage.add(`op.settle-${settlement}-${count === 1 ? 'single' : 'multiple'}${mustBeStale ? '-stale' : ''}`);
+    if (settlement === 'requeue') queue.press();
+    if (mustBeStale) unit.refusable = true;
     this.items.push({ kind: 'settle', unit, copies, settlement, session, queue, mustBeStale });
     this.#batch.settle(session.lease, this.#client.handle(queue), first, count, settlement);
   }
@@ -213,6 +220,7 @@ export class BatchBuilder {
     const unit = this.#itemUnit();
     state.pending.push({ unit, value, certain: expected === undefined });
     coverage.add(`op.put${value === null ? '-delete' : ''}${expected === undefined ? '' : '-expecting'}`);
+    if (expected !== undefined) unit.refusable = true;
     this.items.push({ kind: 'put', unit, key, state, value, expected });
     this.#batch.put(key, value, expected);
   }
@@ -545,6 +553,7 @@ export class Client implements EngineListener {
   ): void {
     const { model } = this.world;
     const name = `${identity.scope} ${identity.id}`;
+    model.idsUnderWay.delete(item.unit);
     const known = model.ids.get(name);
     const position = model.idCounts.get(identity.scope) ?? 0;
     const sure = known !== undefined && (known.unit === null || known.unit.state === 'done');
@@ -553,12 +562,12 @@ export class Client implements EngineListener {
       item.atMs + 5 < known.atMs + identity.windowMs &&
       position - known.position < identity.windowCount - 1;
     if (stored) {
-      if (sure && within) this.violate(`id ${name} in ${show(batch)} stored again within its window`);
-      model.ids.set(name, { unit: item.unit, atMs: item.atMs, position });
+      if (sure && within && !known.doubt) this.violate(`id ${name} in ${show(batch)} stored again within its window`);
+      model.ids.set(name, { unit: item.unit, atMs: item.atMs, position, doubt: false });
       model.idCounts.set(identity.scope, position + 1);
     } else if (outcome?.outcome === 'duplicate') {
       if (known === undefined) this.violate(`id ${name} in ${show(batch)} called a duplicate, but was never stored`);
-      else if (item.atMs > known.atMs + identity.windowMs + 5)
+      else if (!known.doubt && item.atMs > known.atMs + identity.windowMs + 5)
         this.violate(`id ${name} in ${show(batch)} called a duplicate after its window`);
     }
   }
@@ -626,11 +635,11 @@ export class Client implements EngineListener {
   // --- Deliveries ---
 
   /** Judges what is delivered; returns the copy, or null for what must not be. */
-  judge(view: DeliveryView, context: string): Copy | null {
+  judge(view: DeliveryView, asked: ModelQueue | null, context: string): Copy | null {
     this.#alive('delivery');
     const { world } = this;
     const { model } = world;
-    const queue = model.queue(view.queue.key);
+    const queue = asked ?? model.queue(view.queue.key);
     const received = parseProperties(view.head.subarray(view.propertiesStart, view.propertiesEnd));
     const body = view.body.subarray(view.bodyStart, view.bodyEnd);
     const where = `${view.queue.key}@${view.number} ${context}`;
@@ -641,6 +650,8 @@ export class Client implements EngineListener {
       this.violate(`delivery from ${where}: no such queue`);
       return null;
     }
+    // What was on its way when the queue was deleted is nobody's any more.
+    if (queue.deleted) return null;
     if (received === null) {
       this.violate(`delivery from ${where}: properties are not what was appended`);
       return null;
@@ -657,22 +668,22 @@ export class Client implements EngineListener {
     const name = view.head.subarray(view.envelopeStart, view.envelopeEnd).toString('latin1');
     if (!name.startsWith('to ') || !name.split(' ').includes(queue.key))
       this.violate(`${what}: wrong envelope '${name}'`);
-    if (copy.removal !== null && !copy.removal.maybe)
+    if (copy.removal !== null && !copy.removal.maybe && copy.removal.unit?.refusable !== true)
       this.violate(`${what}: delivered while its ${copy.removal.kind} is under way`);
     if (copy.holder !== null) this.violate(`${what}: delivered while somebody holds it`);
     copy.removal = null;
     if (copy.number !== -1 && copy.number !== view.number) this.violate(`${what}: its number was ${copy.number}`);
     if (copy.dueAt > world.scheduler.nowMs()) this.violate(`${what}: delivered before it is due`);
     if (copy.deliveries > 0 && !view.redelivered) this.violate(`${what}: delivered before, not flagged redelivered`);
-    if (copy.deliveries === 0 && copy.uncleanEnds === 0 && view.redelivered)
+    if (copy.deliveries + copy.handovers === 0 && copy.uncleanEnds === 0 && view.redelivered)
       this.violate(`${what}: flagged redelivered, but never delivered`);
     if (view.deliveryCount < copy.countedDeliveries) {
       this.violate(`${what}: delivery count ${view.deliveryCount}, but ${copy.countedDeliveries} are known`);
     }
-    if (copy.uncleanEnds === 0 && view.deliveryCount !== copy.deliveries) {
+    if (copy.uncleanEnds + copy.handovers === 0 && view.deliveryCount !== copy.deliveries) {
       this.violate(`${what}: delivery count ${view.deliveryCount}, but it was delivered ${copy.deliveries} times`);
     }
-    if (view.deliveryCount > copy.deliveries + copy.uncleanEnds) {
+    if (view.deliveryCount > copy.deliveries + copy.handovers + copy.uncleanEnds) {
       this.violate(
         `${what}: delivery count ${view.deliveryCount}, but it was delivered ${copy.deliveries} times (${copy.uncleanEnds} unclean ends)`,
       );
@@ -682,9 +693,15 @@ export class Client implements EngineListener {
   }
 
   /** Books a delivery to a consumer. */
-  received(view: DeliveryView, session: Session, noAck: boolean, subscription: Subscription | null): void {
+  received(
+    view: DeliveryView,
+    asked: ModelQueue,
+    session: Session,
+    noAck: boolean,
+    subscription: Subscription | null,
+  ): void {
     const { world } = this;
-    const copy = this.judge(view, subscription?.name ?? session.name);
+    const copy = this.judge(view, asked, subscription?.name ?? session.name);
     if (copy === null) return;
     const { queue } = copy;
     const what = `append ${copy.appendId} from ${queue.key}@${view.number}`;
@@ -762,7 +779,7 @@ export class Client implements EngineListener {
         deliver: (view) => {
           if (subscription.engine === null) this.violate(`${name}: delivered before consume() resolved`);
           if (subscription.paused) this.violate(`${name}: delivered after its sink said no more`);
-          this.received(view, session, noAck, subscription);
+          this.received(view, queue, session, noAck, subscription);
           if (!pauses()) return true;
           subscription.paused = true;
           return false;
@@ -799,6 +816,7 @@ export class Client implements EngineListener {
     }
     session.hold.released = true;
     for (const copy of session.held) copy.holder = null;
+    for (const queue of new Set([...session.held].map((copy) => copy.queue))) queue.press();
     session.held.clear();
     this.wait(`release ${session.name}`, this.engine.release(session.lease), () => {});
     this.sessions.splice(this.sessions.indexOf(session), 1);
@@ -810,12 +828,13 @@ export class Client implements EngineListener {
       `${this.world.scheduler.nowUs} take ${queue.key} under ${session.name}${noAck ? ' no-ack' : ''}`,
     );
     let delivered = false;
+    const { purges } = queue;
     const sure = queue.fewestReady(this.world.scheduler.nowMs()) > 0 && !this.isConsumed(queue);
     const done = this.engine.take(this.handle(queue), session.lease, noAck, {
       deliver: (view) => {
         if (delivered) this.violate(`take ${queue.key}: more than one message`);
         delivered = true;
-        this.received(view, session, noAck, null);
+        this.received(view, queue, session, noAck, null);
         return true;
       },
       cancelled: () => {},
@@ -825,7 +844,8 @@ export class Client implements EngineListener {
       done,
       (found) => {
         if (found !== delivered) this.violate(`take ${queue.key}: said ${found}, delivered ${delivered}`);
-        if (!found && sure && !queue.deleted) this.violate(`take ${queue.key}: nothing, though messages were ready`);
+        if (!found && sure && !queue.deleted && queue.purges === purges)
+          this.violate(`take ${queue.key}: nothing, though messages were ready`);
       },
       (error) => {
         if (this.failure === null && !queue.deleted && !this.closing)
@@ -839,18 +859,22 @@ export class Client implements EngineListener {
     this.world.coverage.add('op.load');
     const numbers = copies.map((copy) => copy.number);
     const shown: Copy[] = [];
+    let next = 0;
     this.world.trace.line(`${this.world.scheduler.nowUs} load ${queue.key} ${numbers.join(' ')}`);
     const loaded = this.engine.load(this.handle(queue), session.lease, numbers, {
       deliver: (view) => {
         const received = parseProperties(view.head.subarray(view.propertiesStart, view.propertiesEnd));
-        const copy = copies[shown.length];
-        if (copy === undefined || received?.appendId !== copy.appendId || view.number !== copy.number) {
+        // What was settled meanwhile is passed over.
+        while (next < copies.length && copies[next]!.appendId !== received?.appendId) next++;
+        const copy = copies[next++];
+        if (copy === undefined || received === null || view.number !== copy.number) {
           this.violate(
-            `load ${queue.key}: append ${received?.appendId ?? '?'}@${view.number} instead of ${copy?.appendId ?? 'nothing'}@${copy?.number ?? ''}`,
+            `load ${queue.key}: append ${received?.appendId ?? '?'}@${view.number} was not asked for, or not in its turn`,
           );
         } else {
-          if (!bodyIsRight(received, view.body.subarray(view.bodyStart, view.bodyEnd)))
+          if (!bodyIsRight(received, view.body.subarray(view.bodyStart, view.bodyEnd))) {
             this.violate(`load ${queue.key}: wrong body of ${copy.appendId}`);
+          }
           shown.push(copy);
         }
         return true;
@@ -863,8 +887,10 @@ export class Client implements EngineListener {
       () => {
         if (queue.deleted || session.hold.released || this.failure !== null || this.closing) return;
         const held = shown.filter((copy) => session.held.has(copy));
-        if (shown.length < copies.length && held.length > 0)
-          this.violate(`load ${queue.key}: showed ${shown.length} of ${copies.length}`);
+        const missing = copies.find(
+          (copy) => session.held.has(copy) && copy.holder === session.hold && !shown.includes(copy),
+        );
+        if (missing !== undefined) this.violate(`load ${queue.key}: did not show ${missing.appendId}, which is held`);
         if (held.length > 0) this.#moveToDeadLetters(session, held);
       },
       (error) => {
@@ -909,7 +935,7 @@ export class Client implements EngineListener {
   }
 
   #remove(view: DeliveryView, reason: RemovalReason, session: Session): void {
-    const copy = this.judge(view, `removed (${reason})`);
+    const copy = this.judge(view, null, `removed (${reason})`);
     if (copy === null) return;
     this.world.coverage.add(`removal.${reason}`);
     const lawful = copy.queue.removable(copy, this.world.scheduler.nowMs());
@@ -919,6 +945,10 @@ export class Client implements EngineListener {
       this.violate(`append ${copy.appendId} handed over from ${copy.queue.key}, which did not ask for it`);
     copy.holder = session.hold;
     session.held.add(copy);
+    this.world.history.removed(this.historyName(copy.queue), historyId('all', 0, copy.appendId), 'dead-letter', {
+      maybe: true,
+    });
+    copy.handovers++;
     this.#removals.push({ copy, number: view.number, queue: copy.queue });
   }
 
@@ -990,12 +1020,13 @@ export class Client implements EngineListener {
     const unit = model.unit('purge', true);
     this.open.add(unit);
     coverage.add('op.purge');
+    queue.purges++;
     trace.line(`${scheduler.nowUs} purge #${unit.serial} ${queue.key}`);
     const nowMs = scheduler.nowMs();
     // Where consumers or limits are at work, the engine may be about to do something else with a message.
     const exact = !this.isConsumed(queue) && Object.keys(queue.limits).every((name) => name === 'maxPriority');
     const purged = [...queue.copies.values()].filter((copy) => copy.isReady);
-    const delayed = purged.some((copy) => copy.dueAt > nowMs);
+    const delayed = purged.some((copy) => copy.dueAt > nowMs || (copy.expiresAt !== 0 && copy.expiresAt <= nowMs));
     for (const copy of purged) {
       copy.removal = { kind: 'purge', unit, maybe: !exact || delayed || copy.refusable };
       history.removed(this.historyName(queue), historyId('all', 0, copy.appendId), 'purged', { maybe: true });

@@ -65,8 +65,9 @@ class Evidence {
     let lost: Unit | null = null;
     for (const unit of this.#model.units) {
       if (unit.state !== 'open' || unit.applied === null) continue;
-      if (!unit.applied) lost ??= unit;
-      else if (lost !== null) {
+      if (!unit.applied) {
+        if (!unit.refusable) lost ??= unit;
+      } else if (lost !== null) {
         this.#model.violate(
           `#${unit.serial} survived, but #${lost.serial} before it did not: ${this.#why.get(unit) ?? ''}; ${this.#why.get(lost) ?? ''}`,
         );
@@ -83,6 +84,10 @@ class Evidence {
 /** The process ended: nothing is held any more. */
 export function processEnded(client: Client, unclean: boolean): void {
   const { model, history } = client.world;
+  for (const name of [...model.idsUnderWay.values()].flat()) {
+    model.ids.set(name, { unit: null, atMs: client.world.scheduler.nowMs(), position: 0, doubt: true });
+  }
+  model.idsUnderWay.clear();
   const noAck = new Set(client.subscriptions.filter((one) => one.noAck).map((one) => one.queue));
   for (const what of client.waiting.values()) {
     const queue = what.startsWith('take ') ? model.queue(what.slice(5)) : undefined;
@@ -225,17 +230,20 @@ function judgeQueue(client: Client, queue: ModelQueue, messages: readonly Browse
     present.add(copy);
     copy.number = message.number;
     if (copy.dueAt === 0) {
-      if (copy.order < (lastOrder.get(copy.priority) ?? -1)) model.violate(`${what}: out of its order`);
+      if (copy.order < (lastOrder.get(copy.priority) ?? -1))
+        model.violate(`${what}: out of its order: ${messages.map((one) => `${one.number}`).join(' ')}`);
       lastOrder.set(copy.priority, copy.order);
     }
     if (copy.deliveries > 0 && !message.redelivered) model.violate(`${what}: was delivered, not flagged redelivered`);
-    if (copy.deliveries === 0 && copy.uncleanEnds === 0 && message.redelivered)
+    if (copy.deliveries + copy.handovers === 0 && copy.uncleanEnds === 0 && message.redelivered)
       model.violate(`${what}: flagged redelivered, but never delivered`);
     evidence.show(copy.appendedBy, true, `${what} is there`);
     if (copy.removal !== null && !copy.removal.maybe) evidence.show(copy.removal.unit, false, `${what} is there`);
     copy.appendedBy = null;
     copy.removal = null;
+    copy.overflown = false;
   }
+  queue.press();
   for (const copy of [...queue.copies.values()]) {
     if (present.has(copy)) continue;
     const what = `append ${copy.appendId} in ${queue.key}`;
@@ -256,7 +264,11 @@ function judgeQueue(client: Client, queue: ModelQueue, messages: readonly Browse
     } else if (copy.appendedBy.state === 'open' && copy.removal.unit !== null && copy.removal.unit.state === 'open') {
       evidence.either(copy.appendedBy, copy.removal.unit, what);
     }
+    if (copy.removal !== null)
+      history.removed(client.historyName(queue), historyId('all', 0, copy.appendId), 'deleted', { maybe: true });
     queue.forget(copy);
   }
+  // What came back may have been too many, and be pushed out from now on.
+  queue.press();
   coverage.add('judged.messages', messages.length);
 }

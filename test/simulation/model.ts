@@ -9,6 +9,8 @@ export interface Unit {
   readonly serial: number;
   readonly kind: 'batch' | 'change' | 'purge';
   readonly atomic: boolean;
+  /** The engine might have refused it as a whole; unanswered, its absence says nothing. */
+  refusable: boolean;
   /** `open`: not answered; `done`: answered; `refused`: an atomic batch that changed nothing. */
   state: 'open' | 'done' | 'refused';
   /** What recovery showed of a unit that was open at a crash. */
@@ -47,12 +49,16 @@ export class Copy {
   appendedBy: Unit | null;
   /** A restart must show it even if its append was never confirmed: a consumer that asked for durable messages had it. */
   servedDurable = false;
+  /** A length limit may have pushed it out since it was last seen. */
+  overflown = false;
   removal: Removal | null = null;
   holder: Hold | null = null;
   /** Its number in the queue, as last seen in this life of the engine. */
   number = -1;
   deliveries = 0;
   deliveredInThisLife = false;
+  /** Times that it was handed over for removal; the engine may count them as deliveries. */
+  handovers = 0;
   /** Deliveries that a durable unit has counted (requeues). */
   countedDeliveries = 0;
   /** Unclean ends of the engine since its append: after one, anything may be flagged redelivered. */
@@ -104,6 +110,7 @@ export class ModelQueue {
   /** Appends whose copies are gone for certain, or were refused. */
   readonly gone = new Set<number>();
   nextOrder = 0;
+  purges = 0;
   deleted = false;
   /** No-ack deliveries that the engine may have begun without their having been seen. */
   noAckCredit = 0;
@@ -131,19 +138,23 @@ export class ModelQueue {
     if (copy.expiresAt !== 0 && copy.expiresAt <= nowMs) return 'expired';
     if (limits.deliveryLimit !== undefined && copy.deliveries + copy.uncleanEnds >= limits.deliveryLimit)
       return 'delivery-limit';
-    if (limits.overflow === 'reject' || (limits.maxLength === undefined && limits.maxBytes === undefined)) return null;
-    let count = 0;
-    let bytes = copy.bodyBytes;
-    for (const other of this.copies.values()) {
-      if (other === copy || other.stored === 'no') continue;
-      // Only what is behind it can push it out; with priorities any other may.
-      if (limits.maxPriority === undefined && other.order < copy.order) continue;
-      count++;
-      bytes += other.bodyBytes;
+    return copy.overflown ? 'max-length' : null;
+  }
+
+  /** Something became ready: marks what a drop-head limit may have pushed out. */
+  press(): void {
+    const { maxLength, maxBytes, overflow, maxPriority } = this.limits;
+    if (overflow === 'reject' || (maxLength === undefined && maxBytes === undefined)) return;
+    const ready = [...this.copies.values()].filter((copy) => copy.mayBeReady);
+    let bytes = ready.reduce((sum, copy) => sum + copy.bodyBytes, 0);
+    let count = ready.length;
+    // With priorities any of them may be the one to go.
+    const any = maxPriority !== undefined && (count > (maxLength ?? Infinity) || bytes > (maxBytes ?? Infinity));
+    for (const copy of ready.sort((a, b) => a.order - b.order)) {
+      if (any || count > (maxLength ?? Infinity) || bytes > (maxBytes ?? Infinity)) copy.overflown = true;
+      count--;
+      bytes -= copy.bodyBytes;
     }
-    if (limits.maxLength !== undefined && count >= limits.maxLength) return 'max-length';
-    if (limits.maxBytes !== undefined && bytes > limits.maxBytes) return 'max-length';
-    return null;
   }
 
   /** Most messages that may be ready, by what is known. */
@@ -163,7 +174,7 @@ export class ModelQueue {
   fewestReady(nowMs: number): number {
     let count = 0;
     for (const copy of this.copies.values())
-      if (copy.stored === 'yes' && copy.isReady && this.removable(copy, nowMs) === null) count++;
+      if (copy.stored === 'yes' && copy.isReady && copy.dueAt <= nowMs && this.removable(copy, nowMs) === null) count++;
     return count;
   }
 }
@@ -191,6 +202,8 @@ export interface IdModel {
   readonly atMs: number;
   /** Position among the ids of the scope. */
   readonly position: number;
+  /** A crash left open whether it was stored (again), and when. */
+  readonly doubt: boolean;
 }
 
 export interface TopologyState {
@@ -225,6 +238,8 @@ export class Model {
   readonly producers = new Map<string, ProducerModel>();
   readonly ids = new Map<string, IdModel>();
   idCounts = new Map<string, number>();
+  /** Publishes with an id that are not answered. */
+  readonly idsUnderWay = new Map<Unit, string[]>();
   /** Queues that were deleted: what they held must not come back. */
   readonly graves: ModelQueue[] = [];
 
@@ -233,7 +248,7 @@ export class Model {
   }
 
   unit(kind: Unit['kind'], atomic: boolean): Unit {
-    const unit: Unit = { serial: this.#serial++, kind, atomic, state: 'open', applied: null };
+    const unit: Unit = { serial: this.#serial++, kind, atomic, refusable: false, state: 'open', applied: null };
     this.units.push(unit);
     return unit;
   }

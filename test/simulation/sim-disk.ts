@@ -264,6 +264,13 @@ export class Directory {
   readonly #durable = new Map<string, Node>();
   readonly #pending: EntryOp[] = [];
 
+  /** A directory that was always there. */
+  prepare(name: string): void {
+    const made = new Directory();
+    this.entries.set(name, made);
+    this.#durable.set(name, made);
+  }
+
   begin(kind: EntryOp['kind'], name: string, node: Node, to = ''): EntryOp {
     const op: EntryOp = { kind, name, to, node, done: false };
     this.#pending.push(op);

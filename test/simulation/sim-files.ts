@@ -31,6 +31,9 @@ export class SimFiles implements Files {
   readonly handles = new Set<SimFileHandle>();
   /** Rules of the seam that the process broke. */
   readonly misuse: string[] = [];
+  /** Told of each call as it is made. */
+  called: ((call: FileCall) => void) | null = null;
+  readonly #underWay = new Map<number, string>();
   #calls = 0;
   readonly #slowness: number;
 
@@ -53,9 +56,12 @@ export class SimFiles implements Files {
     const { scheduler, trace } = this.host;
     const id = this.#calls++;
     const code = this.faults.next(call, path, scheduler.steps);
+    this.#underWay.set(id, `${call}-${path.slice(path.lastIndexOf('/') + 1)}`);
+    this.called?.(call);
     trace.line(`${scheduler.nowUs} ${id} ${call} ${path} ${detail}`);
     scheduler.at(this.#latencyUs(call), this.owner, () => {
       let error: Error | null = null;
+      this.#underWay.delete(id);
       if (code === null) {
         try {
           act();
@@ -71,6 +77,11 @@ export class SimFiles implements Files {
       );
       ended(error);
     });
+  }
+
+  /** What calls are under way: kind and file. */
+  underWay(): string[] {
+    return [...this.#underWay.values()];
   }
 
   promise<T>(
