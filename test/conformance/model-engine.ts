@@ -524,6 +524,7 @@ export class ModelEngine implements contract.Engine {
         if (message !== null) {
           this.#hold(model, message, lease.id, noAck);
           sink.deliver(this.#view(model, message));
+          this.#schedule(); // there is another head to judge
         }
         resolve(message !== null);
       });
@@ -556,6 +557,7 @@ export class ModelEngine implements contract.Engine {
   purge(queue: contract.EngineQueue): Promise<number> {
     const model = asModel(queue);
     if (model.deleted) return Promise.reject(noQueue(queue));
+    this.#tidy(model);
     const count = model.ready.length;
     model.ready = [];
     if (this.#defects.has('purge-takes-held')) model.held.clear();
@@ -565,6 +567,7 @@ export class ModelEngine implements contract.Engine {
   browse(queue: contract.EngineQueue, offset: number, limit: number): Promise<contract.BrowsedMessage[]> {
     const model = asModel(queue);
     if (model.deleted) return Promise.reject(noQueue(queue));
+    this.#tidy(model);
     return Promise.resolve(
       model.ready.slice(offset, offset + limit).map((message) => {
         if (this.#defects.has('browse-counts')) message.deliveries++;
@@ -656,23 +659,30 @@ export class ModelEngine implements contract.Engine {
     const spared = queue.limits.messageTtlMs === 0 && this.#consumerFor(queue) !== null;
     const { maxLength = Infinity, maxBytes = Infinity, overflow } = queue.limits;
     for (;;) {
-      const head = queue.ready[0];
-      if (head === undefined) return true;
       const tooMany =
         overflow !== 'reject' &&
         (queue.ready.length > maxLength || (maxBytes < Infinity && queue.readyBytes > maxBytes));
-      if (tooMany) {
-        const lowest = queue.ready.findIndex((message) => queue.level(message) === queue.level(queue.ready.at(-1)!));
-        if (!this.#remove(queue, queue.ready[lowest]!, 'max-length')) return false;
-      } else if (this.#expiry(queue, head) <= now && !spared) {
-        if (!this.#remove(queue, head, 'expired')) return false;
-      } else {
-        const at = this.#expiry(queue, head);
-        if (at < Infinity && at > now) this.#clock.after(at - now, () => this.#schedule());
+      const heads = this.#heads(queue);
+      const expired = spared ? undefined : heads.find((head) => this.#expiry(queue, head) <= now);
+      const next = tooMany ? heads.at(-1) : expired;
+      if (next === undefined) {
+        const soonest = Math.min(...heads.map((head) => this.#expiry(queue, head)).filter((at) => at > now));
+        if (soonest < Infinity) this.#clock.after(soonest - now, () => this.#schedule());
         return true;
       }
+      if (!this.#remove(queue, next, tooMany ? 'max-length' : 'expired')) return false;
       if (this.#defects.has('expired-behind-head')) return true;
     }
+  }
+
+  /** The first message of each priority, highest first. */
+  #heads(queue: ModelQueue): Message[] {
+    const heads: Message[] = [];
+    if (queue.limits.maxPriority === undefined) return queue.ready.slice(0, 1);
+    for (const message of queue.ready) {
+      if (heads.length === 0 || queue.level(heads.at(-1)!) !== queue.level(message)) heads.push(message);
+    }
+    return heads;
   }
 
   #remove(queue: ModelQueue, message: Message, reason: contract.RemovalReason): boolean {
@@ -721,9 +731,10 @@ export class ModelEngine implements contract.Engine {
 
   #dispatch(queue: ModelQueue): void {
     for (;;) {
-      const message = this.#next(queue);
-      const consumer = this.#consumerFor(queue);
-      if (message === null || consumer === null || queue.deleted) return;
+      this.#tidy(queue);
+      const consumer = queue.deleted ? null : this.#consumerFor(queue);
+      const message = consumer === null ? null : this.#next(queue);
+      if (message === null || consumer === null) return;
       if (queue.limits.singleActiveConsumer !== true) {
         queue.consumers = [...queue.consumers.filter((other) => other !== consumer), consumer];
       }

@@ -2,28 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { conformanceCases, type RunnableCase, runEngineConformance } from './engine-suite.ts';
-import { type Opened, setPatience } from './fixture.ts';
-import { ManualClock } from './manual-clock.ts';
-import { type Defect, ModelEngine, ModelStore } from './model-engine.ts';
-
-function openModel(...defects: Defect[]): Promise<Opened> {
-  const store = new ModelStore();
-  const clock = new ManualClock();
-  let engine = new ModelEngine(store, clock, new Set(defects));
-  const again = (): Promise<ModelEngine> => {
-    engine.kill();
-    engine = new ModelEngine(store, clock, new Set(defects));
-    return Promise.resolve(engine);
-  };
-  return Promise.resolve({
-    engine,
-    reopen: again,
-    crash: again,
-    advance: (ms) => clock.advance(ms),
-    now: () => clock.now(),
-    cleanup: () => Promise.resolve(),
-  });
-}
+import { setPatience } from './fixture.ts';
+import type { Defect } from './model-engine.ts';
+import { openModel } from './open-model.ts';
 
 const expectedRefusals = ['groups', 'streams'] as const;
 

@@ -114,6 +114,18 @@ export function removalCases(check: Check): void {
     assert.deepEqual(await fixture.drainTexts(queue), []);
   });
 
+  check('a message with a time of its own, given back late, is gone by itself too', async (fixture) => {
+    const queue = await fixture.declare();
+    const expiresAt = fixture.now() + 50;
+    await fixture.fill(queue, { body: 'requeued', expiresAt }, { body: 'released', expiresAt });
+    const { sink, lease } = await fixture.held(queue, 2);
+    await fixture.advance(100);
+    assert.deepEqual(await fixture.settle(lease, sink.deliveries.slice(0, 1), 'requeue'), []);
+    await fixture.untilStats(queue, { ready: 0, unacked: 1 }); // nobody asks for it
+    await fixture.release(lease);
+    await fixture.untilStats(queue, { ready: 0, unacked: 0 });
+  });
+
   check('handed over: expired messages come to the removal sink, held under its lease', async (fixture) => {
     const queue = await fixture.declare({ messageTtlMs: 50, handOverRemoved });
     const dead = await fixture.declare();
