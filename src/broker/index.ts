@@ -29,5 +29,5 @@ export type {
   QueueBindingRequest,
   QueueDeclaration,
   QueueStatus,
-  Vhost,
 } from './vhost.ts';
+export { Vhost } from './vhost.ts';

@@ -1,6 +1,67 @@
-/** A queue as the broker knows it. */
+import type { EngineQueue } from '../engine/engine.ts';
+import type { FieldTable } from '../format/field-table.ts';
+import type { Binding } from './binding.ts';
+import { BrokerError } from './broker-error.ts';
+import type { ConnectionScope } from './connection-scope.ts';
+import type { QueueExpiry } from './queue-expiry.ts';
+import type { EffectiveQueueSettings } from './queue-settings.ts';
+import { resourceName } from './resource-name.ts';
+
+export interface QueueTraits {
+  readonly name: string;
+  readonly vhost: string;
+  readonly durable: boolean;
+  readonly autoDelete: boolean;
+  readonly arguments: FieldTable;
+}
+
+/** A queue as the broker knows it; its messages are the engine's. */
 export class Queue {
-  async delete(): Promise<void> {
-    throw new Error('not there yet');
+  readonly kind = 'queue';
+  readonly name: string;
+  /** The engine's name for it. */
+  readonly key: string;
+  readonly traits: QueueTraits;
+  readonly settings: EffectiveQueueSettings;
+  /** The connection that it is exclusive to. */
+  readonly owner: ConnectionScope | null;
+  readonly incoming = new Set<Binding>();
+  /** Null until the engine has made it. */
+  handle: EngineQueue | null = null;
+  /** While it is being made durable. */
+  created: Promise<void> | null = null;
+  deleted = false;
+  consumerCount = 0;
+  /** A consumer asked to be the only one. */
+  consumedExclusively = false;
+  expiry: QueueExpiry | null = null;
+
+  constructor(key: string, traits: QueueTraits, settings: EffectiveQueueSettings, owner: ConnectionScope | null) {
+    this.name = traits.name;
+    this.key = key;
+    this.traits = traits;
+    this.settings = settings;
+    this.owner = owner;
+  }
+
+  get durable(): boolean {
+    return this.traits.durable;
+  }
+
+  get resource(): string {
+    return resourceName('queue', this.name, this.traits.vhost);
+  }
+
+  /** @throws BrokerError RESOURCE_LOCKED when it is exclusive to another connection */
+  requireAccess(connection: ConnectionScope): void {
+    if (this.owner !== null && this.owner !== connection) throw this.locked();
+  }
+
+  locked(): BrokerError {
+    return new BrokerError(
+      'RESOURCE_LOCKED',
+      `cannot obtain exclusive access to locked ${this.resource}. It could be originally declared on another ` +
+        'connection or the exclusive property value does not match that of the original declaration.',
+    );
   }
 }

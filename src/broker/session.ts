@@ -1,8 +1,26 @@
-import type { Batch, DeliveryView, MessageView } from '../engine/engine.ts';
+/**
+ * Hot: resolve, publish, ack, reject and the consumers' deliveries make no object, promise or closure a message.
+ *
+ * One AMQP channel or MQTT session: its lease, its consumers, its unacknowledged deliveries. Credit that acknowledgements free
+ * goes back to the engine's consumers once a turn of the event loop, not once a message.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Batch, DeliveryView, Lease, MessageView, Settlement } from '../engine/engine.ts';
+import { propertyFlag, propertyFlags, readHeaders, rewriteProperties } from '../format/basic-properties.ts';
 import type { FieldTable } from '../format/field-table.ts';
+import { EngineError } from '../engine/errors.ts';
+import { ArgumentReader } from './argument-reader.ts';
 import type { Broker } from './broker.ts';
+import { BrokerError } from './broker-error.ts';
 import type { ConnectionScope } from './connection-scope.ts';
+import { Consumer } from './consumer.ts';
+import { brokerError } from './context.ts';
+import { GetHolder, type Holder } from './holder.ts';
+import { Ledger, type RunTaker } from './ledger.ts';
+import { requirePermission } from './permission.ts';
 import type { Principal } from './principal.ts';
+import { mayNameRoutes, readExpiration, readPriority, requireUser, senderRoutes } from './publish-properties.ts';
+import type { Queue } from './queue.ts';
 import type { Route } from './route.ts';
 import type { Actor, Vhost } from './vhost.ts';
 
@@ -36,12 +54,39 @@ export interface SessionConsumer {
   resume(): void;
 }
 
-/** One AMQP channel or MQTT session: its lease, its consumers, its unacknowledged deliveries. */
-export class Session implements Actor {
+const checkedFlags = propertyFlag.expiration | propertyFlag.userId | propertyFlag.priority;
+
+export class Session implements Actor, RunTaker {
   readonly broker: Broker;
   readonly vhost: Vhost;
   readonly principal: Principal;
   readonly connection: ConnectionScope;
+  /** For its consumers. */
+  readonly ledger = new Ledger();
+  /** The prefetch that all consumers share is used up. */
+  starved = false;
+  #lease: Lease | null = null;
+  readonly #consumers = new Map<string, Consumer>();
+  /** What the ledger's holder indexes mean. */
+  readonly #holders: (Holder | null)[] = [];
+  readonly #freeHolders: number[] = [];
+  readonly #getHolders = new Map<Queue, number>();
+  /** For consumers to come. */
+  #prefetch = 0;
+  /** Shared by all consumers; 0: no limit. */
+  #sharedPrefetch = 0;
+  /** Unacknowledged deliveries of consumers. */
+  #consumed = 0;
+  #owed: Consumer[] = [];
+  #flushDue = false;
+  readonly #flush = () => this.#flushTurn();
+  /** Of the settlement that `takeRun` is part of. */
+  #batch: Batch | null = null;
+  #settlement: Settlement = 'ack';
+  /** Rejected deliveries to be dead-lettered after this turn's batch. */
+  #rejected = new Map<Queue, number[]>();
+  readonly #deadLettering = new Set<Promise<void>>();
+  #closed = false;
 
   constructor(broker: Broker, vhost: Vhost, principal: Principal, connection: ConnectionScope) {
     this.broker = broker;
@@ -51,60 +96,361 @@ export class Session implements Actor {
   }
 
   get unackedCount(): number {
-    return 0;
+    return this.ledger.count;
+  }
+
+  get consumers(): IterableIterator<SessionConsumer> {
+    return this.#consumers.values();
   }
 
   /**
-   * Hot. The route for this very message: the one given, or another where headers decide (headers exchanges, CC and BCC).
-   * Call it once the message's properties are there; where its `targets` are null, the message is unroutable.
-   * @throws BrokerError PRECONDITION_FAILED for a property that can't be (`expiration`, `user-id`)
+   * Hot. Readies a message whose properties are there: sets its `expiresAt` and `priority`, and answers its route: the one
+   * given, or another where headers decide (headers exchanges, CC and BCC). Null `targets`: the message is unroutable.
+   * To take BCC out it may point the message's `head` to other bytes.
+   * @throws BrokerError PRECONDITION_FAILED for a property that can't be; FormatError for properties that are damaged
    */
-  resolve(_route: Route, _message: MessageView): Route {
-    throw new Error('not there yet');
+  resolve(route: Route, message: MessageView): Route {
+    const { head, propertiesStart: start, propertiesEnd: end } = message;
+    message.expiresAt = 0;
+    message.priority = 0;
+    const flags = propertyFlags(head, start);
+    let resolved = route;
+    if (route.byHeaders || ((flags & propertyFlag.headers) !== 0 && mayNameRoutes(head, start, end))) {
+      resolved = this.#resolveByHeaders(route, message);
+    }
+    if ((flags & checkedFlags) === 0) return resolved;
+    if ((flags & propertyFlag.expiration) !== 0) {
+      message.expiresAt = this.broker.context.clock.now() + readExpiration(head, start, end);
+    }
+    if ((flags & propertyFlag.userId) !== 0) requireUser(head, start, end, this.principal.user);
+    if ((flags & propertyFlag.priority) !== 0 && resolved.prioritised) {
+      message.priority = readPriority(head, start, end);
+    }
+    return resolved;
   }
 
-  /** Hot. Appends to the batch what `resolve` found a way for; sets the message's `expiresAt` and `priority`. Unroutable: nothing. */
-  publish(_batch: Batch, _route: Route, _message: MessageView): void {
-    throw new Error('not there yet');
+  /** Hot. Appends to the batch a message that `resolve` has readied, with the route that it answered. Unroutable: nothing. */
+  publish(batch: Batch, route: Route, message: MessageView): void {
+    if (route.targets !== null) batch.append(route.targets, message);
   }
 
   /** @throws BrokerError NOT_FOUND, ACCESS_REFUSED, RESOURCE_LOCKED, NOT_ALLOWED (consumer tag in use), PRECONDITION_FAILED */
-  consume(_queueName: string, _request: ConsumeRequest, _sink: ConsumerSink): Promise<SessionConsumer> {
-    throw new Error('not there yet');
+  async consume(queueName: string, request: ConsumeRequest, sink: ConsumerSink): Promise<SessionConsumer> {
+    const consumerTag =
+      request.consumerTag === '' ? `amq.ctag-${randomBytes(16).toString('base64url')}` : request.consumerTag;
+    if (this.#consumers.has(consumerTag)) {
+      throw new BrokerError('NOT_ALLOWED', `attempt to reuse consumer tag '${consumerTag}'`);
+    }
+    const queue = this.#readableQueue(queueName);
+    const priorityGiven = request.arguments['x-priority'];
+    const priority =
+      priorityGiven === undefined ? 0 : new ArgumentReader('x-priority', priorityGiven, queue.resource).integer();
+    const alone = request.exclusive && (queue.consumerCount > 0 || queue.settings.singleActiveConsumer);
+    if (queue.consumedExclusively || alone) {
+      throw new BrokerError('ACCESS_REFUSED', `${queue.resource} in exclusive use`);
+    }
+    const holder = this.#newHolder();
+    const consumer = new Consumer(this, queue, sink, holder, {
+      consumerTag,
+      noAck: request.noAck,
+      exclusive: request.exclusive,
+      prefetch: request.prefetch ?? this.#prefetch,
+    });
+    this.#holders[holder] = consumer;
+    this.#consumers.set(consumerTag, consumer);
+    queue.consumerCount += 1;
+    queue.consumedExclusively = request.exclusive;
+    try {
+      await queue.created;
+      const options = { credit: 0, noAck: request.noAck, priority, exclusive: request.exclusive };
+      const { engine } = this.broker;
+      consumer.engineConsumer = await engine.consume(queue.handle!, this.#ownLease(), options, consumer);
+    } catch (error) {
+      this.lost(consumer);
+      if (!(error instanceof EngineError)) throw error;
+      if (error.code === 'IN_USE') throw new BrokerError('ACCESS_REFUSED', `${queue.resource} in exclusive use`);
+      if (error.code === 'NO_QUEUE') throw notFound(queue);
+      throw brokerError(error, `consuming from ${queue.resource}`);
+    }
+    // The session or the queue may have gone meanwhile.
+    if (consumer.gone) consumer.engineConsumer.cancel();
+    // Credit only after whoever waits for this promise had its turn, so that consume-ok comes before the first delivery.
+    this.broker.context.clock.defer(() => {
+      if (!consumer.gone) this.#setCredit(consumer);
+    });
+    return consumer;
   }
 
   /** The consumer with this tag is gone when this resolves; one that is not there is no error. `sink.cancelled` is not called. */
-  cancel(_consumerTag: string): Promise<void> {
-    throw new Error('not there yet');
+  async cancel(consumerTag: string): Promise<void> {
+    const consumer = this.#consumers.get(consumerTag);
+    if (consumer === undefined) return;
+    consumer.engineConsumer?.cancel();
+    this.lost(consumer);
+    await this.vhost.queues.consumerGone(consumer.queue);
   }
 
   /** Takes one message. `sink.deliver` is called before this resolves; null: the queue is empty. */
-  get(_queueName: string, _noAck: boolean, _sink: GetSink): Promise<{ readonly remaining: number } | null> {
-    throw new Error('not there yet');
+  async get(queueName: string, noAck: boolean, sink: GetSink): Promise<{ readonly remaining: number } | null> {
+    const queue = this.#readableQueue(queueName);
+    await queue.created;
+    if (queue.handle === null || queue.deleted) throw notFound(queue);
+    const { engine } = this.broker;
+    const { ready } = await engine.stats(queue.handle);
+    if (ready === 0 || queue.deleted || this.#closed) return null;
+    const remaining = ready - 1;
+    const taken = await engine.take(queue.handle, this.#ownLease(), noAck, {
+      deliver: (delivery) => {
+        const tag = noAck ? this.ledger.skip() : this.ledger.add(this.#getHolder(queue), delivery.number);
+        sink.deliver(tag, delivery, remaining);
+        return true;
+      },
+      cancelled: () => undefined,
+    });
+    return taken ? { remaining } : null;
   }
 
   /** 0: no limit. `global`: shared by all consumers of the session, from now on; else for consumers to come. */
-  setPrefetch(_count: number, _global: boolean): void {
-    throw new Error('not there yet');
+  setPrefetch(count: number, global: boolean): void {
+    if (!global) {
+      this.#prefetch = count;
+      return;
+    }
+    this.#sharedPrefetch = count;
+    this.starved = count > 0 && this.#consumed >= count;
+    for (const consumer of this.#consumers.values()) {
+      this.#setCredit(consumer);
+      consumer.resumeEngine();
+    }
   }
 
   /** Hot. False: no such delivery is unacknowledged (`unknown delivery tag N`). Tag 0 with `multiple`: all. */
-  ack(_batch: Batch, _tag: number, _multiple: boolean): boolean {
-    throw new Error('not there yet');
+  ack(batch: Batch, tag: number, multiple: boolean): boolean {
+    return this.#settle(batch, tag, multiple, 'ack');
   }
 
   /** As `ack`. Without `requeue` the message is dead-lettered where its queue says so, after the batch, in a commit of its own. */
-  reject(_batch: Batch, _tag: number, _multiple: boolean, _requeue: boolean): boolean {
-    throw new Error('not there yet');
+  reject(batch: Batch, tag: number, multiple: boolean, requeue: boolean): boolean {
+    return this.#settle(batch, tag, multiple, requeue ? 'requeue' : 'drop');
   }
 
   /** Gives everything unacknowledged back to its queues, to be delivered again (basic.recover with requeue). */
-  recover(_batch: Batch): void {
-    throw new Error('not there yet');
+  recover(batch: Batch): void {
+    this.#settle(batch, 0, true, 'requeue');
   }
 
   /** Cancels the consumers; everything unacknowledged goes back to its place. */
-  close(): Promise<void> {
-    throw new Error('not there yet');
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    const consumers = Array.from(this.#consumers.values());
+    for (const consumer of consumers) {
+      consumer.engineConsumer?.cancel();
+      this.lost(consumer);
+    }
+    this.#flushTurn();
+    // What is on its way to a dead-letter exchange is held under the lease until it is there.
+    await Promise.all(this.#deadLettering);
+    if (this.#lease !== null) {
+      this.broker.leases.delete(this.#lease);
+      await this.broker.engine.release(this.#lease);
+    }
+    for (const consumer of consumers) await this.vhost.queues.consumerGone(consumer.queue);
   }
+
+  /** Broker's own: a consumer took a delivery that is to be acknowledged. */
+  took(): void {
+    this.#consumed += 1;
+    if (this.#sharedPrefetch === 0 || this.#consumed < this.#sharedPrefetch || this.starved) return;
+    this.starved = true;
+    for (const consumer of this.#consumers.values()) {
+      if (!consumer.noAck) consumer.engineConsumer?.setCredit(0);
+    }
+  }
+
+  /** Broker's own: so many of a consumer's deliveries were settled. */
+  settled(consumer: Consumer, count: number): void {
+    this.#consumed -= count;
+    if (consumer.gone) {
+      if (consumer.unacked === 0) this.#freeHolder(consumer.holder);
+    } else if (consumer.prefetch > 0) {
+      if (consumer.owed === 0) this.#owed.push(consumer);
+      consumer.owed += count;
+    }
+    this.#flushLater();
+  }
+
+  /** Broker's own: a consumer gets nothing more. */
+  lost(consumer: Consumer): void {
+    if (consumer.gone) return;
+    consumer.gone = true;
+    this.#consumers.delete(consumer.consumerTag);
+    consumer.queue.consumerCount -= 1;
+    if (consumer.exclusive) consumer.queue.consumedExclusively = false;
+    if (consumer.unacked === 0) this.#freeHolder(consumer.holder);
+  }
+
+  /** Broker's own: the engine gave what this session held to others; its settlements are stale. */
+  leaseLost(): void {
+    if (this.#lease !== null) this.broker.leases.delete(this.#lease);
+    this.#lease = null;
+    for (const consumer of Array.from(this.#consumers.values())) consumer.cancelled();
+  }
+
+  takeRun(holderIndex: number, first: number, count: number): void {
+    const holder = this.#holders[holderIndex]!;
+    this.#settleRun(this.#batch!, holder, first, count, this.#settlement);
+  }
+
+  #settle(batch: Batch, tag: number, multiple: boolean, settlement: Settlement): boolean {
+    if (multiple) {
+      this.#batch = batch;
+      this.#settlement = settlement;
+      const known = this.ledger.takeThrough(tag, this);
+      this.#batch = null;
+      return known;
+    }
+    const index = this.ledger.take(tag);
+    if (index < 0) return false;
+    this.#settleRun(batch, this.#holders[index]!, this.ledger.takenNumber, 1, settlement);
+    return true;
+  }
+
+  #settleRun(batch: Batch, holder: Holder, first: number, count: number, settlement: Settlement): void {
+    const { queue } = holder;
+    if (settlement === 'drop' && queue.settings.deadLetterExchange !== null) this.#rejectRun(queue, first, count);
+    else if (!queue.deleted && this.#lease !== null) batch.settle(this.#lease, queue.handle!, first, count, settlement);
+    holder.settled(count);
+  }
+
+  #rejectRun(queue: Queue, first: number, count: number): void {
+    let numbers = this.#rejected.get(queue);
+    if (numbers === undefined) {
+      numbers = [];
+      this.#rejected.set(queue, numbers);
+    }
+    for (let number = first; number < first + count; number++) numbers.push(number);
+    this.#flushLater();
+  }
+
+  #flushLater(): void {
+    if (this.#flushDue) return;
+    this.#flushDue = true;
+    // After this turn's frames, and so after their batch was committed.
+    queueMicrotask(this.#flush);
+  }
+
+  #flushTurn(): void {
+    this.#flushDue = false;
+    if (this.#rejected.size > 0) this.#deadLetterRejected();
+    const owed = this.#owed;
+    if (this.#sharedPrefetch > 0) {
+      for (const consumer of owed) consumer.owed = 0;
+      this.#shareCredit();
+    } else {
+      for (const consumer of owed) {
+        const credit = consumer.owed;
+        consumer.owed = 0;
+        if (credit > 0 && !consumer.gone) consumer.engineConsumer?.addCredit(credit);
+      }
+    }
+    owed.length = 0;
+  }
+
+  #shareCredit(): void {
+    if (this.#consumed >= this.#sharedPrefetch) return;
+    this.starved = false;
+    for (const consumer of this.#consumers.values()) {
+      if (consumer.noAck) continue;
+      this.#setCredit(consumer);
+      consumer.resumeEngine();
+    }
+  }
+
+  #setCredit(consumer: Consumer): void {
+    const left = this.#sharedPrefetch === 0 ? Infinity : this.#sharedPrefetch - this.#consumed;
+    consumer.owed = 0;
+    consumer.engineConsumer?.setCredit(consumer.available(left));
+  }
+
+  #deadLetterRejected(): void {
+    const rejected = this.#rejected;
+    this.#rejected = new Map();
+    for (const [queue, numbers] of rejected) {
+      if (queue.deleted || this.#lease === null) continue;
+      const done: Promise<void> = this.broker.deadLetters
+        .rejected(queue, this.#lease, numbers)
+        .finally(() => this.#deadLettering.delete(done));
+      this.#deadLettering.add(done);
+    }
+  }
+
+  /** @throws BrokerError PRECONDITION_FAILED */
+  #resolveByHeaders(route: Route, message: MessageView): Route {
+    const { head, propertiesStart, propertiesEnd } = message;
+    const headers = readHeaders(head, propertiesStart, propertiesEnd) ?? null;
+    const others = senderRoutes(headers);
+    const hidesRoutes = headers !== null && headers['BCC'] !== undefined;
+    if (hidesRoutes) removeHiddenRoutes(message);
+    if (!route.byHeaders && others.length === 0) return route;
+    const exchange = this.vhost.exchanges.require(route.exchange);
+    return this.vhost.routes.routeWith(exchange, [route.routingKey, ...others], headers);
+  }
+
+  /** @throws BrokerError ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED */
+  #readableQueue(name: string): Queue {
+    requirePermission(this.principal, this.vhost.name, 'read', 'queue', name);
+    const queue = this.vhost.queues.require(name);
+    queue.requireAccess(this.connection);
+    queue.expiry?.touch();
+    return queue;
+  }
+
+  #ownLease(): Lease {
+    if (this.#lease === null) {
+      this.#lease = this.broker.engine.lease();
+      this.broker.leases.set(this.#lease, this);
+    }
+    return this.#lease;
+  }
+
+  #newHolder(): number {
+    return this.#freeHolders.pop() ?? this.#holders.push(null) - 1;
+  }
+
+  #freeHolder(index: number): void {
+    this.#holders[index] = null;
+    this.#freeHolders.push(index);
+  }
+
+  /** The index of the holder of this queue's gets, which takes one more. */
+  #getHolder(queue: Queue): number {
+    let index = this.#getHolders.get(queue);
+    if (index === undefined) {
+      const made = this.#newHolder();
+      index = made;
+      this.#holders[made] = new GetHolder(queue, () => {
+        this.#getHolders.delete(queue);
+        this.#freeHolder(made);
+      });
+      this.#getHolders.set(queue, made);
+    }
+    (this.#holders[index] as GetHolder).took();
+    return index;
+  }
+}
+
+function notFound(queue: Queue): BrokerError {
+  return new BrokerError('NOT_FOUND', `no ${queue.resource}`);
+}
+
+/** Nobody who gets the message may see whom BCC names. */
+function removeHiddenRoutes(message: MessageView): void {
+  const { head, envelopeStart, envelopeEnd, propertiesStart, propertiesEnd } = message;
+  const properties = rewriteProperties(head, propertiesStart, propertiesEnd, { headers: { BCC: undefined } });
+  message.head = Buffer.concat([head.subarray(envelopeStart, envelopeEnd), properties]);
+  message.envelopeStart = 0;
+  message.envelopeEnd = envelopeEnd - envelopeStart;
+  message.propertiesStart = message.envelopeEnd;
+  message.propertiesEnd = message.envelopeEnd + properties.length;
 }

@@ -1,7 +1,16 @@
 import type { FieldTable } from '../format/field-table.ts';
+import { BrokerError } from './broker-error.ts';
 import type { ConnectionScope } from './connection-scope.ts';
+import type { BrokerContext } from './context.ts';
+import { Exchanges } from './exchanges.ts';
 import type { Principal } from './principal.ts';
+import { requirePermission } from './permission.ts';
+import { Queues } from './queues.ts';
+import { resourceName } from './resource-name.ts';
 import type { Route } from './route.ts';
+import { Routes } from './routes.ts';
+import type { BindingRecord } from './topology-entry.ts';
+import { TopologyGraph } from './topology-graph.ts';
 
 /** Who asks for a change: a session, or a request to the management API. */
 export interface Actor {
@@ -48,35 +57,110 @@ export interface ExchangeBindingRequest {
 }
 
 /** All methods throw (or reject with) `BrokerError`. A promise resolves once the change is durable. */
-export interface Vhost {
+export class Vhost {
   readonly name: string;
+  readonly graph: TopologyGraph;
+  readonly exchanges: Exchanges;
+  readonly queues: Queues;
+  readonly routes: Routes;
+
+  constructor(name: string, context: BrokerContext) {
+    this.name = name;
+    this.graph = new TopologyGraph(name);
+    this.exchanges = new Exchanges(this.graph, context);
+    this.queues = new Queues(this.graph, context);
+    this.routes = new Routes(this.graph, context.engine, context.settings.maxCachedRoutes);
+  }
+
   /** Grows with each change that can alter a route: a `Route` holds while its `version` is this. */
-  readonly version: number;
+  get version(): number {
+    return this.graph.version;
+  }
 
-  declareExchange(actor: Actor, declaration: ExchangeDeclaration): Promise<void>;
+  /** False: one of its ends is gone. */
+  restoreBinding(record: BindingRecord): boolean {
+    const { exchanges, queues } = this.graph;
+    const source = exchanges.get(record.source);
+    const destination = (record.toExchange ? exchanges : queues).get(record.destination);
+    if (source === undefined || destination === undefined) return false;
+    return this.graph.addBinding(source, destination, record.routingKey, record.arguments, []);
+  }
+
+  /** Stops its timers. */
+  close(): void {
+    for (const queue of this.graph.queues.values()) queue.expiry?.stop();
+  }
+
+  declareExchange(actor: Actor, declaration: ExchangeDeclaration): Promise<void> {
+    return this.exchanges.declare(actor, declaration);
+  }
+
   /** Passive declaration: NOT_FOUND, or nothing. */
-  checkExchange(actor: Actor, name: string): void;
-  deleteExchange(actor: Actor, name: string, options: { readonly ifUnused: boolean }): Promise<void>;
-  bindExchange(actor: Actor, request: ExchangeBindingRequest): Promise<void>;
-  unbindExchange(actor: Actor, request: ExchangeBindingRequest): Promise<void>;
+  checkExchange(_actor: Actor, name: string): void {
+    this.exchanges.check(name);
+  }
 
-  declareQueue(actor: Actor, declaration: QueueDeclaration): Promise<QueueStatus>;
+  deleteExchange(actor: Actor, name: string, options: { readonly ifUnused: boolean }): Promise<void> {
+    return this.exchanges.delete(actor, name, options);
+  }
+
+  bindExchange(actor: Actor, request: ExchangeBindingRequest): Promise<void> {
+    return this.exchanges.bindExchange(actor, request);
+  }
+
+  unbindExchange(actor: Actor, request: ExchangeBindingRequest): Promise<void> {
+    return this.exchanges.unbindExchange(actor, request);
+  }
+
+  declareQueue(actor: Actor, declaration: QueueDeclaration): Promise<QueueStatus> {
+    return this.queues.declare(actor, declaration);
+  }
+
   /** Passive declaration. */
-  checkQueue(actor: Actor, name: string): Promise<QueueStatus>;
+  checkQueue(actor: Actor, name: string): Promise<QueueStatus> {
+    return this.queues.check(actor, name);
+  }
+
   /** Resolves with the number of messages deleted; 0 where there was no such queue. */
   deleteQueue(
     actor: Actor,
     name: string,
     options: { readonly ifUnused: boolean; readonly ifEmpty: boolean },
-  ): Promise<number>;
-  bindQueue(actor: Actor, request: QueueBindingRequest): Promise<void>;
-  unbindQueue(actor: Actor, request: QueueBindingRequest): Promise<void>;
+  ): Promise<number> {
+    return this.queues.delete(actor, name, options);
+  }
+
+  bindQueue(actor: Actor, request: QueueBindingRequest): Promise<void> {
+    return this.exchanges.bindQueue(actor, request);
+  }
+
+  unbindQueue(actor: Actor, request: QueueBindingRequest): Promise<void> {
+    return this.exchanges.unbindQueue(actor, request);
+  }
+
   /** Resolves with the number of messages removed. */
-  purgeQueue(actor: Actor, name: string): Promise<number>;
+  purgeQueue(actor: Actor, name: string): Promise<number> {
+    return this.queues.purge(actor, name);
+  }
 
   /**
-   * The route of an exchange and routing key, from the cache where possible; permission to write is checked with it.
+   * The route of an exchange and routing key, from the cache where possible; permission to write is checked with it, and
+   * remembered with the exchange.
    * @throws BrokerError NOT_FOUND, ACCESS_REFUSED
    */
-  route(principal: Principal, exchange: string, routingKey: string): Route;
+  route(principal: Principal, exchangeName: string, routingKey: string): Route {
+    const known = this.graph.exchanges.get(exchangeName);
+    if (known?.writers.get(principal) !== principal.permissions) {
+      requirePermission(principal, this.name, 'write', 'exchange', exchangeName);
+      known?.writers.set(principal, principal.permissions);
+    }
+    const exchange = known ?? this.exchanges.require(exchangeName);
+    if (exchange.traits.internal) {
+      throw new BrokerError(
+        'ACCESS_REFUSED',
+        `cannot publish to internal ${resourceName('exchange', exchangeName, this.name)}`,
+      );
+    }
+    return this.routes.route(exchange, routingKey);
+  }
 }

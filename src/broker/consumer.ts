@@ -1,0 +1,116 @@
+/** Hot: `deliver` makes no object but for redeliveries of queues that count them. */
+import type { DeliveryView, EngineConsumer, Sink } from '../engine/engine.ts';
+import { rewriteProperties } from '../format/basic-properties.ts';
+import type { Holder } from './holder.ts';
+import type { Queue } from './queue.ts';
+import type { ConsumerSink, Session } from './session.ts';
+
+/** A consumer of a session: between the engine's consumer, which it gives credit, and the server's sink. */
+export class Consumer implements Sink, Holder {
+  readonly consumerTag: string;
+  readonly queue: Queue;
+  readonly noAck: boolean;
+  readonly exclusive: boolean;
+  /** Unacknowledged deliveries at most; 0: no limit. */
+  readonly prefetch: number;
+  /** Null until the engine has it. */
+  engineConsumer: EngineConsumer | null = null;
+  /** Deliveries that are not acknowledged yet. */
+  unacked = 0;
+  /** Credit to give back with the next flush. */
+  owed = 0;
+  gone = false;
+  readonly #session: Session;
+  readonly #sink: ConsumerSink;
+  /** Its index in the session. */
+  readonly holder: number;
+  readonly #countsDeliveries: boolean;
+  /** The server's output is full. */
+  #full = false;
+  /** The engine was told to stop until `resume`. */
+  #stopped = false;
+
+  constructor(
+    session: Session,
+    queue: Queue,
+    sink: ConsumerSink,
+    holder: number,
+    request: { consumerTag: string; noAck: boolean; exclusive: boolean; prefetch: number },
+  ) {
+    this.#session = session;
+    this.queue = queue;
+    this.#sink = sink;
+    this.holder = holder;
+    this.consumerTag = request.consumerTag;
+    this.noAck = request.noAck;
+    this.exclusive = request.exclusive;
+    this.prefetch = request.noAck ? 0 : request.prefetch;
+    this.#countsDeliveries = queue.settings.type === 'quorum' || queue.settings.deliveryLimit !== null;
+  }
+
+  get queueName(): string {
+    return this.queue.name;
+  }
+
+  deliver(delivery: DeliveryView): boolean {
+    let tag: number;
+    if (this.noAck) {
+      tag = this.#session.ledger.skip();
+    } else {
+      tag = this.#session.ledger.add(this.holder, delivery.number);
+      this.unacked += 1;
+      this.#session.took();
+    }
+    const counted = this.#countsDeliveries && delivery.deliveryCount > 0;
+    if (!this.#sink.deliver(tag, counted ? withDeliveryCount(delivery) : delivery)) this.#full = true;
+    this.#stopped = this.#full || (this.#session.starved && !this.noAck);
+    return !this.#stopped;
+  }
+
+  cancelled(): void {
+    if (this.gone) return;
+    this.#session.lost(this);
+    this.#sink.cancelled();
+  }
+
+  settled(count: number): void {
+    this.unacked -= count;
+    this.#session.settled(this, count);
+  }
+
+  /** How many more it may get. */
+  available(sessionLeft: number): number {
+    if (this.noAck) return Infinity;
+    return Math.max(0, Math.min(this.prefetch === 0 ? Infinity : this.prefetch - this.unacked, sessionLeft));
+  }
+
+  /** After the sink answered false. */
+  resume(): void {
+    this.#full = false;
+    this.resumeEngine();
+  }
+
+  /** Lets the engine go on if neither the server nor the session's prefetch is in the way. */
+  resumeEngine(): void {
+    if (!this.#stopped || this.#full || this.gone || (this.#session.starved && !this.noAck)) return;
+    this.#stopped = false;
+    this.engineConsumer?.resume();
+  }
+}
+
+/** As RabbitMQ's quorum queues tell how often a message was delivered before. */
+function withDeliveryCount(delivery: DeliveryView): DeliveryView {
+  const { head, envelopeStart, envelopeEnd, propertiesStart, propertiesEnd } = delivery;
+  const properties = rewriteProperties(head, propertiesStart, propertiesEnd, {
+    headers: { 'x-delivery-count': BigInt(delivery.deliveryCount) },
+  });
+  const envelopeBytes = envelopeEnd - envelopeStart;
+  return {
+    ...delivery,
+    head: Buffer.concat([head.subarray(envelopeStart, envelopeEnd), properties]),
+    envelopeStart: 0,
+    envelopeEnd: envelopeBytes,
+    propertiesStart: envelopeBytes,
+    propertiesEnd: envelopeBytes + properties.length,
+  };
+}

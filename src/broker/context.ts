@@ -1,0 +1,24 @@
+import type { Clock } from '../engine/clock.ts';
+import type { Engine } from '../engine/engine.ts';
+import { EngineError } from '../engine/errors.ts';
+import { BrokerError } from './broker-error.ts';
+import type { BrokerSettings } from './broker-settings.ts';
+
+/** What every part of one broker stands on. */
+export interface BrokerContext {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly settings: BrokerSettings;
+  /** One line for an operator. */
+  readonly log: (line: string) => void;
+}
+
+/** What an engine refuses, in the broker's words. */
+export function brokerError(error: unknown, what: string): BrokerError {
+  if (error instanceof BrokerError) return error;
+  if (error instanceof EngineError) {
+    const code = error.code === 'UNSUPPORTED' ? 'PRECONDITION_FAILED' : 'INTERNAL_ERROR';
+    return new BrokerError(code, `${what}: ${error.message}`, { cause: error });
+  }
+  return new BrokerError('INTERNAL_ERROR', `${what} failed`, { cause: error });
+}

@@ -1,0 +1,45 @@
+import type { FieldTable } from '../../format/field-table.ts';
+import type { Binding } from '../binding.ts';
+import type { CachedRoute } from '../routes.ts';
+import type { Principal } from '../principal.ts';
+import type { Matcher } from './matcher.ts';
+
+export interface ExchangeTraits {
+  readonly name: string;
+  readonly type: string;
+  readonly durable: boolean;
+  readonly autoDelete: boolean;
+  readonly internal: boolean;
+  readonly arguments: FieldTable;
+}
+
+/** An exchange as the broker knows it: its traits, its bindings, and what is remembered of routes through it. */
+export class Exchange {
+  readonly kind = 'exchange';
+  readonly name: string;
+  readonly traits: ExchangeTraits;
+  readonly matcher: Matcher;
+  /** Where messages go that match no binding. */
+  readonly alternate: string | null;
+  /** Those that it is the source of. */
+  readonly bindings = new Map<string, Binding>();
+  /** Those that it is the destination of. */
+  readonly incoming = new Set<Binding>();
+  /** Grows with each change of its bindings. */
+  version = 0;
+
+  readonly routes = new Map<string, CachedRoute>();
+  /** Who may write to it, with the version of the permissions that said so. */
+  readonly writers = new Map<Principal, number>();
+
+  constructor(traits: ExchangeTraits, matcher: Matcher, alternate: string | null) {
+    this.name = traits.name;
+    this.traits = traits;
+    this.matcher = matcher;
+    this.alternate = alternate;
+  }
+
+  get durable(): boolean {
+    return this.traits.durable;
+  }
+}

@@ -1,0 +1,12 @@
+import type { FieldTable } from '../../format/field-table.ts';
+import type { Binding, Destination } from '../binding.ts';
+
+/** What an exchange type is: which of its bindings a message matches. */
+export interface Matcher {
+  /** Its answer depends on headers, so it can't be kept by routing key. */
+  readonly byHeaders: boolean;
+  add(binding: Binding): void;
+  remove(binding: Binding): void;
+  /** Adds the destinations of the matching bindings. */
+  match(routingKey: string, headers: FieldTable | null, found: Set<Destination>): void;
+}

@@ -1,0 +1,221 @@
+import type { TopologyChange } from '../engine/engine.ts';
+import type { FieldTable } from '../format/field-table.ts';
+import { ArgumentReader } from './argument-reader.ts';
+import type { Destination } from './binding.ts';
+import { BrokerError } from './broker-error.ts';
+import { brokerError, type BrokerContext } from './context.ts';
+import { requireEqual, requireEqualArguments } from './equivalence.ts';
+import { Exchange, type ExchangeTraits } from './exchange/exchange.ts';
+import { newMatcher } from './exchange/exchange-type.ts';
+import { checkHeadersBinding } from './exchange/headers.ts';
+import { requirePermission } from './permission.ts';
+import type { Principal } from './principal.ts';
+import { resourceName } from './resource-name.ts';
+import type { TopologyGraph } from './topology-graph.ts';
+import type { Actor, ExchangeBindingRequest, ExchangeDeclaration, QueueBindingRequest } from './vhost.ts';
+
+const alternateArgument = 'alternate-exchange';
+const reservedPrefix = 'amq.';
+
+/** Exchanges that every vhost has from its beginning (0-9-1 §3.1.3, and RabbitMQ's own). */
+const builtIn: readonly (readonly [name: string, type: string])[] = [
+  ['amq.direct', 'direct'],
+  ['amq.fanout', 'fanout'],
+  ['amq.headers', 'headers'],
+  ['amq.match', 'headers'],
+  ['amq.topic', 'topic'],
+];
+
+/** Declares, deletes and binds the exchanges of one vhost. */
+export class Exchanges {
+  readonly #graph: TopologyGraph;
+  readonly #context: BrokerContext;
+  #latest: Promise<unknown> = Promise.resolve();
+
+  constructor(graph: TopologyGraph, context: BrokerContext) {
+    this.#graph = graph;
+    this.#context = context;
+    for (const [name, type] of builtIn) {
+      const traits = { name, type, durable: true, autoDelete: false, internal: false, arguments: {} };
+      graph.addExchange(new Exchange(traits, newMatcher(type), null), []);
+    }
+  }
+
+  restore(traits: ExchangeTraits): void {
+    const alternate = traits.arguments[alternateArgument];
+    const exchange = new Exchange(traits, newMatcher(traits.type), typeof alternate === 'string' ? alternate : null);
+    this.#graph.addExchange(exchange, []);
+  }
+
+  async declare(actor: Actor, declaration: ExchangeDeclaration): Promise<void> {
+    const { vhost } = this.#graph;
+    const traits: ExchangeTraits = { ...declaration, name: oneLine(declaration.name) };
+    const { name } = traits;
+    const resource = resourceName('exchange', name, vhost);
+    const matcher = newMatcher(traits.type);
+    refuseDefault(name);
+    requirePermission(actor.principal, vhost, 'configure', 'exchange', name);
+    const known = this.#graph.exchanges.get(name);
+    if (known !== undefined) {
+      requireEquivalent(known, traits, resource);
+      await this.#change([], resource);
+      return;
+    }
+    refuseReserved(name);
+    const alternate = this.#alternate(actor.principal, traits, resource);
+    const exchange = new Exchange(traits, matcher, alternate);
+    const changes: TopologyChange[] = [];
+    this.#graph.addExchange(exchange, changes);
+    try {
+      await this.#change(changes, resource);
+    } catch (error) {
+      this.#graph.removeExchange(exchange, []);
+      throw error;
+    }
+  }
+
+  check(name: string): void {
+    refuseDefault(oneLine(name));
+    this.require(oneLine(name));
+  }
+
+  async delete(actor: Actor, given: string, options: { readonly ifUnused: boolean }): Promise<void> {
+    const { vhost } = this.#graph;
+    const name = oneLine(given);
+    const resource = resourceName('exchange', name, vhost);
+    refuseDefault(name);
+    if (name.startsWith(reservedPrefix)) {
+      throw new BrokerError('ACCESS_REFUSED', `deletion of system ${resource} not allowed`);
+    }
+    requirePermission(actor.principal, vhost, 'configure', 'exchange', name);
+    const exchange = this.#graph.exchanges.get(name);
+    if (exchange === undefined) return;
+    if (options.ifUnused && exchange.bindings.size > 0) {
+      throw new BrokerError('PRECONDITION_FAILED', `${resource} in use`);
+    }
+    const changes: TopologyChange[] = [];
+    this.#graph.removeExchange(exchange, changes);
+    await this.#change(changes, resource);
+  }
+
+  async bindQueue(actor: Actor, request: QueueBindingRequest): Promise<void> {
+    const source = this.#source(actor, request.exchange, 'queue', request.queue);
+    const queue = this.#queue(request.queue);
+    queue.requireAccess(actor.connection);
+    await this.#bind(source, queue, request.routingKey, request.arguments);
+  }
+
+  async bindExchange(actor: Actor, request: ExchangeBindingRequest): Promise<void> {
+    refuseDefault(oneLine(request.destination));
+    const source = this.#source(actor, request.source, 'exchange', request.destination);
+    await this.#bind(source, this.require(oneLine(request.destination)), request.routingKey, request.arguments);
+  }
+
+  /** What is not bound is no error. */
+  async unbindQueue(actor: Actor, request: QueueBindingRequest): Promise<void> {
+    this.#requireBindPermission(actor.principal, oneLine(request.exchange), 'queue', oneLine(request.queue));
+    const queue = this.#graph.queues.get(oneLine(request.queue));
+    if (queue !== undefined) await this.#unbind(request.exchange, queue, request.routingKey, request.arguments, actor);
+  }
+
+  async unbindExchange(actor: Actor, request: ExchangeBindingRequest): Promise<void> {
+    const destination = oneLine(request.destination);
+    refuseDefault(destination);
+    this.#requireBindPermission(actor.principal, oneLine(request.source), 'exchange', destination);
+    const exchange = this.#graph.exchanges.get(destination);
+    if (exchange !== undefined) {
+      await this.#unbind(request.source, exchange, request.routingKey, request.arguments, actor);
+    }
+  }
+
+  /** @throws BrokerError NOT_FOUND */
+  require(name: string): Exchange {
+    const exchange = this.#graph.exchanges.get(name);
+    if (exchange !== undefined) return exchange;
+    throw new BrokerError('NOT_FOUND', `no ${resourceName('exchange', name, this.#graph.vhost)}`);
+  }
+
+  async #bind(source: Exchange, destination: Destination, routingKey: string, given: FieldTable): Promise<void> {
+    if (source.traits.type === 'headers') checkHeadersBinding(given);
+    const changes: TopologyChange[] = [];
+    this.#graph.addBinding(source, destination, routingKey, given, changes);
+    await this.#change(changes, resourceName('exchange', source.name, this.#graph.vhost));
+  }
+
+  async #unbind(
+    sourceName: string,
+    destination: Destination,
+    routingKey: string,
+    given: FieldTable,
+    actor: Actor,
+  ): Promise<void> {
+    const source = this.#graph.exchanges.get(oneLine(sourceName));
+    if (source === undefined) return;
+    const binding = this.#graph.findBinding(source, destination, routingKey, given);
+    if (binding === undefined) return;
+    if (destination.kind === 'queue') destination.requireAccess(actor.connection);
+    const changes: TopologyChange[] = [];
+    this.#graph.removeBinding(binding, changes);
+    await this.#change(changes, resourceName('exchange', source.name, this.#graph.vhost));
+  }
+
+  #source(actor: Actor, exchange: string, kind: 'queue' | 'exchange', destination: string): Exchange {
+    const name = oneLine(exchange);
+    this.#requireBindPermission(actor.principal, name, kind, oneLine(destination));
+    return this.require(name);
+  }
+
+  #requireBindPermission(principal: Principal, source: string, kind: 'queue' | 'exchange', destination: string): void {
+    const { vhost } = this.#graph;
+    requirePermission(principal, vhost, 'write', kind, destination);
+    refuseDefault(source);
+    requirePermission(principal, vhost, 'read', 'exchange', source);
+  }
+
+  #queue(name: string) {
+    const queue = this.#graph.queues.get(oneLine(name));
+    if (queue !== undefined) return queue;
+    throw new BrokerError('NOT_FOUND', `no ${resourceName('queue', oneLine(name), this.#graph.vhost)}`);
+  }
+
+  #alternate(principal: Principal, traits: ExchangeTraits, resource: string): string | null {
+    const value = traits.arguments[alternateArgument];
+    if (value === undefined) return null;
+    const alternate = new ArgumentReader(alternateArgument, value, resource).exchangeName();
+    requirePermission(principal, this.#graph.vhost, 'read', 'exchange', traits.name);
+    requirePermission(principal, this.#graph.vhost, 'write', 'exchange', alternate);
+    return alternate;
+  }
+
+  /** Where nothing changes, what was asked for may still be on its way to the disk: so that is waited for. */
+  async #change(changes: readonly TopologyChange[], what: string): Promise<void> {
+    if (changes.length > 0) this.#latest = this.#context.engine.change(changes);
+    try {
+      await this.#latest;
+    } catch (error) {
+      throw brokerError(error, what);
+    }
+  }
+}
+
+/** RabbitMQ takes line breaks out of names. */
+export function oneLine(name: string): string {
+  return name.replace(/[\r\n]/g, '');
+}
+
+function requireEquivalent(known: Exchange, traits: ExchangeTraits, resource: string): void {
+  requireEqual('type', resource, known.traits.type, traits.type);
+  requireEqual('durable', resource, known.traits.durable, traits.durable);
+  requireEqual('auto_delete', resource, known.traits.autoDelete, traits.autoDelete);
+  requireEqual('internal', resource, known.traits.internal, traits.internal);
+  requireEqualArguments([alternateArgument], resource, known.traits.arguments, traits.arguments);
+}
+
+function refuseDefault(name: string): void {
+  if (name === '') throw new BrokerError('ACCESS_REFUSED', 'operation not permitted on the default exchange');
+}
+
+function refuseReserved(name: string): void {
+  if (!name.startsWith(reservedPrefix)) return;
+  throw new BrokerError('ACCESS_REFUSED', `exchange name '${name}' contains reserved prefix 'amq.*'`);
+}

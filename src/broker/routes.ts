@@ -1,0 +1,148 @@
+/**
+ * Finds where messages go, and remembers it by exchange and routing key. A remembered route holds while none of the exchanges
+ * that it was found through has changed; the vhost's version only says when that has to be looked at again. So a change
+ * somewhere costs a route that it doesn't concern a few comparisons, and nothing at all while the version stands.
+ */
+import type { Engine, Targets } from '../engine/engine.ts';
+import type { FieldTable } from '../format/field-table.ts';
+import { type Destination, joinKey } from './binding.ts';
+import { encodeEnvelope } from './envelope.ts';
+import type { Exchange } from './exchange/exchange.ts';
+import type { Queue } from './queue.ts';
+import type { Route } from './route.ts';
+import type { TopologyGraph } from './topology-graph.ts';
+
+export class CachedRoute implements Route {
+  version: number;
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly targets: Targets | null;
+  readonly byHeaders: boolean;
+  readonly prioritised: boolean;
+  /** Broker's own: the queues of `targets`. */
+  readonly queues: readonly Queue[];
+  readonly seen: readonly Exchange[];
+  readonly seenVersions: readonly number[];
+  readonly exchangesVersion: number;
+
+  constructor(graph: TopologyGraph, exchange: string, routingKey: string, found: Found, targets: Targets | null) {
+    this.version = graph.version;
+    this.exchange = exchange;
+    this.routingKey = routingKey;
+    this.targets = targets;
+    this.byHeaders = found.byHeaders;
+    this.queues = found.queues;
+    this.prioritised = found.queues.some((queue) => queue.settings.maxPriority !== null);
+    this.seen = found.seen;
+    this.seenVersions = found.seen.map((exchange) => exchange.version);
+    this.exchangesVersion = graph.exchangesVersion;
+  }
+}
+
+/** What a search came upon. */
+export interface Found {
+  readonly queues: readonly Queue[];
+  /** The exchanges on the way, those without a match too. */
+  readonly seen: readonly Exchange[];
+  readonly byHeaders: boolean;
+}
+
+export class Routes {
+  readonly #graph: TopologyGraph;
+  readonly #engine: Engine;
+  readonly #maxCached: number;
+  #cached = 0;
+  /** Routes that headers decided, by the queues they lead to. */
+  readonly #byQueues = new Map<string, CachedRoute>();
+
+  constructor(graph: TopologyGraph, engine: Engine, maxCached: number) {
+    this.#graph = graph;
+    this.#engine = engine;
+    this.#maxCached = maxCached;
+  }
+
+  get cachedCount(): number {
+    return this.#cached;
+  }
+
+  /** The route by routing key alone; where headers decide, it has no targets. */
+  route(exchange: Exchange, routingKey: string): CachedRoute {
+    const known = exchange.routes.get(routingKey);
+    if (known !== undefined && (known.version === this.#graph.version || this.#refresh(exchange, known))) return known;
+    const found = this.find(exchange, [routingKey], null);
+    const targets = found.byHeaders ? null : this.targets(found.queues, exchange.name, routingKey);
+    const route = new CachedRoute(this.#graph, exchange.name, routingKey, found, targets);
+    if (known === undefined) this.#makeRoom();
+    exchange.routes.set(routingKey, route);
+    return route;
+  }
+
+  /** The route of one message whose headers count. The first routing key is the one that it is published with. */
+  routeWith(exchange: Exchange, routingKeys: readonly string[], headers: FieldTable | null): CachedRoute {
+    const found = this.find(exchange, routingKeys, headers);
+    const routingKey = routingKeys[0] ?? '';
+    const key = joinKey([exchange.name, routingKey, ...found.queues.map((queue) => queue.name)]);
+    const known = this.#byQueues.get(key);
+    if (known !== undefined && known.version === this.#graph.version) return known;
+    const targets = this.targets(found.queues, exchange.name, routingKey);
+    const route = new CachedRoute(this.#graph, exchange.name, routingKey, found, targets);
+    if (this.#byQueues.size >= this.#maxCached) this.#byQueues.clear();
+    this.#byQueues.set(key, route);
+    return route;
+  }
+
+  /** Follows bindings to exchanges and alternate exchanges, each exchange once, so that cycles end. */
+  find(start: Exchange, routingKeys: readonly string[], headers: FieldTable | null): Found {
+    const queues = new Set<Queue>();
+    const seen = new Set<Exchange>([start]);
+    let byHeaders = false;
+    // A set's iteration goes on with what is added meanwhile.
+    for (const exchange of seen) {
+      const found = new Set<Destination>();
+      byHeaders ||= exchange.matcher.byHeaders;
+      for (const routingKey of routingKeys) exchange.matcher.match(routingKey, headers, found);
+      if (found.size === 0 && exchange.alternate !== null) {
+        const alternate = this.#graph.exchanges.get(exchange.alternate);
+        if (alternate !== undefined) seen.add(alternate);
+      }
+      for (const destination of found) {
+        if (destination.kind === 'exchange') seen.add(destination);
+        else if (destination.handle !== null) queues.add(destination);
+      }
+    }
+    return { queues: Array.from(queues), seen: Array.from(seen), byHeaders };
+  }
+
+  /** Null for no queues. */
+  targets(queues: readonly Queue[], exchange: string, routingKey: string): Targets | null {
+    if (queues.length === 0) return null;
+    return this.#engine.targets(
+      queues.map((queue) => queue.handle!),
+      encodeEnvelope(exchange, routingKey),
+    );
+  }
+
+  /** Whether a route of an older version holds nevertheless. */
+  #refresh(exchange: Exchange, route: CachedRoute): boolean {
+    const graph = this.#graph;
+    if (exchange === graph.defaultExchange) {
+      // Its version grows with each queue that comes or goes, but only the one of this name matters.
+      if (graph.queues.get(route.routingKey) !== route.queues[0]) return false;
+    } else {
+      if (route.exchangesVersion !== graph.exchangesVersion) return false;
+      for (let i = 0; i < route.seen.length; i++) {
+        if (route.seen[i]!.version !== route.seenVersions[i]) return false;
+      }
+    }
+    route.version = graph.version;
+    return true;
+  }
+
+  #makeRoom(): void {
+    if (this.#cached >= this.#maxCached) {
+      for (const exchange of this.#graph.exchanges.values()) exchange.routes.clear();
+      this.#cached = 0;
+    }
+    this.#cached += 1;
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * One vhost's exchanges, queues and bindings in memory. Each mutation is whole: it keeps both ends of every binding, deletes
+ * exchanges whose last binding is gone, bumps the versions that cached routes depend on, and adds to `changes` what makes it
+ * durable. Its cost doesn't depend on how many others there are.
+ */
+import type { TopologyChange } from '../engine/engine.ts';
+import type { FieldTable } from '../format/field-table.ts';
+import { type Binding, bindingKey, type Destination } from './binding.ts';
+import { DefaultMatcher } from './exchange/default.ts';
+import { Exchange } from './exchange/exchange.ts';
+import type { Queue } from './queue.ts';
+import { bindingEntry, bindingEntryKey, entryKind, exchangeEntry, exchangeKey, queueSpec } from './topology-entry.ts';
+
+export class TopologyGraph {
+  readonly vhost: string;
+  readonly exchanges = new Map<string, Exchange>();
+  readonly queues = new Map<string, Queue>();
+  /** Grows with each change that can alter any route. */
+  version = 1;
+  /** Grows when exchanges come or go. */
+  exchangesVersion = 1;
+  readonly defaultExchange: Exchange;
+
+  constructor(vhost: string) {
+    this.vhost = vhost;
+    this.defaultExchange = new Exchange(
+      { name: '', type: 'direct', durable: true, autoDelete: false, internal: false, arguments: {} },
+      new DefaultMatcher(this.queues),
+      null,
+    );
+    this.exchanges.set('', this.defaultExchange);
+  }
+
+  addExchange(exchange: Exchange, changes: TopologyChange[]): void {
+    this.exchanges.set(exchange.name, exchange);
+    this.version += 1;
+    this.exchangesVersion += 1;
+    changes.push({ op: 'put', entry: exchangeEntry(this.vhost, exchange) });
+  }
+
+  removeExchange(exchange: Exchange, changes: TopologyChange[]): void {
+    if (!this.exchanges.delete(exchange.name)) return;
+    this.version += 1;
+    this.exchangesVersion += 1;
+    exchange.routes.clear();
+    for (const binding of exchange.bindings.values()) this.removeBinding(binding, changes);
+    for (const binding of exchange.incoming) this.removeBinding(binding, changes);
+    changes.push({ op: 'delete', kind: entryKind.exchange, key: exchangeKey(this.vhost, exchange.name) });
+  }
+
+  addQueue(queue: Queue, changes: TopologyChange[]): void {
+    this.queues.set(queue.name, queue);
+    this.touchQueue(queue);
+    changes.push({ op: 'put-queue', queue: queueSpec(queue) });
+  }
+
+  /** Routes to this queue have to be found again. */
+  touchQueue(queue: Queue): void {
+    this.version += 1;
+    this.defaultExchange.version += 1;
+    for (const binding of queue.incoming) binding.source.version += 1;
+  }
+
+  removeQueue(queue: Queue, changes: TopologyChange[]): void {
+    if (queue.deleted) return;
+    queue.deleted = true;
+    this.queues.delete(queue.name);
+    this.touchQueue(queue);
+    for (const binding of queue.incoming) this.removeBinding(binding, changes);
+    changes.push({ op: 'delete-queue', key: queue.key });
+  }
+
+  findBinding(source: Exchange, destination: Destination, routingKey: string, given: FieldTable): Binding | undefined {
+    return source.bindings.get(bindingKey(destination, routingKey, given));
+  }
+
+  /** False: it was there already. */
+  addBinding(
+    source: Exchange,
+    destination: Destination,
+    routingKey: string,
+    given: FieldTable,
+    changes: TopologyChange[],
+  ): boolean {
+    const key = bindingKey(destination, routingKey, given);
+    if (source.bindings.has(key)) return false;
+    const durable = source.durable && destination.durable;
+    const binding: Binding = { source, destination, routingKey, arguments: given, key, durable };
+    source.bindings.set(key, binding);
+    source.matcher.add(binding);
+    destination.incoming.add(binding);
+    source.version += 1;
+    this.version += 1;
+    changes.push({ op: 'put', entry: bindingEntry(this.vhost, binding) });
+    return true;
+  }
+
+  removeBinding(binding: Binding, changes: TopologyChange[]): void {
+    const { source, destination } = binding;
+    if (!source.bindings.delete(binding.key)) return;
+    source.matcher.remove(binding);
+    destination.incoming.delete(binding);
+    source.version += 1;
+    this.version += 1;
+    changes.push({ op: 'delete', kind: entryKind.binding, key: bindingEntryKey(this.vhost, binding) });
+    if (source.traits.autoDelete && source.bindings.size === 0) this.removeExchange(source, changes);
+  }
+}
