@@ -24,27 +24,33 @@ export class ByteWriter {
   }
 
   u16(value: number): void {
-    this.#length = this.#bytes.writeUInt16BE(value, this.#room(2));
+    this.#room(2);
+    this.#length = this.#bytes.writeUInt16BE(value, this.#length);
   }
 
   u32(value: number): void {
-    this.#length = this.#bytes.writeUInt32BE(value, this.#room(4));
+    this.#room(4);
+    this.#length = this.#bytes.writeUInt32BE(value, this.#length);
   }
 
   i32(value: number): void {
-    this.#length = this.#bytes.writeInt32BE(value, this.#room(4));
+    this.#room(4);
+    this.#length = this.#bytes.writeInt32BE(value, this.#length);
   }
 
   u64(value: number | bigint): void {
-    this.#length = this.#bytes.writeBigUInt64BE(BigInt.asUintN(64, BigInt(value)), this.#room(8));
+    this.#room(8);
+    this.#length = this.#bytes.writeBigUInt64BE(BigInt.asUintN(64, BigInt(value)), this.#length);
   }
 
   i64(value: number | bigint): void {
-    this.#length = this.#bytes.writeBigInt64BE(BigInt.asIntN(64, BigInt(value)), this.#room(8));
+    this.#room(8);
+    this.#length = this.#bytes.writeBigInt64BE(BigInt.asIntN(64, BigInt(value)), this.#length);
   }
 
   f64(value: number): void {
-    this.#length = this.#bytes.writeDoubleBE(value, this.#room(8));
+    this.#room(8);
+    this.#length = this.#bytes.writeDoubleBE(value, this.#length);
   }
 
   /** A length byte and at most 255 bytes of UTF-8. @throws FormatError when it is longer */
@@ -52,7 +58,8 @@ export class ByteWriter {
     const size = Buffer.byteLength(value);
     if (size > 255) throw new FormatError(`a short string holds at most 255 bytes, not ${size}`);
     this.u8(size);
-    this.#length += this.#bytes.write(value, this.#room(size));
+    this.#room(size);
+    this.#length += this.#bytes.write(value, this.#length);
   }
 
   /** A four-byte length and the bytes. */
@@ -64,11 +71,13 @@ export class ByteWriter {
     }
     const size = Buffer.byteLength(value);
     this.u32(size);
-    this.#length += this.#bytes.write(value, this.#room(size));
+    this.#room(size);
+    this.#length += this.#bytes.write(value, this.#length);
   }
 
   raw(value: Uint8Array): void {
-    this.#bytes.set(value, this.#room(value.length));
+    this.#room(value.length);
+    this.#bytes.set(value, this.#length);
     this.#length += value.length;
   }
 
@@ -83,13 +92,13 @@ export class ByteWriter {
     this.#bytes.writeUInt32BE(this.#length - mark, mark - 4);
   }
 
-  #room(size: number): number {
+  /** Call it before `#bytes` is looked at: it may be another buffer afterwards. */
+  #room(size: number): void {
     const needed = this.#length + size;
     if (needed > this.#bytes.length) {
       const grown = Buffer.allocUnsafe(Math.max(needed, this.#bytes.length * 2));
       this.#bytes.copy(grown, 0, 0, this.#length);
       this.#bytes = grown;
     }
-    return this.#length;
   }
 }

@@ -36,6 +36,7 @@ export interface Method<L extends Layout = Layout> {
   readonly id: number;
   /** "queue.declare" */
   readonly name: string;
+  readonly layout: L;
   /** Reads what lies behind class and method. @throws FormatError */
   read(bytes: Buffer, start: number, end: number): Arguments<L>;
   /** A whole frame. @throws FormatError when a short string is too long */
@@ -48,6 +49,7 @@ export function method<const L extends Layout>(classId: number, methodId: number
   return {
     id,
     name,
+    layout,
     read: (bytes, start, end) => readArguments(name, fields, bytes, start, end) as Arguments<L>,
     frame: (channel, args) => {
       const writer = new ByteWriter(64);
