@@ -100,8 +100,11 @@ export class ChunkList {
   append(first: number, count: number, segment: number, offset: number): void {
     let page = this.#pages[this.#pages.length - 1];
     if (page === undefined || !page.takes(first)) {
-      page = new ChunkPage(first, this.isEmpty ? 4 : 16);
+      const last = page;
+      page = new ChunkPage(first, last === undefined ? 4 : 16);
       this.#pages.push(page);
+      // While it was the newest, it stayed though nothing in it was alive.
+      if (last?.alive === 0) this.#dropDead(last);
     }
     page.append(first, count, segment, offset);
   }
@@ -116,6 +119,7 @@ export class ChunkList {
     const at = this.#pageAt(number);
     const page = this.#pages[at];
     if (page === undefined) return false;
+    if (page.size === 0) return false;
     let low = 0;
     let high = page.size - 1;
     // The last chunk that begins at or before the number.
@@ -135,6 +139,22 @@ export class ChunkList {
     cursor.page = page;
     cursor.chunk = low;
     return true;
+  }
+
+  has(number: number): boolean {
+    return this.seek(number, scratch) && scratch.page!.firstOf(scratch.chunk) <= number;
+  }
+
+  /** The ranges of numbers from `number` on that lie here: first and count each, in order. */
+  *ranges(number: number): Generator<readonly [first: number, count: number]> {
+    const cursor = new ChunkCursor();
+    let at = number;
+    while (this.seek(at, cursor)) {
+      const first = Math.max(at, cursor.page!.firstOf(cursor.chunk));
+      const end = cursor.page!.firstOf(cursor.chunk) + cursor.page!.countOf(cursor.chunk);
+      yield [first, end - first];
+      at = end;
+    }
   }
 
   /** Counts numbers as settled. `each` is told how many lay in which segment. */
@@ -174,6 +194,7 @@ export class ChunkList {
     page.words = moved.words;
     page.size = moved.size;
     page.stored = null;
+    if (page.size === 0) this.#dropDead(page);
   }
 
   #dropDead(page: ChunkPage): void {

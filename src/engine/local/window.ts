@@ -32,7 +32,10 @@ export class Window {
   /** Oldest first. */
   readonly #blocks: Block[] = [];
   readonly #bySegment = new Map<number, Block[]>();
+  /** Buffers to use again. No limit of their own: all of them were within the window's size at some time. */
   readonly #spare: Buffer[] = [];
+  /** Dropped in this turn of the event loop: a sink may be reading from them still. */
+  readonly #cooling: Buffer[] = [];
   #bytes = 0;
   #last: Block | null = null;
 
@@ -47,6 +50,7 @@ export class Window {
 
   /** A new block for the range of the segment that begins at `start`, with room for at least `minBytes`. */
   open(segment: number, start: number, minBytes: number): Block {
+    this.#trim(minBytes);
     const buffer =
       minBytes <= this.#blockBytes
         ? (this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#blockBytes))
@@ -78,13 +82,18 @@ export class Window {
     return null;
   }
 
-  /** Gives up the oldest blocks while the window is over its size. `keep` is being written to. */
-  trim(keep: Block | null): void {
-    while (this.#bytes > this.#maxBytes) {
+  /** Gives up the oldest blocks until there is room. */
+  #trim(bytes: number): void {
+    while (this.#bytes + bytes > this.#maxBytes) {
       const oldest = this.#blocks[0];
-      if (oldest === undefined || oldest === keep || oldest.pins > 0) return;
+      if (oldest === undefined || oldest.pins > 0) return;
       this.drop(oldest);
     }
+  }
+
+  /** Makes the buffers of dropped blocks available: nobody is in the middle of reading them. */
+  recycle(): void {
+    if (this.#cooling.length > 0) this.#spare.push(...this.#cooling.splice(0));
   }
 
   dropSegment(segment: number): void {
@@ -100,6 +109,6 @@ export class Window {
     list.splice(list.indexOf(block), 1);
     if (list.length === 0) this.#bySegment.delete(block.segment);
     if (this.#last === block) this.#last = null;
-    if (block.buffer.length === this.#blockBytes && this.#spare.length < 4) this.#spare.push(block.buffer);
+    if (block.buffer.length === this.#blockBytes) this.#cooling.push(block.buffer);
   }
 }

@@ -1,0 +1,219 @@
+/**
+ * Brings what is no longer in memory back from the segments, ahead of the consumer: one large read where a queue's runs lie close
+ * together, many small ones where other queues' messages lie between. Every run is verified before it is shown.
+ */
+import { EngineError } from '../errors.ts';
+import { ChunkCursor, type ChunkList } from './chunk-list.ts';
+import { RUN_HEADER_BYTES, RUN_MAX_BYTES, isWholeRun } from './run.ts';
+
+const SEQUENTIAL_BYTES = 512 * 1024;
+const SCATTERED_RUNS = 128;
+const SCATTERED_BYTES = 1024;
+/** Runs further apart than this are read one by one. */
+const GAP_BYTES = 16 * 1024;
+/** No run is longer: a message of the largest size, and its properties. */
+const MOST_RUN_BYTES = 256 * 1024 * 1024;
+/** Above this much read ahead over all queues, a queue reads no more than the run it needs. */
+const BUDGET_BYTES = 64 * 1024 * 1024;
+
+/** Reads from segments on disk. */
+export interface SegmentReader {
+  /** Up to `length` bytes from `offset`; fewer at the end of the segment. */
+  read(segment: number, offset: number, length: number): Promise<Buffer>;
+}
+
+interface Extent {
+  readonly segment: number;
+  readonly start: number;
+  readonly buffer: Buffer;
+  readonly view: DataView;
+}
+
+export interface RunBytes {
+  readonly buffer: Buffer;
+  readonly view: DataView;
+  readonly start: number;
+}
+
+let budget = BUDGET_BYTES;
+
+export class BacklogReader {
+  readonly #segments: SegmentReader;
+  readonly #arrived: () => void;
+  readonly #damaged: (error: EngineError) => void;
+  /** In the order of the queue. */
+  #extents: Extent[] = [];
+  #bytes = 0;
+  #reading = false;
+  #completing = false;
+  /** First number of a run that was not whole when it was read. */
+  #suspect = -1;
+  /** What is read ahead reaches up to this number. */
+  #aheadTo = 0;
+
+  /** `arrived` is called when something was read; `damaged` when it can't be, or is not what was written. */
+  constructor(segments: SegmentReader, arrived: () => void, damaged: (error: EngineError) => void) {
+    this.#segments = segments;
+    this.#arrived = arrived;
+    this.#damaged = damaged;
+  }
+
+  /** The run at this place, or null: it is being read, and `arrived` will tell. */
+  take(chunks: ChunkList, first: number, segment: number, offset: number): RunBytes | null {
+    while (this.#extents.length > 0) {
+      const extent = this.#extents[0]!;
+      const start = offset - extent.start;
+      if (extent.segment === segment && start >= 0 && start + RUN_HEADER_BYTES <= extent.buffer.length) {
+        const length = extent.buffer.readUInt32LE(start);
+        const plausible = length >= RUN_HEADER_BYTES && length <= MOST_RUN_BYTES;
+        if (plausible && start + length > extent.buffer.length) {
+          if (!this.#completing) void this.#complete(extent, start, length);
+          return null;
+        }
+        if (plausible && isWholeRun(extent.buffer, start, extent.buffer.length - start)) {
+          this.#readAhead(chunks);
+          return { buffer: extent.buffer, view: extent.view, start };
+        }
+        // It may have been read ahead before it was written: only what is read afresh tells.
+        if (this.#suspect === first) {
+          this.#report(segment, offset, plausible ? length : RUN_HEADER_BYTES);
+          return null;
+        }
+        this.#suspect = first;
+        this.clear();
+        break;
+      }
+      this.#bytes -= extent.buffer.length;
+      budget += extent.buffer.length;
+      this.#extents.shift();
+    }
+    if (!this.#reading && !this.#completing) void this.#read(chunks, first);
+    return null;
+  }
+
+  clear(): void {
+    budget += this.#bytes;
+    this.#bytes = 0;
+    this.#extents = [];
+  }
+
+  #readAhead(chunks: ChunkList): void {
+    if (this.#reading || this.#extents.length > SCATTERED_RUNS / 2 || this.#bytes > SEQUENTIAL_BYTES || budget <= 0)
+      return;
+    void this.#read(chunks, this.#aheadTo);
+  }
+
+  async #read(chunks: ChunkList, from: number): Promise<void> {
+    const plan = planReads(chunks, from, budget > 0 ? SCATTERED_RUNS : 1);
+    if (plan === null) return;
+    this.#reading = true;
+    try {
+      const buffers = await Promise.all(
+        plan.reads.map((read) => this.#segments.read(read.segment, read.offset, read.length)),
+      );
+      plan.reads.forEach((read, at) => this.#add(read.segment, read.offset, buffers[at]!));
+      this.#aheadTo = plan.end;
+    } catch (cause) {
+      this.#damaged(
+        new EngineError('IO', `segment ${plan.reads[0]!.segment} can't be read: ${(cause as Error).message}`, {
+          cause,
+        }),
+      );
+      return;
+    } finally {
+      this.#reading = false;
+    }
+    this.#arrived();
+  }
+
+  /** The run at `start` of the first extent reaches beyond it: reads all of it, and leaves what follows as it is. */
+  async #complete(extent: Extent, start: number, length: number): Promise<void> {
+    this.#completing = true;
+    const offset = extent.start + start;
+    try {
+      const buffer = await this.#segments.read(extent.segment, offset, length);
+      if (buffer.length < length) {
+        this.#report(extent.segment, offset, length);
+        return;
+      }
+      if (this.#extents[0] === extent) {
+        this.#extents[0] = { segment: extent.segment, start: offset, buffer, view: viewOf(buffer) };
+        this.#bytes += buffer.length - extent.buffer.length;
+        budget -= buffer.length - extent.buffer.length;
+      }
+    } catch (cause) {
+      this.#damaged(
+        new EngineError('IO', `segment ${extent.segment} can't be read: ${(cause as Error).message}`, { cause }),
+      );
+      return;
+    } finally {
+      this.#completing = false;
+    }
+    this.#arrived();
+  }
+
+  #add(segment: number, start: number, buffer: Buffer): void {
+    this.#extents.push({ segment, start, buffer, view: viewOf(buffer) });
+    this.#bytes += buffer.length;
+    budget -= buffer.length;
+  }
+
+  #report(segment: number, offset: number, length: number): void {
+    this.#damaged(
+      new EngineError(
+        'CORRUPT',
+        `segment ${segment}, bytes ${offset} to ${offset + length}: these messages are not what was written`,
+      ),
+    );
+  }
+}
+
+function viewOf(buffer: Buffer): DataView {
+  return new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
+}
+
+interface Plan {
+  readonly reads: readonly { readonly segment: number; readonly offset: number; readonly length: number }[];
+  /** Numbers below are covered. */
+  readonly end: number;
+}
+
+/** What to read for the runs from number `from` on. */
+function planReads(chunks: ChunkList, from: number, mostRuns: number): Plan | null {
+  const cursor = new ChunkCursor();
+  const reads: { segment: number; offset: number; length: number }[] = [];
+  let number = from;
+  let start = 0;
+  let last = 0;
+  let segment = -1;
+  let runs = 0;
+  for (; runs < mostRuns && chunks.seek(number, cursor); runs++) {
+    const page = cursor.page!;
+    const at = page.offsetOf(cursor.chunk);
+    if (runs === 0) {
+      segment = page.segmentOf(cursor.chunk);
+      start = at;
+      last = at;
+    } else if (
+      page.segmentOf(cursor.chunk) !== segment ||
+      at < last ||
+      at - last > GAP_BYTES + RUN_MAX_BYTES ||
+      at - start > SEQUENTIAL_BYTES
+    ) {
+      break;
+    }
+    last = at;
+    number = page.firstOf(cursor.chunk) + page.countOf(cursor.chunk);
+  }
+  if (runs === 0) return null;
+  if (runs > 4 || last - start > SCATTERED_BYTES) {
+    return { reads: [{ segment, offset: start, length: last - start + RUN_MAX_BYTES + SCATTERED_BYTES }], end: number };
+  }
+  number = from;
+  for (runs = 0; runs < mostRuns && chunks.seek(number, cursor); runs++) {
+    const page = cursor.page!;
+    reads.push({ segment: page.segmentOf(cursor.chunk), offset: page.offsetOf(cursor.chunk), length: SCATTERED_BYTES });
+    number = page.firstOf(cursor.chunk) + page.countOf(cursor.chunk);
+  }
+  return { reads, end: number };
+}

@@ -1,0 +1,315 @@
+/**
+ * Hot path (the plain batch). A plain batch writes its items as they come. An atomic one keeps them until `commit`, judges all of
+ * them, and writes them into one group or not at all.
+ */
+import type {
+  Batch,
+  CommitReceiver,
+  EngineQueue,
+  ItemOutcome,
+  Lease,
+  MessageView,
+  RefusalReason,
+  Settlement,
+  Targets,
+} from '../engine.ts';
+import { EngineError } from '../errors.ts';
+import type { LocalLease } from './lease.ts';
+import type { LocalQueue } from './queue.ts';
+import { LocalTargets } from './targets.ts';
+import type { BatchHost } from './batch-host.ts';
+
+export class PlainBatch implements Batch {
+  readonly #host: BatchHost;
+  #items = 0;
+  #outcomes: ItemOutcome[] | null = null;
+  #durable = false;
+
+  constructor(host: BatchHost) {
+    this.#host = host;
+  }
+
+  append(targets: Targets, message: MessageView): void {
+    const item = this.#items++;
+    const local = targets as LocalTargets;
+    refuseDelay(message);
+    if (local.version !== this.#host.topology.queueVersion) local.check(this.#host.topology.queueVersion);
+    if (local.plain && message.identity === null && message.dueAt === 0) {
+      this.#host.journal.append(local, message);
+      if (local.durable) this.#durable = true;
+      return;
+    }
+    const refusal = judgeAppend(this.#host, local, message, 0, 0);
+    if (refusal !== null) {
+      this.#tell({ item, ...refusal });
+      return;
+    }
+    applyAppend(this.#host, local, message);
+    if (local.durable || message.identity !== null) this.#durable = true;
+  }
+
+  settle(lease: Lease, queue: EngineQueue, first: number, count: number, settlement: Settlement): void {
+    const item = this.#items++;
+    const local = queue as LocalQueue;
+    if (lease.lost || local.deleted || !local.holds(lease as LocalLease, first, count)) {
+      this.#tell({ item, outcome: 'stale', reason: null });
+      return;
+    }
+    this.#host.journal.endRun();
+    local.settle(first, count, settlement);
+    if (local.durable && settlement !== 'requeue') this.#durable = true;
+  }
+
+  put(key: string, value: Uint8Array | null, expectedRevision?: number): void {
+    const item = this.#items++;
+    const { keyed } = this.#host;
+    if (expectedRevision !== undefined && keyed.revisionOf(key) !== expectedRevision) {
+      this.#tell({ item, outcome: 'conflict', reason: null });
+      return;
+    }
+    const revision = keyed.put(key, value);
+    if (expectedRevision !== undefined) this.#tell({ item, outcome: 'written', reason: null, revision });
+    this.#durable = true;
+  }
+
+  commit<T>(receiver: CommitReceiver<T>, token: T): void {
+    const outcomes = this.#outcomes;
+    const durable = this.#durable;
+    this.#items = 0;
+    this.#outcomes = null;
+    this.#durable = false;
+    this.#host.committed(receiver as CommitReceiver<unknown>, token, outcomes, durable);
+  }
+
+  #tell(outcome: ItemOutcome): void {
+    (this.#outcomes ??= []).push(outcome);
+  }
+}
+
+type AtomicItem =
+  | { readonly kind: 'append'; readonly targets: LocalTargets; readonly message: MessageView }
+  | {
+      readonly kind: 'settle';
+      readonly lease: LocalLease;
+      readonly queue: LocalQueue;
+      readonly first: number;
+      readonly count: number;
+      readonly settlement: Settlement;
+    }
+  | {
+      readonly kind: 'put';
+      readonly key: string;
+      readonly value: Uint8Array | null;
+      readonly expectedRevision: number | undefined;
+    };
+
+export class AtomicBatch implements Batch {
+  readonly #host: BatchHost;
+  readonly #items: AtomicItem[] = [];
+
+  constructor(host: BatchHost) {
+    this.#host = host;
+  }
+
+  append(targets: Targets, message: MessageView): void {
+    refuseDelay(message);
+    this.#items.push({ kind: 'append', targets: targets as LocalTargets, message: copyOf(message) });
+  }
+
+  settle(lease: Lease, queue: EngineQueue, first: number, count: number, settlement: Settlement): void {
+    this.#items.push({
+      kind: 'settle',
+      lease: lease as LocalLease,
+      queue: queue as LocalQueue,
+      first,
+      count,
+      settlement,
+    });
+  }
+
+  put(key: string, value: Uint8Array | null, expectedRevision?: number): void {
+    this.#items.push({ kind: 'put', key, value: value === null ? null : Buffer.from(value), expectedRevision });
+  }
+
+  commit<T>(receiver: CommitReceiver<T>, token: T): void {
+    const judged = this.#judge();
+    if (judged.some((outcome) => outcome.outcome !== 'duplicate')) {
+      this.#host.committed(receiver as CommitReceiver<unknown>, token, judged, false);
+      return;
+    }
+    const { durable, outcomes } = this.#apply(judged);
+    this.#host.committed(receiver as CommitReceiver<unknown>, token, outcomes.length === 0 ? null : outcomes, durable);
+  }
+
+  #judge(): ItemOutcome[] {
+    const refusals: ItemOutcome[] = [];
+    const appended = new Map<LocalQueue, { count: number; bytes: number }>();
+    const settled = new Map<LocalQueue, { readonly first: number; readonly end: number }[]>();
+    const identities = new Set<string>();
+    const written = new Set<string>();
+    this.#items.forEach((entry, item) => {
+      if (entry.kind === 'append') {
+        const { targets, message } = entry;
+        let refusal = this.#judgeIdentity(message, identities);
+        if (refusal === null) {
+          for (const queue of targets.queues) {
+            const before = appended.get(queue) ?? { count: 0, bytes: 0 };
+            refusal ??= judgeTargets(this.#host, targets, message, before.count, before.bytes, queue);
+            appended.set(queue, { count: before.count + 1, bytes: before.bytes + message.bodyEnd - message.bodyStart });
+          }
+        }
+        if (refusal !== null) refusals.push({ item, ...refusal });
+      } else if (entry.kind === 'settle') {
+        const { lease, queue, first, count } = entry;
+        const ranges = settled.get(queue) ?? [];
+        const overlaps = ranges.some((range) => first < range.end && first + count > range.first);
+        if (overlaps || lease.lost || queue.deleted || !queue.holds(lease, first, count))
+          refusals.push({ item, outcome: 'stale', reason: null });
+        ranges.push({ first, end: first + count });
+        settled.set(queue, ranges);
+      } else if (entry.expectedRevision !== undefined) {
+        if (written.has(entry.key) || this.#host.keyed.revisionOf(entry.key) !== entry.expectedRevision) {
+          refusals.push({ item, outcome: 'conflict', reason: null });
+        }
+        written.add(entry.key);
+      } else {
+        written.add(entry.key);
+      }
+    });
+    return refusals;
+  }
+
+  /** A repeat within the batch is a repeat; a producer's publishes may follow each other within it. */
+  #judgeIdentity(message: MessageView, seen: Set<string>): Refusal | null {
+    const { identity } = message;
+    if (identity === null) return null;
+    const at = (sequence: number): string => `p ${identity.kind === 'producer' ? identity.producer : ''} ${sequence}`;
+    const key = identity.kind === 'producer' ? at(identity.sequence) : `i ${identity.scope} ${identity.id}`;
+    if (seen.has(key)) return { outcome: 'duplicate', reason: null };
+    const verdict = this.#host.identities.judge(identity);
+    const follows =
+      identity.kind === 'producer' &&
+      verdict !== 'new' &&
+      verdict.reason === 'gap' &&
+      seen.has(at(identity.sequence - 1));
+    if (verdict !== 'new' && !follows) return verdict;
+    seen.add(key);
+    return null;
+  }
+
+  #apply(duplicates: readonly ItemOutcome[]): { readonly durable: boolean; readonly outcomes: ItemOutcome[] } {
+    const { journal, keyed } = this.#host;
+    const outcomes: ItemOutcome[] = [...duplicates];
+    const skipped = new Set(duplicates.map((outcome) => outcome.item));
+    let durable = false;
+    journal.endRun();
+    journal.atomic = true;
+    this.#items.forEach((entry, item) => {
+      if (skipped.has(item)) return;
+      if (entry.kind === 'append') {
+        applyAppend(this.#host, entry.targets, entry.message);
+        durable ||= entry.targets.durable || entry.message.identity !== null;
+      } else if (entry.kind === 'settle') {
+        journal.endRun();
+        entry.queue.settle(entry.first, entry.count, entry.settlement);
+        durable ||= entry.queue.durable && entry.settlement !== 'requeue';
+      } else {
+        const revision = keyed.put(entry.key, entry.value);
+        if (entry.expectedRevision !== undefined) outcomes.push({ item, outcome: 'written', reason: null, revision });
+        durable = true;
+      }
+    });
+    journal.endRun();
+    journal.atomic = false;
+    return { durable, outcomes };
+  }
+}
+
+type Refusal = Pick<ItemOutcome, 'outcome' | 'reason'>;
+
+const refusals = new Map<RefusalReason, Refusal>();
+
+function refuse(reason: RefusalReason): Refusal {
+  let refusal = refusals.get(reason);
+  if (refusal === undefined) {
+    refusal = { outcome: 'refused', reason };
+    refusals.set(reason, refusal);
+  }
+  return refusal;
+}
+
+/** Why the message can't be appended, or null. `count` and `bytes` of the same batch come before it. */
+function judgeAppend(
+  host: BatchHost,
+  targets: LocalTargets,
+  message: MessageView,
+  count: number,
+  bytes: number,
+  only?: LocalQueue,
+): Refusal | null {
+  if (message.identity !== null) {
+    const verdict = host.identities.judge(message.identity);
+    if (verdict !== 'new') return verdict;
+  }
+  return judgeTargets(host, targets, message, count, bytes, only);
+}
+
+function judgeTargets(
+  host: BatchHost,
+  targets: LocalTargets,
+  message: MessageView,
+  count: number,
+  bytes: number,
+  only?: LocalQueue,
+): Refusal | null {
+  for (const queue of only === undefined ? targets.queues : [only]) {
+    if (queue.deleted) return refuse('gone');
+    if (queue.damage !== null) return refuse('damaged');
+    if (!queue.refusesAtLimit) continue;
+    const open = host.journal.openRunIs(targets);
+    // What other runs of this batch brought must be counted.
+    if (!open) host.journal.endRun();
+    const pending = open ? host.journal.openRunCount : 0;
+    const pendingBytes = open ? host.journal.openRunBytes : 0;
+    if (!queue.hasRoom(message.bodyEnd - message.bodyStart, pending + count, pendingBytes + bytes))
+      return refuse('max-length');
+  }
+  return null;
+}
+
+function refuseDelay(message: MessageView): void {
+  if (message.dueAt !== 0)
+    throw new EngineError(
+      'UNSUPPORTED',
+      'this engine does not hold messages until they are due: publish without a delay',
+    );
+}
+
+function applyAppend(host: BatchHost, targets: LocalTargets, message: MessageView): void {
+  if (message.identity !== null) {
+    host.identities.remember(message.identity);
+  }
+  if (targets.queues.length > 0) host.journal.append(targets, message);
+}
+
+function copyOf(message: MessageView): MessageView {
+  const properties = message.propertiesEnd - message.propertiesStart;
+  const body = message.bodyEnd - message.bodyStart;
+  const bytes = Buffer.allocUnsafe(properties + body);
+  message.head.copy(bytes, 0, message.propertiesStart, message.propertiesEnd);
+  message.body.copy(bytes, properties, message.bodyStart, message.bodyEnd);
+  return {
+    head: bytes,
+    envelopeStart: 0,
+    envelopeEnd: 0,
+    propertiesStart: 0,
+    propertiesEnd: properties,
+    body: bytes,
+    bodyStart: properties,
+    bodyEnd: properties + body,
+    expiresAt: message.expiresAt,
+    priority: message.priority,
+    dueAt: message.dueAt,
+    identity: message.identity,
+  };
+}

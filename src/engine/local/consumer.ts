@@ -1,0 +1,77 @@
+/** Hot path. A consumer of one queue: its credit, and whether it can take a message now. */
+import type { ConsumeOptions, EngineConsumer, Sink } from '../engine.ts';
+import type { LocalLease } from './lease.ts';
+import type { LocalQueue } from './queue.ts';
+import { SettledDeliveries } from './settled-deliveries.ts';
+
+export class LocalConsumer implements EngineConsumer {
+  readonly queue: LocalQueue;
+  readonly lease: LocalLease;
+  readonly sink: Sink;
+  readonly noAck: boolean;
+  readonly afterSync: boolean;
+  readonly exclusive: boolean;
+  readonly priority: number;
+  credit: number;
+  /** The sink had no room. */
+  stopped = false;
+  cancelled = false;
+  /** Until its owner knows it, it gets nothing. */
+  entering = true;
+  /** Its neighbours among those that can take a message (consumer-ring.ts); null: it can't. */
+  left: LocalConsumer | null = null;
+  right: LocalConsumer | null = null;
+  /** At-most-once deliveries whose settlement is not durable yet. */
+  readonly settled: SettledDeliveries | null;
+
+  constructor(queue: LocalQueue, lease: LocalLease, options: ConsumeOptions, sink: Sink) {
+    this.queue = queue;
+    this.lease = lease;
+    this.sink = sink;
+    this.noAck = options.noAck;
+    this.afterSync = options.afterSync ?? false;
+    this.exclusive = options.exclusive ?? false;
+    this.priority = options.priority ?? 0;
+    this.credit = options.credit;
+    this.settled = options.noAck ? new SettledDeliveries(this) : null;
+  }
+
+  get canTake(): boolean {
+    return (
+      this.credit > 0 &&
+      !this.entering &&
+      !this.stopped &&
+      !this.cancelled &&
+      (this.settled === null || this.settled.hasRoom)
+    );
+  }
+
+  /** Its owner knows it. */
+  enter(): void {
+    this.entering = false;
+    if (!this.cancelled) this.queue.consumerChanged(this);
+  }
+
+  addCredit(count: number): void {
+    this.setCredit(this.credit + count);
+  }
+
+  setCredit(count: number): void {
+    this.credit = count;
+    this.queue.consumerChanged(this);
+  }
+
+  resume(): void {
+    if (!this.stopped) return;
+    this.stopped = false;
+    this.queue.consumerChanged(this);
+  }
+
+  cancel(): void {
+    if (this.cancelled) return;
+    this.cancelled = true;
+    this.settled?.giveBack();
+    this.lease.consumers.delete(this);
+    this.queue.removeConsumer(this);
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * A *group* is what one write makes durable, whole or not at all: that is what makes a commit over several queues atomic.
+ *
+ *   0  u32  "PRGR"
+ *   4  u32  length of the group; a multiple of 8
+ *   8  f64  sequence: 1, 2, 3, ... over all segments
+ *  16  f64  sequence known to be durable when this group was written
+ *  24  u32  segment
+ *  28  u32  offset of the group in the segment
+ *  32  u32  offset of the directory in the group
+ *  36  u32  length of the directory
+ *  40  u32  zero
+ *  44  u32  CRC-32 of the header's first 44 bytes and of the directory
+ *  48       runs (run.ts), each with its own CRC, each at a multiple of 8
+ *           directory: what the group does, one entry after the other (directory.ts)
+ *           zeros up to a multiple of 8
+ *      u32  "PREN"
+ *      u32  sequence, low 32 bits
+ *
+ * Segment and offset stand in the group because segments are recycled: what an earlier life left in the file can't pass.
+ * The directory closes the group instead of opening it, so that a group is built in one pass, in place.
+ */
+import { crc32 } from 'node:zlib';
+
+export const GROUP_HEADER_BYTES = 48;
+export const GROUP_TRAILER_BYTES = 8;
+export const GROUP_MAGIC = 0x5247_5250;
+const END_MAGIC = 0x4e45_5250;
+const CHECKED_BYTES = 44;
+
+export interface GroupHeader {
+  readonly length: number;
+  readonly sequence: number;
+  readonly syncedThrough: number;
+  readonly segment: number;
+  readonly offset: number;
+  readonly directoryStart: number;
+  readonly directoryLength: number;
+}
+
+/** Writes everything but what `sealGroup` adds just before the write. */
+export function finishGroup(buffer: Buffer, start: number, header: Omit<GroupHeader, 'syncedThrough'>): void {
+  const end = start + header.length;
+  buffer.writeUInt32LE(GROUP_MAGIC, start);
+  buffer.writeUInt32LE(header.length, start + 4);
+  buffer.writeDoubleLE(header.sequence, start + 8);
+  buffer.writeUInt32LE(header.segment, start + 24);
+  buffer.writeUInt32LE(header.offset, start + 28);
+  buffer.writeUInt32LE(header.directoryStart, start + 32);
+  buffer.writeUInt32LE(header.directoryLength, start + 36);
+  buffer.writeUInt32LE(0, start + 40);
+  buffer.writeUInt32LE(END_MAGIC, end - 8);
+  buffer.writeUInt32LE(header.sequence % 0x1_0000_0000, end - 4);
+}
+
+export function sealGroup(buffer: Buffer, start: number, syncedThrough: number): void {
+  buffer.writeDoubleLE(syncedThrough, start + 16);
+  buffer.writeUInt32LE(checksumOfGroup(buffer, start), start + CHECKED_BYTES);
+}
+
+function checksumOfGroup(buffer: Buffer, start: number): number {
+  const directory = start + buffer.readUInt32LE(start + 32);
+  const head = crc32(buffer.subarray(start, start + CHECKED_BYTES));
+  return crc32(buffer.subarray(directory, directory + buffer.readUInt32LE(start + 36)), head);
+}
+
+/**
+ * The header of the group at `start`, or null if none stands there whole: frame, header and directory are verified, the runs are not.
+ * `buffer` must reach to the end of the group, or the group is not whole.
+ */
+export function readGroup(buffer: Buffer, start: number, segment: number, offset: number): GroupHeader | null {
+  if (start + GROUP_HEADER_BYTES + GROUP_TRAILER_BYTES > buffer.length) return null;
+  if (buffer.readUInt32LE(start) !== GROUP_MAGIC) return null;
+  const length = buffer.readUInt32LE(start + 4);
+  const directoryStart = buffer.readUInt32LE(start + 32);
+  const directoryLength = buffer.readUInt32LE(start + 36);
+  const end = start + length;
+  if (length < GROUP_HEADER_BYTES + GROUP_TRAILER_BYTES || length % 8 !== 0 || end > buffer.length) return null;
+  if (buffer.readUInt32LE(start + 24) !== segment || buffer.readUInt32LE(start + 28) !== offset) return null;
+  if (directoryStart < GROUP_HEADER_BYTES || directoryStart + directoryLength > length - GROUP_TRAILER_BYTES)
+    return null;
+  const sequence = buffer.readDoubleLE(start + 8);
+  if (buffer.readUInt32LE(end - 8) !== END_MAGIC || buffer.readUInt32LE(end - 4) !== sequence % 0x1_0000_0000)
+    return null;
+  if (buffer.readUInt32LE(start + CHECKED_BYTES) !== checksumOfGroup(buffer, start)) return null;
+  return {
+    length,
+    sequence,
+    syncedThrough: buffer.readDoubleLE(start + 16),
+    segment,
+    offset,
+    directoryStart,
+    directoryLength,
+  };
+}

@@ -1,0 +1,557 @@
+/**
+ * Hot path. The open group: messages are written straight into the place where they will be written to disk from and delivered
+ * from; what else the group does is noted in its directory. A store (disk or memory) takes closed groups and tells, in order,
+ * when each is durable.
+ */
+import type { EngineError } from '../../errors.ts';
+import type { Clock } from '../../clock.ts';
+import type { CommitReceiver, ItemOutcome, MessageView } from '../../engine.ts';
+import { copyBytes } from '../../../format/copy.ts';
+import {
+  MAX_PROPERTIES_BYTES,
+  MESSAGE_DUE,
+  MESSAGE_EXPIRES,
+  MESSAGE_HEADER_BYTES,
+  RUN_EXPIRES,
+  RUN_HEADER_BYTES,
+  RUN_MAX_BYTES,
+  checksumOfRun,
+} from '../run.ts';
+import type { LocalQueue } from '../queue.ts';
+import type { LocalTargets } from '../targets.ts';
+import { BLOCK_BYTES, type Block, type Window } from '../window.ts';
+import { EntryKind, EntryWriter, RUN_FLAG_DUE, RUN_FLAG_EXPIRES } from './directory.ts';
+import { GROUP_HEADER_BYTES, GROUP_TRAILER_BYTES, finishGroup } from './group.ts';
+
+/** Room kept in a block for what closing a group adds beyond what was counted. */
+const CLOSING_BYTES = 4096;
+
+export interface Place {
+  readonly segment: number;
+  readonly offset: number;
+  /** Where the segment ends; a group may only pass it when it can't be divided. */
+  readonly end: number;
+}
+
+/** Where closed groups go. */
+export interface GroupStore {
+  /** Where the next group goes, with room for at least `minBytes`. `after` is where the last one ended. */
+  place(after: Place | null, minBytes: number): Place;
+  /** Takes the group; `Journal.written` is called once it is durable, in the order of these calls. */
+  write(group: ClosedGroup): void;
+  /** True: directories and checksums are not needed, nothing outlives the process. */
+  readonly volatile: boolean;
+}
+
+interface PendingCommit {
+  readonly receiver: CommitReceiver<unknown>;
+  readonly token: unknown;
+  readonly outcomes: readonly ItemOutcome[] | null;
+}
+
+/** What a queue may do once the group is durable. */
+interface Mark {
+  readonly queue: LocalQueue;
+  readonly mayBelow: number;
+  readonly next: number;
+}
+
+export class ClosedGroup {
+  readonly sequence: number;
+  readonly block: Block;
+  /** In the block's buffer. */
+  readonly start: number;
+  readonly end: number;
+  readonly commits: PendingCommit[];
+  readonly marks: Mark[];
+
+  constructor(sequence: number, block: Block, start: number, end: number, commits: PendingCommit[], marks: Mark[]) {
+    this.sequence = sequence;
+    this.block = block;
+    this.start = start;
+    this.end = end;
+    this.commits = commits;
+    this.marks = marks;
+  }
+
+  get offset(): number {
+    return this.block.start + this.start;
+  }
+
+  get bytes(): number {
+    return this.end - this.start;
+  }
+}
+
+export class Journal {
+  readonly window: Window;
+  readonly clock: Clock;
+  readonly directory = new EntryWriter();
+  /** Of the open group. */
+  sequence: number;
+  /** Every group up to this sequence is durable. */
+  synced: number;
+  /** Bytes that are not durable yet. */
+  waitingBytes = 0;
+  /** While set, the open group must not be closed: its items belong together. */
+  atomic = false;
+  /** Directory bytes that will be written when the group is closed. */
+  promisedBytes = 0;
+
+  readonly #store: GroupStore;
+  readonly #pending: ClosedGroup[] = [];
+  #commits: PendingCommit[] = [];
+  #dirty: LocalQueue[] = [];
+  #early: PendingCommit[] = [];
+  #place: Place | null = null;
+  #block: Block | null = null;
+  #start = 0;
+  #at = 0;
+  #limit = 0;
+  #mustSync = false;
+  #scheduled = false;
+  #lazy = false;
+  #failure: EngineError | null = null;
+  #waiting: { readonly sequence: number; readonly done: (error: EngineError | null) => void }[] = [];
+
+  // The run being written.
+  #targets: LocalTargets | null = null;
+  #priority = 0;
+  #runStart = 0;
+  #runCount = 0;
+  #runBodyBytes = 0;
+  #runFlags = 0;
+
+  constructor(store: GroupStore, window: Window, clock: Clock, sequence: number) {
+    this.#store = store;
+    this.window = window;
+    this.clock = clock;
+    this.sequence = sequence;
+    this.synced = sequence - 1;
+  }
+
+  /** Continues behind what recovery found. */
+  resume(place: Place, sequence: number): void {
+    this.#place = place;
+    this.sequence = sequence;
+    this.synced = sequence - 1;
+  }
+
+  get volatile(): boolean {
+    return this.#store.volatile;
+  }
+
+  /** Messages of the run being written: they are not in their queues' counts yet. */
+  get openRunCount(): number {
+    return this.#runCount;
+  }
+
+  /** Whether the run being written goes to these targets. */
+  openRunIs(targets: LocalTargets): boolean {
+    return this.#targets === targets;
+  }
+
+  get openRunBytes(): number {
+    return this.#runBodyBytes;
+  }
+
+  get isIdle(): boolean {
+    return this.#pending.length === 0 && !this.#mustSync;
+  }
+
+  get failure(): EngineError | null {
+    return this.#failure;
+  }
+
+  /** Writes one message; it gets its numbers when its run ends. */
+  append(targets: LocalTargets, message: MessageView): void {
+    const propertiesLength = message.propertiesEnd - message.propertiesStart;
+    const bodyLength = message.bodyEnd - message.bodyStart;
+    let flags = 0;
+    let size = MESSAGE_HEADER_BYTES + propertiesLength + bodyLength;
+    if (message.expiresAt !== 0) {
+      flags = MESSAGE_EXPIRES;
+      size += 8;
+    }
+    if (message.dueAt !== 0) {
+      flags |= MESSAGE_DUE;
+      size += 8;
+    }
+    if (
+      this.#targets !== targets ||
+      this.#at + size > this.#limit - this.directory.length - this.promisedBytes ||
+      this.#at - this.#runStart + size > RUN_MAX_BYTES ||
+      this.#priority !== message.priority ||
+      message.dueAt !== 0
+    ) {
+      this.#beginRun(targets, message, size);
+    }
+    const block = this.#block!;
+    const view = block.view;
+    const buffer = block.buffer;
+    let at = this.#at;
+    view.setUint32(at, bodyLength, true);
+    view.setUint32(at + 4, propertiesLength | (flags << 24), true);
+    at += MESSAGE_HEADER_BYTES;
+    if (flags !== 0) {
+      if ((flags & MESSAGE_EXPIRES) !== 0) {
+        view.setFloat64(at, message.expiresAt, true);
+        at += 8;
+        this.#runFlags |= RUN_EXPIRES;
+      }
+      if ((flags & MESSAGE_DUE) !== 0) {
+        view.setFloat64(at, message.dueAt, true);
+        at += 8;
+      }
+    }
+    at = copyBytes(message.head, message.propertiesStart, message.propertiesEnd, buffer, view, at);
+    at = copyBytes(message.body, message.bodyStart, message.bodyEnd, buffer, view, at);
+    this.#at = at;
+    this.#runCount++;
+    this.#runBodyBytes += bodyLength;
+    if ((flags & MESSAGE_DUE) !== 0) this.endRun(message.dueAt);
+  }
+
+  /** Gives the run's messages to their queues. */
+  endRun(dueAt = 0): void {
+    const targets = this.#targets;
+    if (targets === null) return;
+    this.#targets = null;
+    const { buffer, view } = this.#block!;
+    const start = this.#runStart;
+    const count = this.#runCount;
+    const aligned = (this.#at + 7) & ~7;
+    buffer.fill(0, this.#at, aligned);
+    this.#at = aligned;
+    const length = aligned - start;
+    view.setUint32(start, length, true);
+    view.setUint32(start + 8, count, true);
+    view.setUint8(start + 13, this.#runFlags);
+    const volatile = this.#store.volatile;
+    const directory = this.directory;
+    if (!volatile) {
+      const crc = checksumOfRun(buffer, start, length);
+      view.setUint32(start + 4, crc, true);
+      directory.u8(EntryKind.RUN);
+      directory.u32(start - this.#start);
+      directory.u32(length);
+      directory.u32(crc);
+      directory.u32(count);
+      directory.u32(this.#runBodyBytes);
+      directory.u8((this.#runFlags & RUN_EXPIRES ? RUN_FLAG_EXPIRES : 0) | (dueAt === 0 ? 0 : RUN_FLAG_DUE));
+      directory.u8(this.#priority);
+      directory.u16(targets.queues.length);
+    }
+    const segment = this.#block!.segment;
+    const offset = this.#block!.start + start;
+    const expires = (this.#runFlags & RUN_EXPIRES) !== 0;
+    for (const queue of targets.queues) {
+      if (!volatile) {
+        directory.u32(queue.id);
+        directory.f64(queue.next);
+      }
+      queue.appendRun(count, this.#runBodyBytes, this.#priority, segment, offset, expires, dueAt);
+    }
+    this.#block!.used = this.#at;
+    this.#runCount = 0;
+    this.#runBodyBytes = 0;
+  }
+
+  /** Copies the messages [from, to) of a run's bytes as a run of its own, for compaction. Returns its offset in the group. */
+  copyRun(
+    head: Buffer,
+    count: number,
+    messages: Buffer,
+  ): { readonly segment: number; readonly offset: number; readonly inGroup: number } {
+    this.endRun();
+    const length = (head.length + messages.length + 7) & ~7;
+    this.#room(length + 64);
+    const { buffer, view } = this.#block!;
+    const start = this.#at;
+    buffer.set(head, start);
+    buffer.set(messages, start + head.length);
+    buffer.fill(0, start + head.length + messages.length, start + length);
+    view.setUint32(start, length, true);
+    view.setUint32(start + 8, count, true);
+    const crc = checksumOfRun(buffer, start, length);
+    view.setUint32(start + 4, crc, true);
+    this.#at = start + length;
+    this.#block!.used = this.#at;
+    const directory = this.directory;
+    directory.u8(EntryKind.RUN);
+    directory.u32(start - this.#start);
+    directory.u32(length);
+    directory.u32(crc);
+    directory.u32(count);
+    directory.u32(0);
+    directory.u8(0);
+    directory.u8(0);
+    directory.u16(0);
+    return { segment: this.#block!.segment, offset: this.#block!.start + start, inGroup: start - this.#start };
+  }
+
+  /** Makes sure that a directory entry of this size fits into the open group. */
+  entryRoom(bytes: number): void {
+    this.endRun();
+    this.#room(bytes);
+  }
+
+  /** The queue has something to note when the group is closed. */
+  dirty(queue: LocalQueue): void {
+    this.#dirty.push(queue);
+  }
+
+  /** The group has something that somebody waits for. */
+  mustSync(): void {
+    this.#mustSync = true;
+    this.schedule();
+  }
+
+  commit(
+    receiver: CommitReceiver<unknown>,
+    token: unknown,
+    outcomes: readonly ItemOutcome[] | null,
+    durable: boolean,
+  ): void {
+    this.endRun();
+    const failure = this.#failure;
+    if (failure !== null) {
+      this.clock.defer(() => receiver.failed(token, failure));
+      return;
+    }
+    const commit = { receiver, token, outcomes };
+    if (durable) this.#mustSync = true;
+    if (this.#mustSync) {
+      this.#commits.push(...this.#early, commit);
+      this.#early = [];
+      this.schedule();
+    } else if (this.#pending.length > 0) {
+      this.#pending[this.#pending.length - 1]!.commits.push(commit);
+    } else {
+      this.#early.push(commit);
+      this.schedule();
+    }
+  }
+
+  /** Calls `done` once everything noted so far is durable. */
+  whenSynced(done: (error: EngineError | null) => void): void {
+    this.endRun();
+    if (this.#failure !== null) {
+      this.clock.defer(() => done(this.#failure));
+      return;
+    }
+    if (this.#hasContent()) this.mustSync();
+    if (this.isIdle) {
+      this.clock.defer(() => done(this.#failure));
+      return;
+    }
+    this.#waiting.push({ sequence: this.#mustSync ? this.sequence : this.sequence - 1, done });
+  }
+
+  schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.clock.defer(() => {
+      this.#scheduled = false;
+      this.#turn();
+    });
+  }
+
+  /** What is noted may wait a while: nobody needs it before the next group. */
+  scheduleLazily(): void {
+    if (this.#lazy || this.#mustSync) return;
+    this.#lazy = true;
+    this.clock.after(100, () => {
+      this.#lazy = false;
+      if (this.#hasContent()) this.mustSync();
+    });
+  }
+
+  /** Closes the open group, if it holds anything. */
+  closeGroup(): void {
+    this.endRun();
+    if (!this.#hasContent()) return;
+    if (this.#block === null) this.#room(0);
+    const marks: Mark[] = [];
+    const dirty = this.#dirty;
+    this.#dirty = [];
+    for (const queue of dirty) {
+      const mayBelow = queue.note(this.directory);
+      if (mayBelow !== 0) marks.push({ queue, mayBelow, next: queue.next });
+    }
+    const directory = this.directory;
+    let block = this.#block!;
+    let start = this.#start;
+    const length = (this.#at - start + directory.length + GROUP_TRAILER_BYTES + 7) & ~7;
+    if (start + length > block.buffer.length) {
+      this.#grow(length);
+      block = this.#block!;
+      start = this.#start;
+    }
+    const end = start + length;
+    if (!this.#store.volatile) {
+      directory.buffer.copy(block.buffer, this.#at, 0, directory.length);
+      block.buffer.fill(0, this.#at + directory.length, end - GROUP_TRAILER_BYTES);
+      finishGroup(block.buffer, start, {
+        length,
+        sequence: this.sequence,
+        segment: block.segment,
+        offset: block.start + start,
+        directoryStart: this.#at - start,
+        directoryLength: directory.length,
+      });
+    }
+    directory.clear();
+    this.promisedBytes = 0;
+    block.used = end;
+    block.pins++;
+    const group = new ClosedGroup(this.sequence, block, start, end, this.#commits, marks);
+    this.#commits = [];
+    this.#mustSync = false;
+    this.#pending.push(group);
+    this.waitingBytes += group.bytes;
+    this.sequence++;
+    this.#place = { segment: block.segment, offset: block.start + end, end: this.#place!.end };
+    this.#begin(end);
+    this.#store.write(group);
+  }
+
+  /** The store's word that the oldest group is durable. */
+  written(group: ClosedGroup): void {
+    this.window.recycle();
+    this.#pending.shift();
+    this.synced = group.sequence;
+    this.waitingBytes -= group.bytes;
+    group.block.pins--;
+    for (const { queue, mayBelow, next } of group.marks) queue.marked(mayBelow, next);
+    for (const { receiver, token, outcomes } of group.commits) receiver.committed(token, outcomes);
+    while (this.#waiting.length > 0 && this.#waiting[0]!.sequence <= this.synced) this.#waiting.shift()!.done(null);
+  }
+
+  /** The store is free for another write. */
+  drained(): void {
+    if (this.#mustSync && !this.#scheduled) this.#turn();
+  }
+
+  /** Nothing will be durable any more. */
+  fail(error: EngineError): void {
+    this.#failure = error;
+    const commits = [...this.#pending.flatMap((group) => group.commits), ...this.#commits, ...this.#early];
+    const waiting = this.#waiting;
+    this.#commits = [];
+    this.#early = [];
+    this.#waiting = [];
+    for (const { receiver, token } of commits) receiver.failed(token, error);
+    for (const { done } of waiting) done(error);
+  }
+
+  /** Where the next group will begin. */
+  get tail(): Place | null {
+    return this.#place;
+  }
+
+  #turn(): void {
+    if (this.#failure !== null) return;
+    this.window.recycle();
+    if (this.#mustSync && (this.#pending.length === 0 || this.#store.volatile)) this.closeGroup();
+    if (this.#early.length > 0 && this.#pending.length === 0) {
+      const early = this.#early;
+      this.#early = [];
+      for (const { receiver, token, outcomes } of early) receiver.committed(token, outcomes);
+    } else if (this.#early.length > 0) {
+      this.#pending[this.#pending.length - 1]!.commits.push(...this.#early);
+      this.#early = [];
+    }
+  }
+
+  #hasContent(): boolean {
+    return (
+      this.directory.length > 0 ||
+      this.#dirty.length > 0 ||
+      this.#mustSync ||
+      (this.#block !== null && this.#at > this.#start + GROUP_HEADER_BYTES)
+    );
+  }
+
+  #beginRun(targets: LocalTargets, message: MessageView, size: number): void {
+    this.endRun();
+    const envelope = targets.envelope;
+    const entry = 32 + 12 * targets.queues.length;
+    this.#room(RUN_HEADER_BYTES + envelope.length + size + 8 + entry);
+    const { buffer, view } = this.#block!;
+    const start = this.#at;
+    view.setUint8(start + 12, message.priority);
+    view.setUint8(start + 13, 0);
+    view.setUint16(start + 14, envelope.length, true);
+    view.setFloat64(start + 16, this.clock.now(), true);
+    buffer.set(envelope, start + RUN_HEADER_BYTES);
+    this.#targets = targets;
+    this.#priority = message.priority;
+    this.#runStart = start;
+    this.#runFlags = 0;
+    this.#at = start + RUN_HEADER_BYTES + envelope.length;
+    this.#limit = this.#groupLimit() - entry - 8;
+  }
+
+  /** Makes room for `bytes` more in the open group, closing it or moving to another block where needed. */
+  #room(bytes: number): void {
+    if (this.#block !== null && this.#at + bytes + this.directory.length + this.promisedBytes <= this.#groupLimit())
+      return;
+    const needed = bytes + this.directory.length + this.promisedBytes + CLOSING_BYTES;
+    if (this.#block !== null && this.#hasContent()) {
+      if (this.atomic) {
+        this.#grow(this.#at - this.#start + needed);
+        return;
+      }
+      this.closeGroup();
+      this.#room(bytes);
+      return;
+    }
+    const minBytes = GROUP_HEADER_BYTES + needed;
+    const place = this.#store.place(this.#place, minBytes);
+    this.#place = place;
+    this.#block = this.window.open(place.segment, place.offset, minBytes);
+    this.#block.pins++;
+    this.#begin(0);
+  }
+
+  #groupLimit(): number {
+    const block = this.#block!;
+    return Math.min(block.buffer.length, this.#place!.end - block.start) - CLOSING_BYTES;
+  }
+
+  /** Stands at the beginning of a group at `start` of the block; a block that is nearly full is left. */
+  #begin(start: number): void {
+    if (start + GROUP_HEADER_BYTES + CLOSING_BYTES > this.#block!.buffer.length) {
+      this.#block!.pins--;
+      this.#block = null;
+      return;
+    }
+    this.#start = start;
+    this.#at = start + GROUP_HEADER_BYTES;
+  }
+
+  /** Moves the open group, which must stay one, to a block of its own that holds at least `bytes`. Its place in the segment stays. */
+  #grow(bytes: number): void {
+    const old = this.#block!;
+    const start = this.#start;
+    const wanted = Math.max(bytes + CLOSING_BYTES, 2 * (this.#at - start), BLOCK_BYTES);
+    const block = this.window.open(old.segment, old.start + start, wanted);
+    block.pins++;
+    old.pins--;
+    old.buffer.copy(block.buffer, 0, start, this.#at);
+    if (this.#targets !== null) this.#runStart -= start;
+    this.#at -= start;
+    this.#start = 0;
+    old.used = start;
+    block.used = this.#at;
+    this.#block = block;
+    const place = this.#place!;
+    this.#place = {
+      segment: place.segment,
+      offset: place.offset,
+      end: Math.max(place.end, block.start + block.buffer.length),
+    };
+    if (old.pins === 0 && start === 0) this.window.drop(old);
+  }
+}

@@ -1,0 +1,32 @@
+import type { BacklogReader } from './backlog-reader.ts';
+import { ChunkList } from './chunk-list.ts';
+import { NumberHeap } from './number-heap.ts';
+import { RunCursor } from './run-cursor.ts';
+import type { Window } from './window.ts';
+
+/** The messages of one priority in a queue. A queue without priorities has one level. */
+export class Level {
+  readonly priority: number;
+  readonly chunks = new ChunkList();
+  /** Lowest number that was never delivered, or more exactly: no message of this level below it is fresh. */
+  head = 0;
+  /** Messages from `head` on. */
+  fresh = 0;
+  /** Given back, to be delivered again before what is fresh. */
+  readonly returned = new NumberHeap();
+  /** Given back, and their next delivery is journalled: deliverable once group `announcedIn` is durable. */
+  readonly announced = new NumberHeap();
+  announcedIn = 0;
+  readonly freshCursor: RunCursor;
+  readonly returnedCursor: RunCursor;
+
+  constructor(priority: number, window: Window, backlog: (chunks: ChunkList) => BacklogReader | null) {
+    this.priority = priority;
+    this.freshCursor = new RunCursor(window, this.chunks, backlog(this.chunks));
+    this.returnedCursor = new RunCursor(window, this.chunks, backlog(this.chunks));
+  }
+
+  get ready(): number {
+    return this.fresh + this.returned.size + this.announced.size;
+  }
+}

@@ -1,0 +1,416 @@
+/** The embedded engine: queue state in memory, bytes in the journal (or, for `memory:`, in memory alone). */
+import type { Clock } from '../clock.ts';
+import type {
+  Batch,
+  BrowsedMessage,
+  Capabilities,
+  ChangeResult,
+  CommitReceiver,
+  ConsumeOptions,
+  DeliveryView,
+  Engine,
+  EngineConsumer,
+  EngineListener,
+  EngineQueue,
+  ItemOutcome,
+  KeyedValue,
+  Lease,
+  ProducerState,
+  QueueStats,
+  RemovalSink,
+  Sink,
+  Targets,
+  Topology,
+  TopologyChange,
+} from '../engine.ts';
+import { EngineError } from '../errors.ts';
+import { BacklogReader } from './backlog-reader.ts';
+import { AtomicBatch, PlainBatch } from './batch.ts';
+import type { BatchHost } from './batch-host.ts';
+import { LocalConsumer } from './consumer.ts';
+import { Dispatcher } from './dispatcher.ts';
+import { emptyDelivery } from './empty-delivery.ts';
+import { Identities } from './identities.ts';
+import type { Journal } from './journal/journal.ts';
+import { KeyedState } from './keyed-state.ts';
+import { LocalLease } from './lease.ts';
+import { LocalQueue } from './queue.ts';
+import type { QueueHost } from './queue-host.ts';
+import { MessageLoader } from './message-loader.ts';
+import type { RunReader } from './run.ts';
+import type { SegmentTable } from './segments.ts';
+import type { LocalStore } from './store.ts';
+import { LocalTargets } from './targets.ts';
+import { LocalTopology } from './topology.ts';
+
+export class LocalEngine implements Engine, QueueHost, BatchHost {
+  readonly capabilities: Capabilities;
+  readonly topology: LocalTopology;
+  readonly identities: Identities;
+  readonly keyed: KeyedState;
+  readonly dispatcher: Dispatcher;
+  readonly delivery: DeliveryView;
+  removal: { readonly lease: LocalLease; readonly sink: RemovalSink } | null = null;
+
+  readonly #store: LocalStore;
+  readonly #clock: Clock;
+  readonly #behindBytes: number;
+  readonly #plain: PlainBatch;
+  #listener: EngineListener | null = null;
+  #nextLease = 1;
+  #behind = false;
+  #closed = false;
+  #failure: EngineError | null = null;
+
+  constructor(store: LocalStore, clock: Clock, behindBytes: number) {
+    this.#store = store;
+    this.#clock = clock;
+    this.#behindBytes = behindBytes;
+    this.capabilities = {
+      atomic: 'required',
+      durable: !store.volatile,
+      priorities: true,
+      delayed: false,
+      producers: true,
+      messageIds: true,
+      groups: false,
+      streams: false,
+      requeueInPlace: true,
+      readyLimits: true,
+      consumerPriorities: true,
+    };
+    this.topology = new LocalTopology(this);
+    this.identities = new Identities(() => this.journal);
+    this.keyed = new KeyedState(() => this.journal);
+    this.dispatcher = new Dispatcher(() => this.removal?.sink.flush());
+    this.delivery = emptyDelivery();
+    this.#plain = new PlainBatch(this);
+  }
+
+  get journal(): Journal {
+    return this.#store.journal;
+  }
+
+  get segments(): SegmentTable {
+    return this.#store.segments;
+  }
+
+  // --- opening and closing ---
+
+  async open(listener: EngineListener): Promise<Topology> {
+    this.#listener = listener;
+    await this.#store.open({
+      topology: this.topology,
+      identities: this.identities,
+      keyed: this.keyed,
+      failed: (error) => this.#fail(error),
+      blocked: () => listener.blocked('disk'),
+      unblocked: () => listener.unblocked(),
+      caughtUp: () => this.#relax(),
+      notice: (line) => listener.notice(line),
+    });
+    return this.topology.snapshot();
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const queue of this.topology.queues.values()) queue.stop();
+    await this.#store.close();
+  }
+
+  // --- topology ---
+
+  async change(changes: readonly TopologyChange[], expectedRevision?: number): Promise<ChangeResult> {
+    this.#mustServe();
+    this.topology.check(changes, expectedRevision);
+    const { removed, durable, gone } = this.topology.apply(changes);
+    const { revision } = this.topology;
+    if (gone.length > 0) this.#clock.defer(() => gone.forEach((queue) => queue.stopConsumers('deleted')));
+    this.#clock.defer(() => this.dispatcher.run());
+    if (durable) await this.#durable();
+    return { revision, removed };
+  }
+
+  /** Nobody else changes what this process has locked. */
+  watch(): () => void {
+    return () => undefined;
+  }
+
+  queue(key: string): EngineQueue | undefined {
+    return this.topology.queues.get(key);
+  }
+
+  targets(queues: readonly EngineQueue[], envelope: Buffer): Targets {
+    return new LocalTargets(queues as readonly LocalQueue[], envelope);
+  }
+
+  // --- committing ---
+
+  begin(atomic?: 'required' | 'idempotent'): Batch {
+    this.dispatcher.held = true;
+    return atomic === undefined ? this.#plain : new AtomicBatch(this);
+  }
+
+  committed(
+    receiver: CommitReceiver<unknown>,
+    token: unknown,
+    outcomes: readonly ItemOutcome[] | null,
+    durable: boolean,
+  ): void {
+    const { journal } = this;
+    journal.commit(receiver, token, outcomes, durable);
+    this.dispatcher.held = false;
+    this.dispatcher.run();
+    if (!this.#behind && journal.waitingBytes > this.#behindBytes) {
+      this.#behind = true;
+      this.#clock.defer(() => {
+        if (this.#behind) this.#listener?.behind();
+      });
+    }
+  }
+
+  #relax(): void {
+    if (!this.#behind || this.journal.waitingBytes > this.#behindBytes / 2) return;
+    this.#behind = false;
+    this.#listener?.caughtUp();
+  }
+
+  // --- holding ---
+
+  lease(): Lease {
+    return new LocalLease(this.#nextLease++);
+  }
+
+  release(lease: Lease): Promise<void> {
+    const local = lease as LocalLease;
+    if (!local.lost) {
+      local.lost = true;
+      for (const consumer of [...local.consumers]) consumer.cancel();
+      for (const queue of local.queues) {
+        if (!queue.deleted) for (const number of queue.held.heldBy(local.id)) queue.giveBack(number);
+      }
+      local.queues.clear();
+      this.dispatcher.run();
+    }
+    return Promise.resolve();
+  }
+
+  extend(lease: Lease): Promise<boolean> {
+    return Promise.resolve(!lease.lost);
+  }
+
+  consume(queue: EngineQueue, lease: Lease, options: ConsumeOptions, sink: Sink): Promise<EngineConsumer> {
+    const local = queue as LocalQueue;
+    const refusal = this.#refusal(local) ?? exclusionOf(local, options);
+    if (refusal !== null) return Promise.reject(refusal);
+    const consumer = new LocalConsumer(local, lease as LocalLease, options, sink);
+    consumer.lease.consumers.add(consumer);
+    local.addConsumer(consumer);
+    this.#clock.defer(() => consumer.enter());
+    return Promise.resolve(consumer);
+  }
+
+  take(queue: EngineQueue, lease: Lease, noAck: boolean, sink: Sink): Promise<boolean> {
+    const local = queue as LocalQueue;
+    const refusal = this.#refusal(local);
+    if (refusal !== null) return Promise.reject(refusal);
+    return new Promise((resolve) => {
+      const done = (taken: boolean): void => {
+        local.removeTaker(taker);
+        taker.lease.consumers.delete(taker);
+        resolve(taken);
+      };
+      const taker = new LocalConsumer(
+        local,
+        lease as LocalLease,
+        { credit: 1, noAck, priority: Infinity },
+        {
+          deliver: (delivery) => {
+            sink.deliver(delivery);
+            done(true);
+            return true;
+          },
+          cancelled: () => done(false),
+        },
+      );
+      this.#clock.defer(() => {
+        taker.entering = false;
+        if (local.deleted || taker.lease.lost) resolve(false);
+        else local.addTaker(taker, () => done(false));
+      });
+    });
+  }
+
+  async load(queue: EngineQueue, lease: Lease, numbers: readonly number[], sink: Sink): Promise<void> {
+    const local = queue as LocalQueue;
+    const loader = this.#loader(local);
+    await null;
+    for (const number of numbers) {
+      if (local.deleted || local.held.holder(number) !== lease.id) continue;
+      if (!(await loader.seek(number)) || local.held.holder(number) !== lease.id) continue;
+      sink.deliver(loader.delivery(number, local.counts.get(number) ?? 0));
+    }
+  }
+
+  onRemoval(lease: Lease, sink: RemovalSink): void {
+    this.removal = { lease: lease as LocalLease, sink };
+    for (const queue of this.topology.queues.values())
+      if (queue.limits.handOverRemoved === true) this.dispatcher.touch(queue);
+    this.#clock.defer(() => this.dispatcher.run());
+  }
+
+  // --- looking ---
+
+  async purge(queue: EngineQueue): Promise<number> {
+    const local = queue as LocalQueue;
+    this.#mustHave(local);
+    const count = local.purge();
+    if (local.durable && count > 0) await this.#durable();
+    return count;
+  }
+
+  async browse(queue: EngineQueue, offset: number, limit: number): Promise<BrowsedMessage[]> {
+    const local = queue as LocalQueue;
+    this.#mustHave(local);
+    const loader = this.#loader(local);
+    const messages: BrowsedMessage[] = [];
+    for (const number of [...local.readyNumbers(offset, limit)]) {
+      if (!(await loader.seek(number))) continue;
+      messages.push(loader.copy(number, local.counts.has(number)));
+    }
+    return messages;
+  }
+
+  cancel(): Promise<boolean> {
+    return Promise.reject(new EngineError('UNSUPPORTED', 'this engine does not hold messages until they are due'));
+  }
+
+  stats(queue: EngineQueue): Promise<QueueStats> {
+    const local = queue as LocalQueue;
+    const refusal = this.#refusal(local, true);
+    if (refusal !== null) return Promise.reject(refusal);
+    return Promise.resolve({
+      ready: local.ready,
+      unacked: local.unacked,
+      readyBytes: local.readyBytes,
+      consumers: local.consumerCount,
+    });
+  }
+
+  async producer(name: string): Promise<ProducerState> {
+    this.#mustServe();
+    const state = this.identities.openProducer(name);
+    await this.#durable();
+    return state;
+  }
+
+  state(prefix: string): Promise<KeyedValue[]> {
+    return Promise.resolve(this.keyed.withPrefix(prefix));
+  }
+
+  read(): Promise<BrowsedMessage[]> {
+    return Promise.reject(new EngineError('UNSUPPORTED', 'this engine keeps no streams'));
+  }
+
+  // --- what queues ask for ---
+
+  backlogReader(queue: LocalQueue): BacklogReader | null {
+    const { reader } = this.#store;
+    if (reader === null) return null;
+    return new BacklogReader(
+      reader,
+      () => this.dispatcher.pump(queue),
+      (error) => this.damaged(queue, error),
+    );
+  }
+
+  damaged(queue: LocalQueue, error: EngineError): void {
+    if (queue.damage !== null || queue.deleted) return;
+    queue.damage = new EngineError(error.code, `queue ${queue.key} stopped: ${error.message}`, { cause: error });
+    this.topology.queueVersion++;
+    queue.stopConsumers('damaged');
+    this.#listener?.damaged(queue, queue.damage);
+  }
+
+  whenGroupSynced(consumer: LocalConsumer): void {
+    const { journal } = this;
+    const { sequence } = journal;
+    journal.whenSynced((error) => {
+      if (error !== null) return;
+      consumer.settled!.synced(sequence);
+      this.dispatcher.pump(consumer.queue);
+    });
+  }
+
+  pumpWhenSynced(queue: LocalQueue): void {
+    this.journal.whenSynced((error) => {
+      if (error === null) this.dispatcher.pump(queue);
+    });
+  }
+
+  appendAgain(queue: LocalQueue, reader: RunReader): void {
+    const { buffer } = reader;
+    this.journal.append(new LocalTargets([queue], buffer.subarray(reader.envelopeStart, reader.envelopeEnd)), {
+      head: buffer,
+      envelopeStart: reader.envelopeStart,
+      envelopeEnd: reader.envelopeEnd,
+      propertiesStart: reader.propertiesStart,
+      propertiesEnd: reader.bodyStart,
+      body: buffer,
+      bodyStart: reader.bodyStart,
+      bodyEnd: reader.bodyEnd,
+      expiresAt: reader.expiresAt,
+      priority: reader.priority,
+      dueAt: 0,
+      identity: null,
+    });
+    this.journal.endRun();
+    if (queue.durable) this.journal.mustSync();
+    this.#clock.defer(() => this.dispatcher.run());
+  }
+
+  #loader(queue: LocalQueue): MessageLoader {
+    return new MessageLoader(queue, this.journal.window, this.#store.reader, (error) => this.damaged(queue, error));
+  }
+
+  // --- failing ---
+
+  #fail(error: EngineError): void {
+    if (this.#failure !== null) return;
+    this.#failure = error;
+    this.journal.fail(error);
+    this.#listener?.failed(error);
+  }
+
+  #durable(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.journal.whenSynced((error) => (error === null ? resolve() : reject(error)));
+    });
+  }
+
+  #mustServe(): void {
+    if (this.#failure !== null) throw this.#failure;
+    if (this.#closed) throw new EngineError('CLOSED', 'the engine is closed: open it again');
+  }
+
+  #refusal(queue: LocalQueue, damagedToo = false): EngineError | null {
+    if (this.#failure !== null) return this.#failure;
+    if (this.#closed) return new EngineError('CLOSED', 'the engine is closed: open it again');
+    if (queue.deleted) return new EngineError('NO_QUEUE', `queue ${queue.key} was deleted`);
+    return damagedToo ? null : queue.damage;
+  }
+
+  #mustHave(queue: LocalQueue): void {
+    const refusal = this.#refusal(queue);
+    if (refusal !== null) throw refusal;
+  }
+}
+
+function exclusionOf(queue: LocalQueue, options: ConsumeOptions): EngineError | null {
+  if (queue.hasExclusiveConsumer) return new EngineError('IN_USE', `queue ${queue.key} has an exclusive consumer`);
+  if (options.exclusive === true && queue.consumerCount > 0) {
+    return new EngineError('IN_USE', `queue ${queue.key} has ${queue.consumerCount} consumers`);
+  }
+  return null;
+}

@@ -1,0 +1,27 @@
+import type { DeliveryView, RemovalSink } from '../engine.ts';
+import type { BacklogReader } from './backlog-reader.ts';
+import type { LocalConsumer } from './consumer.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import type { Journal } from './journal/journal.ts';
+import type { LocalLease } from './lease.ts';
+import type { LocalQueue } from './queue.ts';
+import type { RunReader } from './run.ts';
+import type { SegmentTable } from './segments.ts';
+
+/** What a queue needs of its engine. */
+export interface QueueHost {
+  readonly journal: Journal;
+  readonly segments: SegmentTable;
+  readonly dispatcher: Dispatcher;
+  /** The one flyweight of all deliveries. */
+  readonly delivery: DeliveryView;
+  readonly removal: { readonly lease: LocalLease; readonly sink: RemovalSink } | null;
+  /** Null where nothing ever leaves memory. */
+  backlogReader(queue: LocalQueue): BacklogReader | null;
+  /** Delivers what was settled for the consumer once the open group is durable. */
+  whenGroupSynced(consumer: LocalConsumer): void;
+  /** Appends once more what was settled for a consumer that went before it got it. */
+  appendAgain(queue: LocalQueue, reader: RunReader): void;
+  /** Dispatches the queue again once the open group is durable. */
+  pumpWhenSynced(queue: LocalQueue): void;
+}

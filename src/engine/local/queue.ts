@@ -1,0 +1,784 @@
+/**
+ * Hot path. A queue is a cursor over the journal: it numbers its messages, knows in which runs they lie (levels of chunks), what is
+ * held and settled (HeldWindow), and what came back. Dispatch hands messages to consumers while they have credit.
+ *
+ * What a crash must not hide: before a message from an earlier group is delivered, the journal says durably that it may be (`mayBelow`);
+ * one from the open group is noted in that same group. A message delivered before is counted in the journal first (`announced`).
+ */
+import type { EngineError } from '../errors.ts';
+import type { DeliveryView, EngineQueue, QueueLimits, QueueSpec, RemovalReason, Settlement } from '../engine.ts';
+import type { Timer } from '../clock.ts';
+import type { LocalConsumer } from './consumer.ts';
+import { ConsumerRing } from './consumer-ring.ts';
+import { HeldWindow } from './held-window.ts';
+import { EntryKind, TRANSIENT_QUEUE, type EntryWriter } from './journal/directory.ts';
+import type { LocalLease } from './lease.ts';
+import { Level } from './level.ts';
+import { END, WAIT, type RunCursor } from './run-cursor.ts';
+import type { RunReader } from './run.ts';
+import { fill } from './settled-deliveries.ts';
+import type { QueueHost } from './queue-host.ts';
+
+/** How far deliveries of a backlog may run ahead of what the journal says of them. */
+const LEAD = 4096;
+const MOST_ANNOUNCED = 1000;
+
+export class LocalQueue implements EngineQueue {
+  readonly key: string;
+  readonly id: number;
+  readonly durable: boolean;
+  spec: QueueSpec;
+  limits: QueueLimits;
+  deleted = false;
+  damage: EngineError | null = null;
+  /** Number of the next message. */
+  next = 1;
+  ready = 0;
+  readyBytes = 0;
+  readonly held: HeldWindow;
+  readonly levels: Level[] = [];
+  /** Deliveries known of messages that were delivered before. */
+  readonly counts = new Map<number, number>();
+  /** Some message that expires by itself was appended since the queue was last empty. */
+  sawExpiring = false;
+  /** Numbers below were delivered / may be delivered, as the journal knows durably. */
+  mayBelow = 1;
+  /** Waits in the dispatcher. */
+  touched = false;
+  /** Where the newest checkpoint keeps what is not in chunks; null: changed since. Owned by journal/checkpoint. */
+  stored: unknown = null;
+
+  readonly #host: QueueHost;
+  /** The journal must know of this queue's deliveries. */
+  readonly #journalled: boolean;
+  readonly #ring = new ConsumerRing();
+  readonly #consumers: LocalConsumer[] = [];
+  /** Consumers of one message, and whom to tell that there is none. */
+  readonly #takers = new Map<LocalConsumer, () => void>();
+  readonly #segmentSettled: (segment: number, count: number) => void;
+
+  // What the open group holds of this queue.
+  #dirty = false;
+  #openSequence = 0;
+  #openFirst = 0;
+  #ranges: number[] = [];
+  #rangeBytes = 0;
+  #notedDelivered = 1;
+  #notedMayBelow = 1;
+  #tracksSync = false;
+  #syncedNext = 0;
+  #expiryTimer: Timer | null = null;
+  #expiryAt = Infinity;
+
+  constructor(id: number, spec: QueueSpec, host: QueueHost) {
+    this.id = id;
+    this.key = spec.key;
+    this.durable = spec.durable;
+    this.spec = spec;
+    this.limits = spec.limits;
+    this.#host = host;
+    this.#journalled = spec.durable && !host.journal.volatile;
+    this.held = new HeldWindow(1);
+    this.#segmentSettled = (segment, count) => host.segments.settled(segment, count);
+    if (spec.limits.maxPriority === undefined) this.#level(0);
+  }
+
+  get delivery(): DeliveryView {
+    return this.#host.delivery;
+  }
+
+  get consumerCount(): number {
+    return this.#consumers.length;
+  }
+
+  get unacked(): number {
+    return this.held.held;
+  }
+
+  get refusesAtLimit(): boolean {
+    return (
+      this.limits.overflow === 'reject' && (this.limits.maxLength !== undefined || this.limits.maxBytes !== undefined)
+    );
+  }
+
+  /** Whether one more message of `bytes` fits, with `count` messages and `pendingBytes` of a run that is not here yet. */
+  hasRoom(bytes: number, count: number, pendingBytes: number): boolean {
+    const { maxLength, maxBytes } = this.limits;
+    if (maxLength !== undefined && this.ready + count >= maxLength) return false;
+    return maxBytes === undefined || this.readyBytes + pendingBytes + bytes <= maxBytes;
+  }
+
+  // --- what a commit does ---
+
+  appendRun(
+    count: number,
+    bodyBytes: number,
+    priority: number,
+    segment: number,
+    offset: number,
+    expires: boolean,
+    dueAt: number,
+  ): void {
+    const first = this.next;
+    this.next = first + count;
+    const maxPriority = this.limits.maxPriority;
+    const level = maxPriority === undefined ? this.levels[0]! : this.#level(Math.min(priority, maxPriority));
+    level.chunks.append(first, count, segment, offset);
+    this.#host.segments.appended(segment, count);
+    if (this.#openSequence !== this.#host.journal.sequence) {
+      this.#openSequence = this.#host.journal.sequence;
+      this.#openFirst = first;
+    }
+    this.stored = null;
+    if (expires) this.sawExpiring = true;
+    void dueAt;
+    if (level.fresh === 0) level.head = first;
+    level.fresh += count;
+    this.ready += count;
+    this.readyBytes += bodyBytes;
+    this.#host.dispatcher.touch(this);
+  }
+
+  /** Whether the lease holds all of these. */
+  holds(lease: LocalLease, first: number, count: number): boolean {
+    return this.held.heldFrom(first, count, lease.id) === count;
+  }
+
+  /** Settles what `holds` said is held. */
+  settle(first: number, count: number, settlement: Settlement): void {
+    if (settlement === 'requeue') {
+      for (let number = first; number < first + count; number++) this.giveBack(number);
+      return;
+    }
+    this.held.settleHeld(first, count);
+    this.#settled(first, count, this.held.lastBytes);
+  }
+
+  /** The message is ready again, at its place, one delivery more. */
+  giveBack(number: number): void {
+    const bytes = this.held.giveBack(number);
+    this.counts.set(number, (this.counts.get(number) ?? 0) + 1);
+    this.#return(number, bytes);
+  }
+
+  #return(number: number, bytes: number): void {
+    this.levelOf(number).returned.push(number);
+    this.ready++;
+    this.readyBytes += bytes;
+    this.stored = null;
+    this.#host.dispatcher.touch(this);
+  }
+
+  /** These numbers are settled: tells chunks, segments and the journal. */
+  #settled(first: number, count: number, bytes: number): void {
+    this.stored = null;
+    if (this.counts.size > 0) for (let number = first; number < first + count; number++) this.counts.delete(number);
+    if (this.levels.length === 1) this.levels[0]!.chunks.settle(first, count, this.#segmentSettled);
+    else
+      for (let number = first; number < first + count; number++)
+        this.levelOf(number).chunks.settle(number, 1, this.#segmentSettled);
+    if (!this.#journalled) return;
+    const ranges = this.#ranges;
+    const last = ranges.length;
+    this.#rangeBytes += bytes;
+    if (last > 0 && ranges[last - 2]! + ranges[last - 1]! === first) {
+      ranges[last - 1]! += count;
+    } else {
+      ranges.push(first, count);
+      this.#host.journal.promisedBytes += 12;
+    }
+    this.#touchJournal();
+  }
+
+  #touchJournal(): void {
+    if (this.#dirty || !this.#journalled) return;
+    this.#dirty = true;
+    this.#host.journal.promisedBytes += 48;
+    this.#host.journal.dirty(this);
+  }
+
+  /** Writes what the open group holds of this queue. Returns the number below which it may deliver once that is durable; 0: no change. */
+  note(directory: EntryWriter): number {
+    this.#dirty = false;
+    if (this.deleted) return 0;
+    if (this.#ranges.length > 0) {
+      directory.u8(EntryKind.SETTLED);
+      directory.u32(this.id);
+      directory.f64(this.#rangeBytes);
+      directory.u32(this.#ranges.length / 2);
+      for (let i = 0; i < this.#ranges.length; i += 2) {
+        directory.f64(this.#ranges[i]!);
+        directory.u32(this.#ranges[i + 1]!);
+      }
+      this.#ranges = [];
+      this.#rangeBytes = 0;
+    }
+    const delivered = this.#delivered();
+    const wanted = this.#consumers.length > 0 || this.#takers.size > 0;
+    const mayBelow = wanted ? this.#mayDeliver(delivered) : delivered;
+    if (delivered !== this.#notedDelivered || mayBelow > this.#notedMayBelow) {
+      this.#notedDelivered = delivered;
+      this.#notedMayBelow = Math.max(mayBelow, this.#notedMayBelow);
+      directory.u8(EntryKind.DELIVERED);
+      directory.u32(this.id);
+      directory.f64(delivered);
+      directory.f64(this.#notedMayBelow);
+    }
+    return this.#notedMayBelow;
+  }
+
+  /** A group with this queue's note is durable. */
+  marked(mayBelow: number, next: number): void {
+    if (mayBelow > this.mayBelow) this.mayBelow = mayBelow;
+    if (this.#tracksSync) this.#syncedNext = next;
+    if (this.ready > 0) this.#host.dispatcher.pump(this);
+  }
+
+  /** Numbers below were delivered; with priorities, where order and numbers part, all of them may have been. */
+  #delivered(): number {
+    const only = this.limits.maxPriority === undefined ? this.levels[0]! : null;
+    return only !== null && only.fresh > 0 ? only.head : this.next;
+  }
+
+  #mayDeliver(delivered: number): number {
+    return this.limits.maxPriority === undefined ? Math.min(this.next, delivered + LEAD) : this.next;
+  }
+
+  /** What was settled for a consumer, and never reached it, becomes a message again. */
+  appendAgain(reader: RunReader): void {
+    if (!this.deleted) this.#host.appendAgain(this, reader);
+  }
+
+  // --- consumers ---
+
+  addConsumer(consumer: LocalConsumer): void {
+    this.#consumers.push(consumer);
+    if (consumer.afterSync && !this.#tracksSync) {
+      this.#tracksSync = true;
+      this.#syncedNext = this.#openSequence === this.#host.journal.sequence ? this.#openFirst : this.next;
+      if (!this.#host.journal.isIdle) {
+        this.#syncedNext = 0;
+        this.#touchJournal();
+        this.#host.journal.mustSync();
+      }
+    }
+    this.consumerChanged(consumer);
+  }
+
+  /** Takes one message whatever consumers there are. It leaves the ring by `removeTaker`. */
+  addTaker(taker: LocalConsumer, nothing: () => void): void {
+    this.#takers.set(taker, nothing);
+    this.#ring.add(taker);
+    this.#host.dispatcher.pump(this);
+  }
+
+  removeTaker(taker: LocalConsumer): void {
+    this.#takers.delete(taker);
+    this.#ring.remove(taker);
+  }
+
+  removeConsumer(consumer: LocalConsumer): void {
+    const at = this.#consumers.indexOf(consumer);
+    if (at < 0) return;
+    this.#consumers.splice(at, 1);
+    this.#ring.remove(consumer);
+    if (this.ready > 0) this.#host.dispatcher.pump(this);
+    const successor = this.#consumers[0];
+    if (this.limits.singleActiveConsumer === true && at === 0 && successor !== undefined)
+      this.consumerChanged(successor);
+    if (!this.#consumers.some((other) => other.afterSync)) this.#tracksSync = false;
+  }
+
+  get hasExclusiveConsumer(): boolean {
+    return this.#consumers.some((consumer) => consumer.exclusive);
+  }
+
+  /** Its credit or readiness changed. */
+  consumerChanged(consumer: LocalConsumer): void {
+    const inTurn = this.limits.singleActiveConsumer !== true || this.#consumers[0] === consumer;
+    if (consumer.canTake && inTurn) this.#ring.add(consumer);
+    else this.#ring.remove(consumer);
+    if (this.ready > 0 || consumer.settled?.waits === true) this.#host.dispatcher.pump(this);
+  }
+
+  stopConsumers(reason: 'deleted' | 'damaged'): void {
+    for (const consumer of [...this.#consumers]) {
+      consumer.cancel();
+      consumer.sink.cancelled(reason);
+    }
+    for (const nothing of [...this.#takers.values()]) nothing();
+  }
+
+  // --- dispatch ---
+
+  /** Hands out what can be handed out now. Called by the dispatcher alone, outside of any batch. */
+  dispatch(): void {
+    if (this.deleted || this.damage !== null) return;
+    for (const consumer of this.#consumers) consumer.settled?.deliver();
+    for (const taker of this.#takers.keys()) taker.settled?.deliver();
+    this.#removeOverflow();
+    if (this.limits.messageTtlMs !== undefined || this.sawExpiring) this.#removeExpired();
+    let consumer = this.#ring.next();
+    while (consumer !== null && this.ready > 0) {
+      const level = this.#highest();
+      if (level === null) break;
+      const done =
+        level.returned.size + level.announced.size > 0
+          ? this.#deliverReturned(level, consumer)
+          : this.#deliverFresh(level, consumer);
+      if (!done) break;
+      consumer = this.#ring.next();
+    }
+    if (this.ready === 0) {
+      this.#emptied();
+      for (const [taker, nothing] of [...this.#takers]) if (taker.credit > 0) nothing();
+    } else if (this.limits.messageTtlMs !== undefined || this.sawExpiring) this.#armExpiry();
+  }
+
+  /** Delivers fresh messages of the level while this consumer is to have them. False: nothing more can go out now. */
+  #deliverFresh(level: Level, consumer: LocalConsumer): boolean {
+    const cursor = level.freshCursor;
+    const reader = cursor.reader;
+    const delivery = this.#host.delivery;
+    const alone = consumer.right === consumer;
+    const ttlMs = this.limits.messageTtlMs;
+    const expires = ttlMs !== undefined || this.sawExpiring;
+    const end = this.#deliverableEnd(consumer);
+    if (level.head >= end) return this.#awaitMark(consumer);
+    if (consumer.noAck) return this.#settleFresh(level, consumer, end);
+    delivery.queue = this;
+    delivery.redelivered = false;
+    delivery.deliveryCount = 0;
+    const leaseId = consumer.lease.id;
+    consumer.lease.queues.add(this);
+    while (level.fresh > 0) {
+      const number = cursor.seek(level.head);
+      if (number === WAIT) return false;
+      if (number === END || number >= end) {
+        if (number === END) return this.#lostCount(level);
+        return this.#awaitMark(consumer);
+      }
+      if (expires && this.#hasExpired(reader.expiresAt, reader.storedAt)) {
+        if (!this.#mayRemove()) return false;
+        this.#removeExpired();
+        return this.ready > 0;
+      }
+      const bodyBytes = reader.bodyEnd - reader.bodyStart;
+      this.held.hold(number, leaseId, bodyBytes);
+      level.head = number + 1;
+      level.fresh--;
+      this.ready--;
+      this.readyBytes -= bodyBytes;
+      fill(delivery, reader);
+      delivery.number = number;
+      delivery.envelopeId = cursor.envelopeId;
+      consumer.credit--;
+      if (!consumer.sink.deliver(delivery)) consumer.stopped = true;
+      if (!consumer.canTake) {
+        this.#ring.remove(consumer);
+        break;
+      }
+      if (!alone || consumer.right !== consumer) {
+        this.#ring.rotate(consumer);
+        break;
+      }
+      if (level.returned.size > 0 || this.levels.length > 1) break;
+    }
+    if (this.#journalled) {
+      this.#touchJournal();
+      this.#host.journal.scheduleLazily();
+    }
+    return true;
+  }
+
+  /** Settles fresh messages for an at-most-once consumer; they are delivered once that is durable. */
+  #settleFresh(level: Level, consumer: LocalConsumer, end: number): boolean {
+    const cursor = level.freshCursor;
+    const number = cursor.seek(level.head);
+    if (number === WAIT) return false;
+    if (number === END) return this.#lostCount(level);
+    if (number >= end) return this.#awaitMark(consumer);
+    const reader = cursor.reader;
+    if (
+      (this.limits.messageTtlMs !== undefined || this.sawExpiring) &&
+      this.#hasExpired(reader.expiresAt, reader.storedAt)
+    ) {
+      if (!this.#mayRemove()) return false;
+      this.#removeExpired();
+      return this.ready > 0;
+    }
+    const fair = consumer.right === consumer && !this.sawExpiring ? consumer.credit : 1;
+    const count = Math.min(fair, cursor.runEnd - number, end - number, level.fresh);
+    this.#takeSettled(level, cursor, consumer, number, count, false, 0);
+    level.head = number + count;
+    level.fresh -= count;
+    this.ready -= count;
+    return true;
+  }
+
+  #takeSettled(
+    level: Level,
+    cursor: RunCursor,
+    consumer: LocalConsumer,
+    number: number,
+    count: number,
+    redelivered: boolean,
+    deliveries: number,
+  ): void {
+    const { journal } = this.#host;
+    const sequence = this.#journalled ? journal.sequence : 0;
+    const bytes = consumer.settled!.take(
+      cursor.reader,
+      count,
+      number,
+      redelivered,
+      deliveries,
+      cursor.envelopeId,
+      sequence,
+    );
+    this.readyBytes -= bytes;
+    this.held.settleReady(number, count);
+    this.#settled(number, count, bytes);
+    consumer.credit -= count;
+    if (this.#journalled) this.#host.whenGroupSynced(consumer);
+    else consumer.settled!.deliver();
+    if (!consumer.canTake) this.#ring.remove(consumer);
+    else this.#ring.rotate(consumer);
+  }
+
+  /** Delivers what came back. False: nothing more can go out now. */
+  #deliverReturned(level: Level, consumer: LocalConsumer): boolean {
+    if (this.#journalled && !this.#announce(level)) return false;
+    const ready = this.#journalled ? level.announced : level.returned;
+    const number = ready.peek();
+    const cursor = level.returnedCursor;
+    if (cursor.seek(number) === WAIT) return false;
+    const reader = cursor.reader;
+    if (this.#hasExpired(reader.expiresAt, reader.storedAt)) {
+      if (!this.#mayRemove()) return false;
+      this.#remove(level, ready === level.announced ? 'announced' : 'returned', cursor, number, 'expired');
+      return true;
+    }
+    const deliveries = this.counts.get(number) ?? 0;
+    if (this.limits.deliveryLimit !== undefined && deliveries >= this.limits.deliveryLimit && this.#mayRemove()) {
+      this.#remove(level, ready === level.announced ? 'announced' : 'returned', cursor, number, 'delivery-limit');
+      return true;
+    }
+    ready.pop();
+    const bodyBytes = reader.bodyEnd - reader.bodyStart;
+    this.ready--;
+    if (consumer.noAck) {
+      this.#takeSettled(level, cursor, consumer, number, 1, true, deliveries);
+      return true;
+    }
+    this.readyBytes -= bodyBytes;
+    this.held.hold(number, consumer.lease.id, bodyBytes);
+    consumer.lease.queues.add(this);
+    const delivery = this.#host.delivery;
+    fill(delivery, reader);
+    delivery.queue = this;
+    delivery.number = number;
+    delivery.redelivered = true;
+    delivery.deliveryCount = deliveries;
+    delivery.envelopeId = cursor.envelopeId;
+    consumer.credit--;
+    if (!consumer.sink.deliver(delivery)) consumer.stopped = true;
+    if (!consumer.canTake) this.#ring.remove(consumer);
+    else this.#ring.rotate(consumer);
+    return true;
+  }
+
+  /** Journals the next delivery of what came back. True: some may be delivered now. */
+  #announce(level: Level): boolean {
+    const { journal } = this.#host;
+    if (
+      level.returned.size > 0 &&
+      (level.announced.size < MOST_ANNOUNCED || level.returned.peek() < level.announced.peek())
+    ) {
+      let budget = Math.max(1, MOST_ANNOUNCED - level.announced.size);
+      while (level.returned.size > 0 && budget-- > 0) {
+        const number = level.returned.pop();
+        level.announced.push(number);
+        journal.entryRoom(32);
+        journal.directory.u8(EntryKind.COUNTED);
+        journal.directory.u32(this.id);
+        journal.directory.f64(number);
+        journal.directory.u32((this.counts.get(number) ?? 0) + 1);
+      }
+      level.announcedIn = journal.sequence;
+      journal.mustSync();
+      this.#host.pumpWhenSynced(this);
+    }
+    return level.announced.size > 0 && level.announcedIn <= journal.synced;
+  }
+
+  /** One past the last number that may be delivered fresh now. */
+  #deliverableEnd(consumer: LocalConsumer): number {
+    if (!this.#journalled) return Infinity;
+    const openFirst = this.#openSequence === this.#host.journal.sequence ? this.#openFirst : this.next;
+    const end = this.mayBelow >= openFirst ? Infinity : this.mayBelow;
+    return consumer.afterSync ? Math.min(end, this.#syncedNext) : end;
+  }
+
+  /** The journal must say more before anything else is delivered. */
+  #awaitMark(consumer: LocalConsumer): boolean {
+    // What was noted and is on its way answers by `marked`; otherwise note more.
+    const underWay = consumer.afterSync ? !this.#host.journal.isIdle : this.#notedMayBelow > this.mayBelow;
+    this.#touchJournal();
+    if (!underWay) this.#host.journal.mustSync();
+    return false;
+  }
+
+  /** Counted more than there is: a defect, never an input. */
+  #lostCount(level: Level): boolean {
+    this.ready -= level.fresh;
+    level.fresh = 0;
+    level.head = this.next;
+    return this.ready > 0;
+  }
+
+  // --- removal ---
+
+  /** A message without any time left is spared while a consumer can take it at once. */
+  #hasExpired(expiresAt: number, storedAt: number): boolean {
+    const ttlMs = this.limits.messageTtlMs;
+    if (expiresAt === 0 && ttlMs === undefined) return false;
+    const now = this.#host.journal.clock.now();
+    if (this.#ring.next() === null) return now >= this.#expiry(expiresAt, storedAt);
+    return (ttlMs !== undefined && ttlMs > 0 && now >= storedAt + ttlMs) || (expiresAt !== 0 && now > expiresAt);
+  }
+
+  #expiry(expiresAt: number, storedAt: number): number {
+    const ttlMs = this.limits.messageTtlMs;
+    const byQueue = ttlMs === undefined ? Infinity : storedAt + ttlMs;
+    return expiresAt === 0 ? byQueue : Math.min(byQueue, expiresAt);
+  }
+
+  /** Whether the engine may take messages out by itself, or somebody is there to take them over. */
+  #mayRemove(): boolean {
+    return this.limits.handOverRemoved !== true || this.#host.removal !== null;
+  }
+
+  /** Takes expired messages from the head of each level. */
+  #removeExpired(): void {
+    if (!this.#mayRemove()) return;
+    for (const level of this.levels) {
+      for (;;) {
+        const from = this.#headOf(level);
+        if (from === null) break;
+        const cursor = from === 'fresh' ? level.freshCursor : level.returnedCursor;
+        const number = cursor.seek(this.#headNumber(level, from));
+        if (number < 0 || !this.#hasExpired(cursor.reader.expiresAt, cursor.reader.storedAt)) break;
+        this.#remove(level, from, cursor, number, 'expired');
+      }
+    }
+  }
+
+  #removeOverflow(): void {
+    const { maxLength, maxBytes } = this.limits;
+    if ((maxLength === undefined && maxBytes === undefined) || this.limits.overflow === 'reject') return;
+    while (
+      this.ready > 0 &&
+      ((maxLength !== undefined && this.ready > maxLength) || (maxBytes !== undefined && this.readyBytes > maxBytes))
+    ) {
+      if (!this.#mayRemove()) return;
+      const level = this.#lowest();
+      if (level === null) return;
+      const from = this.#headOf(level)!;
+      const cursor = from === 'fresh' ? level.freshCursor : level.returnedCursor;
+      const number = cursor.seek(this.#headNumber(level, from));
+      if (number < 0) return;
+      this.#remove(level, from, cursor, number, 'max-length');
+    }
+  }
+
+  #headOf(level: Level): 'returned' | 'announced' | 'fresh' | null {
+    if (level.announced.size > 0 && level.announced.peek() < level.returned.peek()) return 'announced';
+    if (level.returned.size > 0) return 'returned';
+    return level.fresh > 0 ? 'fresh' : null;
+  }
+
+  #headNumber(level: Level, from: 'returned' | 'announced' | 'fresh'): number {
+    return from === 'fresh' ? level.head : level[from].peek();
+  }
+
+  /** Takes the message on which `cursor` stands, the first of `from`, out of the queue. */
+  #remove(
+    level: Level,
+    from: 'returned' | 'announced' | 'fresh',
+    cursor: RunCursor,
+    number: number,
+    reason: RemovalReason,
+  ): void {
+    const reader = cursor.reader;
+    const bodyBytes = reader.bodyEnd - reader.bodyStart;
+    if (from === 'fresh') {
+      level.head = number + 1;
+      level.fresh--;
+    } else {
+      level[from].pop();
+    }
+    this.ready--;
+    this.readyBytes -= bodyBytes;
+    const removal = this.#host.removal;
+    if (this.limits.handOverRemoved !== true || removal === null) {
+      this.held.settleReady(number, 1);
+      this.#settled(number, 1, bodyBytes);
+      if (this.#journalled) this.#host.journal.scheduleLazily();
+      return;
+    }
+    this.held.hold(number, removal.lease.id, bodyBytes);
+    removal.lease.queues.add(this);
+    const delivery = this.#host.delivery;
+    fill(delivery, reader);
+    delivery.queue = this;
+    delivery.number = number;
+    delivery.deliveryCount = this.counts.get(number) ?? 0;
+    delivery.redelivered = from !== 'fresh';
+    delivery.envelopeId = cursor.envelopeId;
+    this.#host.dispatcher.removed = true;
+    removal.sink.remove(delivery, reason);
+  }
+
+  /** Wakes up when the first message at a head expires. */
+  #armExpiry(): void {
+    if (!this.#mayRemove()) return;
+    let at = Infinity;
+    for (const level of this.levels) {
+      const from = this.#headOf(level);
+      if (from === null) continue;
+      const cursor = from === 'fresh' ? level.freshCursor : level.returnedCursor;
+      if (cursor.seek(this.#headNumber(level, from)) < 0) continue;
+      at = Math.min(at, this.#expiry(cursor.reader.expiresAt, cursor.reader.storedAt));
+    }
+    // What has expired and is still here is about to be taken.
+    if (at === this.#expiryAt || at === Infinity || at <= this.#host.journal.clock.now()) return;
+    this.#expiryTimer?.cancel();
+    this.#expiryAt = at;
+    const delayMs = Math.min(Math.max(0, at - this.#host.journal.clock.now()), 0x7fff_ffff);
+    this.#expiryTimer = this.#host.journal.clock.after(delayMs, () => {
+      this.#expiryAt = Infinity;
+      this.#expiryTimer = null;
+      this.#host.dispatcher.pump(this);
+    });
+  }
+
+  #emptied(): void {
+    this.sawExpiring = false;
+    this.readyBytes = 0;
+    for (const level of this.levels) {
+      level.freshCursor.forget();
+      level.returnedCursor.forget();
+    }
+  }
+
+  /** Takes all ready messages out. Returns how many. */
+  purge(): number {
+    const count = this.ready;
+    let bytes = this.readyBytes;
+    for (const level of this.levels) {
+      for (const heap of [level.returned, level.announced]) {
+        for (const number of [...heap.values()].sort((a, b) => a - b)) {
+          this.held.settleReady(number, 1);
+          this.#settled(number, 1, 0);
+        }
+        heap.clear();
+      }
+      if (level.fresh > 0) {
+        for (const [first, n] of [...level.chunks.ranges(level.head)]) {
+          this.held.settleReady(first, n);
+          this.#settled(first, n, bytes);
+          bytes = 0;
+        }
+      }
+      level.fresh = 0;
+      level.head = this.next;
+    }
+    this.ready = 0;
+    this.#emptied();
+    return count;
+  }
+
+  /** Nothing of this queue is alive any more. */
+  delete(): void {
+    this.deleted = true;
+    this.#expiryTimer?.cancel();
+    for (const level of this.levels) {
+      for (const [first, count] of [...level.chunks.ranges(0)]) {
+        if (first >= level.head && first + count <= this.next) {
+          level.chunks.settle(first, count, this.#segmentSettled);
+          continue;
+        }
+        for (let number = first; number < first + count; number++) {
+          if (number >= level.head || !this.held.isSettled(number))
+            level.chunks.settle(number, 1, this.#segmentSettled);
+        }
+      }
+      level.freshCursor.forget();
+      level.returnedCursor.forget();
+    }
+    this.ready = 0;
+    this.readyBytes = 0;
+  }
+
+  /** Numbers of ready messages in the order of their delivery. */
+  *readyNumbers(offset: number, limit: number): Generator<number> {
+    let at = 0;
+    for (const level of this.levels) {
+      for (const number of [...level.announced.values(), ...level.returned.values()].sort((a, b) => a - b)) {
+        if (at >= offset + limit) return;
+        if (at++ >= offset) yield number;
+      }
+      if (level.fresh === 0) continue;
+      for (const [first, count] of level.chunks.ranges(level.head)) {
+        if (at + count <= offset) {
+          at += count;
+          continue;
+        }
+        for (let number = first; number < first + count; number++) {
+          if (at >= offset + limit) return;
+          if (at++ >= offset) yield number;
+        }
+      }
+    }
+  }
+
+  /** The engine closes. */
+  stop(): void {
+    this.#expiryTimer?.cancel();
+    this.#expiryAt = Infinity;
+    for (const consumer of [...this.#consumers]) consumer.cancel();
+  }
+
+  // --- levels ---
+
+  levelOf(number: number): Level {
+    if (this.levels.length === 1) return this.levels[0]!;
+    return this.levels.find((level) => level.chunks.has(number)) ?? this.levels[0]!;
+  }
+
+  #level(priority: number): Level {
+    const at = this.levels.findIndex((level) => level.priority <= priority);
+    const found = this.levels[at];
+    if (found?.priority === priority) return found;
+    const level = new Level(priority, this.#host.journal.window, () => this.#host.backlogReader(this));
+    this.levels.splice(at < 0 ? this.levels.length : at, 0, level);
+    return level;
+  }
+
+  /** For recovery. */
+  levelFor(priority: number): Level {
+    const maxPriority = this.limits.maxPriority;
+    return this.#level(maxPriority === undefined ? 0 : Math.min(priority, maxPriority));
+  }
+
+  #highest(): Level | null {
+    for (const level of this.levels) if (level.ready > 0) return level;
+    return null;
+  }
+
+  #lowest(): Level | null {
+    for (let at = this.levels.length - 1; at >= 0; at--) if (this.levels[at]!.ready > 0) return this.levels[at]!;
+    return null;
+  }
+}

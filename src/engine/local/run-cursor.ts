@@ -1,0 +1,82 @@
+/** Hot path. Stands on one message of a queue: in memory, or in bytes read ahead from the segment. */
+import type { BacklogReader } from './backlog-reader.ts';
+import { ChunkCursor, type ChunkList } from './chunk-list.ts';
+import { RunReader } from './run.ts';
+import type { Block, Window } from './window.ts';
+
+/** The bytes are not in memory: they are being read. */
+export const WAIT = -1;
+/** There is no message at or behind the number. */
+export const END = -2;
+
+export class RunCursor {
+  readonly reader = new RunReader();
+  /** Where the run lies: changes whenever the envelope may have changed. */
+  envelopeId = 0;
+  readonly #window: Window;
+  readonly #chunks: ChunkList;
+  readonly #backlog: BacklogReader | null;
+  readonly #place = new ChunkCursor();
+  #block: Block | null = null;
+  #first = 0;
+  #end = 0;
+
+  constructor(window: Window, chunks: ChunkList, backlog: BacklogReader | null) {
+    this.#window = window;
+    this.#chunks = chunks;
+    this.#backlog = backlog;
+  }
+
+  /** Moves to the message with this number, or else to the first one behind it. Returns its number, WAIT or END. */
+  seek(number: number): number {
+    if (number >= this.#first && number < this.#end && (this.#block === null || this.#block.live)) {
+      this.reader.seek(number - this.#first);
+      return number;
+    }
+    return this.#open(number);
+  }
+
+  /** One past the last number of the run it stands in. */
+  get runEnd(): number {
+    return this.#end;
+  }
+
+  forget(): void {
+    this.#first = 0;
+    this.#end = 0;
+    this.#block = null;
+    this.reader.close();
+  }
+
+  #open(number: number): number {
+    this.forget();
+    if (!this.#chunks.seek(number, this.#place)) return END;
+    const page = this.#place.page!;
+    const chunk = this.#place.chunk;
+    const first = page.firstOf(chunk);
+    const segment = page.segmentOf(chunk);
+    const offset = page.offsetOf(chunk);
+    const block = this.#window.find(segment, offset);
+    if (block !== null) {
+      this.reader.open(block.buffer, block.view, offset - block.start);
+    } else {
+      const bytes = this.#backlog === null ? null : this.#backlog.take(this.#chunks, first, segment, offset);
+      if (bytes === null) return WAIT;
+      this.reader.open(bytes.buffer, bytes.view, bytes.start);
+    }
+    this.#block = block;
+    this.#first = first;
+    this.#end = first + page.countOf(chunk);
+    this.envelopeId = nextEnvelopeId();
+    const at = Math.max(number, first);
+    this.reader.seek(at - first);
+    return at;
+  }
+}
+
+let envelopeId = 0;
+
+function nextEnvelopeId(): number {
+  envelopeId = (envelopeId + 1) & 0x3fff_ffff;
+  return envelopeId;
+}
