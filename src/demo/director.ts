@@ -60,6 +60,7 @@ export class Director {
     const connection = connectTo(this.#url, 'director', (line) => this.#cast.log('director', line));
     try {
       await connection.onConnect(readyMs, true);
+      await this.#openShop();
       await this.#play(broker, recorder, new QueueDepth(connection, this.#prefix, 150));
     } finally {
       if (broker === null) await this.#sweep(connection);
@@ -75,7 +76,6 @@ export class Director {
     const { orders, perSecond } = this.#options;
     const showing = setInterval(() => this.#show(depth), 100);
     try {
-      await this.#openShop();
       this.#cast.startOrderService({ ...this.#common(), orders, perSecond });
       const pace = `${count(orders)} of them, ${count(perSecond)} a second`;
       this.#tell('orders', `${pace}; each is confirmed once it is on disk`);
