@@ -80,6 +80,8 @@ interface PutItem {
   readonly state: KeyState;
   readonly value: Buffer | null;
   readonly expected: number | undefined;
+  /** Highest revision known before. */
+  readonly floor: number;
 }
 
 type Item = AppendItem | SettleItem | PutItem;
@@ -190,9 +192,10 @@ export class BatchBuilder {
     settlement: Settlement,
     first = copies[0]!.number,
     count = copies.length,
+    lost = false,
   ): void {
     const { world } = this.#client;
-    const mustBeStale = session.hold.released || copies.length !== count;
+    const mustBeStale = lost || session.hold.released || copies.length !== count;
     const unit = this.#itemUnit();
     if (!mustBeStale) {
       for (const copy of copies) {
@@ -221,7 +224,7 @@ export class BatchBuilder {
     state.pending.push({ unit, value, certain: expected === undefined });
     coverage.add(`op.put${value === null ? '-delete' : ''}${expected === undefined ? '' : '-expecting'}`);
     if (expected !== undefined) unit.refusable = true;
-    this.items.push({ kind: 'put', unit, key, state, value, expected });
+    this.items.push({ kind: 'put', unit, key, state, value, expected, floor: model.highestRevision });
     this.#batch.put(key, value, expected);
   }
 
@@ -374,6 +377,13 @@ export class Client implements EngineListener {
       held: new Set(),
     };
     this.sessions.push(session);
+    return session;
+  }
+
+  /** One whose lease is over. */
+  releasedSession(): Session {
+    const session = this.session();
+    this.release(session);
     return session;
   }
 
@@ -625,10 +635,9 @@ export class Client implements EngineListener {
       this.violate(`put ${item.key} in ${show(batch)} expecting a revision: answered ${outcome?.outcome ?? 'nothing'}`);
     state.value = item.value;
     state.revision = item.value === null ? 0 : written ? (outcome.revision ?? null) : null;
-    if (written && item.value !== null && (outcome.revision === undefined || outcome.revision <= (expected ?? 0))) {
-      this.violate(
-        `put ${item.key} in ${show(batch)}: revision ${outcome.revision ?? 'missing'} after ${expected ?? 0}`,
-      );
+    this.world.model.highestRevision = Math.max(this.world.model.highestRevision, outcome?.revision ?? 0);
+    if (written && item.value !== null && (outcome.revision === undefined || outcome.revision <= item.floor)) {
+      this.violate(`put ${item.key} in ${show(batch)}: revision ${outcome.revision ?? 'missing'} after ${item.floor}`);
     }
   }
 
@@ -721,6 +730,18 @@ export class Client implements EngineListener {
       if (subscription.cancelled) this.violate(`${what}: delivered to ${subscription.name} after its cancel`);
       if (subscription.credit <= 0) this.violate(`${what}: delivered to ${subscription.name} without credit`);
       subscription.credit--;
+      if (queue.limits.singleActiveConsumer === true) {
+        const { active } = queue;
+        if (
+          active !== null &&
+          active.name !== subscription.name &&
+          !active.cancelled &&
+          active.priority >= subscription.priority
+        ) {
+          this.violate(`${what}: delivered to ${subscription.name} while ${active.name} is the active consumer`);
+        }
+        queue.active = subscription;
+      }
       if (copy.deliveries === 0 && copy.dueAt === 0) {
         const last = subscription.lastOrder.get(copy.priority) ?? -1;
         if (copy.order < last) this.violate(`${what}: overtaken by a later message on ${subscription.name}`);
@@ -739,10 +760,15 @@ export class Client implements EngineListener {
         subscription?.name ?? session.name,
         historyId('all', 0, copy.appendId),
       );
-    } else {
+    } else if (!session.hold.released) {
       copy.holder = session.hold;
       session.held.add(copy);
-      if (session.hold.released) this.violate(`${what}: delivered under a released lease`);
+    } else if (subscription !== null) {
+      this.violate(`${what}: delivered under a released lease`);
+    } else {
+      // It was taken before its lease was released, and so it is given back.
+      this.world.coverage.add('delivery.taken-under-release');
+      queue.press();
     }
   }
 
@@ -765,6 +791,7 @@ export class Client implements EngineListener {
       noAck,
       afterSync,
       engine: null,
+      priority,
       credit,
       paused: false,
       cancelled: false,
@@ -1090,6 +1117,7 @@ export class Client implements EngineListener {
       this.violate(`state ${key}: revision ${revision} instead of ${state.revision}`);
     if (value !== null && revision <= 0) this.violate(`state ${key}: revision ${revision}`);
     state.revision = revision;
+    this.world.model.highestRevision = Math.max(this.world.model.highestRevision, revision);
   }
 
   /** What is appended, settled and released so far must show in the counts, durable or not. */

@@ -95,6 +95,7 @@ export function processEnded(client: Client, unclean: boolean): void {
   }
   for (const { state } of model.topologies) {
     for (const queue of state.queues.values()) {
+      queue.active = null;
       for (const copy of queue.copies.values()) {
         copy.holder = null;
         copy.number = -1;
@@ -199,6 +200,7 @@ function judgeKeys(client: Client, recovered: Recovered, evidence: Evidence): vo
     }
     key.value = value === null ? null : Buffer.from(value);
     key.revision = found.get(name)?.revision ?? 0;
+    model.highestRevision = Math.max(model.highestRevision, key.revision);
     key.pending = [];
   }
 }

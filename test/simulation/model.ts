@@ -111,6 +111,8 @@ export class ModelQueue {
   readonly gone = new Set<number>();
   nextOrder = 0;
   purges = 0;
+  /** Who got the last delivery, where only one consumer may. */
+  active: { readonly name: string; readonly priority: number; readonly cancelled: boolean } | null = null;
   deleted = false;
   /** No-ack deliveries that the engine may have begun without their having been seen. */
   noAckCredit = 0;
@@ -235,6 +237,8 @@ export class Model {
     { unit: null, state: { entries: new Map(), queues: new Map() } },
   ];
   readonly keys = new Map<string, KeyState>();
+  /** Revisions grow over the whole store. */
+  highestRevision = 0;
   readonly producers = new Map<string, ProducerModel>();
   readonly ids = new Map<string, IdModel>();
   idCounts = new Map<string, number>();

@@ -17,6 +17,7 @@ export interface Subscription {
   readonly afterSync: boolean;
   /** null until consume() resolved. */
   engine: EngineConsumer | null;
+  readonly priority: number;
   credit: number;
   paused: boolean;
   cancelled: boolean;

@@ -68,7 +68,7 @@ export class Workload {
       burst: heavy ? 14 : 6,
       transaction: 10,
       settle: heavy && random.chance(0.5) ? 8 : 22,
-      settleStale: 0.6,
+      settleStale: 1,
       deadLetter: 2,
       subscribe: 5,
       credit: 7,
@@ -151,9 +151,12 @@ export class Workload {
       case 'settleStale': {
         const run = this.#heldRun(client);
         if (run === null) return;
+        const first = run.copies[0]!.number;
+        // One number too many: nothing of it may happen. Or held by somebody else, or under a lease that is over.
+        const tooMany = random.chance(0.5);
+        const session = tooMany ? run.session : random.chance(0.5) ? client.session() : client.releasedSession();
         const batch = client.begin(random.chance(0.5));
-        // One number too many: nothing of it may happen.
-        batch.settle(run.session, run.queue, run.copies, 'ack', run.copies[0]!.number, run.copies.length + 1_000_000);
+        batch.settle(session, run.queue, run.copies, 'ack', first, run.copies.length + (tooMany ? 1_000_000 : 0), true);
         batch.commit();
         return;
       }
@@ -249,6 +252,7 @@ export class Workload {
         client.browse(random.pick(client.world.model.queues), random.between(1, 50), () => {});
         return;
       case 'idle':
+        if (random.chance(0.3)) client.begin(random.chance(0.5)).commit();
         return;
     }
   }
