@@ -56,6 +56,14 @@ export function removalCases(check: Check): void {
     await fixture.expectStats(queue, { ready: 0, unacked: 2 });
   });
 
+  check('what expired behind a head is gone by itself once that head was taken', async (fixture) => {
+    const queue = await fixture.declare();
+    await fixture.fill(queue, 'head', { body: 'short', expiresAt: fixture.now() + 50 }, 'tail');
+    await fixture.advance(100);
+    await fixture.take(queue, fixture.engine.lease());
+    await fixture.untilStats(queue, { ready: 1, unacked: 1 });
+  });
+
   check('taking and browsing pass over what has expired', async (fixture) => {
     const queue = await fixture.declare();
     await fixture.fill(
