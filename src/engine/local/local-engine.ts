@@ -207,7 +207,8 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     const consumer = new LocalConsumer(local, lease as LocalLease, options, sink);
     consumer.lease.consumers.add(consumer);
     local.addConsumer(consumer);
-    this.#clock.defer(() => consumer.enter());
+    // Behind the caller's own continuation: it must know the consumer before its sink is called.
+    void settleTurns().then(() => consumer.enter());
     return Promise.resolve(consumer);
   }
 
@@ -405,6 +406,11 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     const refusal = this.#refusal(queue);
     if (refusal !== null) throw refusal;
   }
+}
+
+async function settleTurns(): Promise<void> {
+  await null;
+  await null;
 }
 
 function exclusionOf(queue: LocalQueue, options: ConsumeOptions): EngineError | null {

@@ -329,6 +329,7 @@ export class LocalQueue implements EngineQueue {
       if (!done) break;
       consumer = this.#ring.next();
     }
+    if (consumer === null && (this.limits.messageTtlMs !== undefined || this.sawExpiring)) this.#removeExpired();
     if (this.ready === 0) {
       this.#emptied();
       for (const [taker, nothing] of [...this.#takers]) if (taker.credit > 0) nothing();
@@ -664,7 +665,7 @@ export class LocalQueue implements EngineQueue {
   }
 
   #emptied(): void {
-    this.sawExpiring = false;
+    if (this.held.held === 0) this.sawExpiring = false;
     this.readyBytes = 0;
     for (const level of this.levels) {
       level.freshCursor.forget();
