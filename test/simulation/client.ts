@@ -681,7 +681,8 @@ export class Client implements EngineListener {
       this.violate(`${what}: delivered while its ${copy.removal.kind} is under way`);
     if (copy.holder !== null) this.violate(`${what}: delivered while somebody holds it`);
     copy.removal = null;
-    if (copy.number !== -1 && copy.number !== view.number) this.violate(`${what}: its number was ${copy.number}`);
+    if (copy.number !== -1 && copy.number !== view.number && !copy.displaced)
+      this.violate(`${what}: its number was ${copy.number}`);
     if (copy.dueAt > world.scheduler.nowMs()) this.violate(`${what}: delivered before it is due`);
     if (copy.deliveries > 0 && !view.redelivered) this.violate(`${what}: delivered before, not flagged redelivered`);
     if (copy.deliveries + copy.handovers === 0 && copy.uncleanEnds === 0 && view.redelivered)
@@ -742,7 +743,7 @@ export class Client implements EngineListener {
         }
         queue.active = subscription;
       }
-      if (copy.deliveries === 0 && copy.dueAt === 0) {
+      if (copy.deliveries === 0 && copy.dueAt === 0 && !copy.displaced) {
         const last = subscription.lastOrder.get(copy.priority) ?? -1;
         if (copy.order < last) this.violate(`${what}: overtaken by a later message on ${subscription.name}`);
         subscription.lastOrder.set(copy.priority, copy.order);
@@ -833,13 +834,25 @@ export class Client implements EngineListener {
     );
   }
 
+  cancel(subscription: Subscription): void {
+    this.world.coverage.add('op.cancel');
+    this.world.trace.line(`${this.world.scheduler.nowUs} cancel ${subscription.name}`);
+    subscription.cancelled = true;
+    if (subscription.noAck) this.displace(subscription.queue);
+    subscription.engine?.cancel();
+  }
+
+  /** What was on its way to a no-ack consumer was settled already: it is appended again. */
+  displace(queue: ModelQueue): void {
+    for (const copy of queue.copies.values()) if (copy.isReady) copy.displaced = true;
+  }
+
   release(session: Session): void {
     this.world.coverage.add('op.release');
     this.world.trace.line(`${this.world.scheduler.nowUs} release ${session.name}`);
     for (const one of this.subscriptions) {
       if (one.session !== session || one.cancelled) continue;
-      one.cancelled = true;
-      one.engine?.cancel();
+      this.cancel(one);
     }
     session.hold.released = true;
     for (const copy of session.held) copy.holder = null;
@@ -871,7 +884,7 @@ export class Client implements EngineListener {
       done,
       (found) => {
         if (found !== delivered) this.violate(`take ${queue.key}: said ${found}, delivered ${delivered}`);
-        if (!found && sure && !queue.deleted && queue.purges === purges)
+        if (!found && sure && !queue.deleted && !session.hold.released && queue.purges === purges)
           this.violate(`take ${queue.key}: nothing, though messages were ready`);
       },
       (error) => {

@@ -231,7 +231,7 @@ function judgeQueue(client: Client, queue: ModelQueue, messages: readonly Browse
     if (present.has(copy)) model.violate(`${what}: stands twice`);
     present.add(copy);
     copy.number = message.number;
-    if (copy.dueAt === 0) {
+    if (copy.dueAt === 0 && !copy.displaced) {
       if (copy.order < (lastOrder.get(copy.priority) ?? -1))
         model.violate(`${what}: out of its order: ${messages.map((one) => `${one.number}`).join(' ')}`);
       lastOrder.set(copy.priority, copy.order);

@@ -51,6 +51,8 @@ export class Copy {
   servedDurable = false;
   /** A length limit may have pushed it out since it was last seen. */
   overflown = false;
+  /** A no-ack consumer went away that may have had it on the way: it comes back at the end. */
+  displaced = false;
   removal: Removal | null = null;
   holder: Hold | null = null;
   /** Its number in the queue, as last seen in this life of the engine. */

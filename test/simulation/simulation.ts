@@ -35,6 +35,8 @@ export interface SeedOptions {
   readonly print?: (line: string) => void;
   /** Hash the whole history (slower): for the test of determinism. */
   readonly keep?: number;
+  /** For an engine that keeps nothing: one life, drained at its end. */
+  readonly oneLife?: boolean;
 }
 
 export interface SeedResult {
@@ -93,11 +95,13 @@ class SeedRun {
   /** Step at which the crash strikes; Infinity: not yet known. */
   #crashStep = Infinity;
   #unclean = false;
+  readonly #oneLife: boolean;
   #firstLife = true;
 
   constructor(seed: number, factory: EngineFactory, options: SeedOptions) {
     this.seed = seed;
     this.#factory = factory;
+    this.#oneLife = options.oneLife ?? false;
     this.#random = new Random(seed, 1);
     const coverage = new Coverage();
     const trace = new Trace(options.keep ?? 30);
@@ -121,14 +125,15 @@ class SeedRun {
 
   async run(): Promise<SeedResult> {
     const { model } = this.#world;
-    const lives = this.#random.between(3, 5);
-    const share = Math.ceil(leastOperations / lives);
+    const lives = this.#oneLife ? 0 : this.#random.between(3, 5);
+    const share = this.#oneLife ? leastOperations : Math.ceil(leastOperations / lives);
     for (let life = 0; life < lives && !this.#broken; life++) {
       const ending = this.#random.weighted<Ending>({ power: 8, kill: 3, close: 3, fault: 4, full: 2 });
       this.#note(`life ${life}: ${ending}`);
       await this.#live(ending, this.#random.between(share, share + 30));
     }
-    while (this.#workload.operations < leastOperations && !this.#broken) await this.#live('power', share);
+    while (!this.#oneLife && this.#workload.operations < leastOperations && !this.#broken)
+      await this.#live('power', share);
     if (!this.#broken) await this.#lastLife();
     if (!this.#broken) this.#secondJudge();
     const { trace, scheduler, coverage } = this.#host;
@@ -359,7 +364,7 @@ class SeedRun {
     }
     if (this.#broken) return;
     if (disk.full && !(await this.#makeSpace())) return;
-    await this.#end(ending);
+    if (!this.#oneLife) await this.#end(ending);
   }
 
   /** Settlements must have gone on while the disk was full; then there is space again, and publishing must go on too. */
@@ -547,7 +552,13 @@ class SeedRun {
     const client = this.#client!;
     const { scheduler } = this.#host;
     const { model } = this.#world;
-    client.handleRemovals();
+    if (this.#oneLife) {
+      await this.#work('full', leastOperations);
+      if (this.#broken) return;
+      for (const one of [...client.sessions]) client.release(one);
+    } else {
+      client.handleRemovals();
+    }
     const session = client.session();
     for (const queue of model.queues) {
       client.subscribe(queue, session, { credit: Infinity, noAck: false, afterSync: false, priority: 0 }, () => false);
@@ -575,7 +586,7 @@ class SeedRun {
     if (this.#broken) return;
     await scheduler.drive(() => false, scheduler.nowUs + 60_000_000);
     await this.#close();
-    if (this.#broken) return;
+    if (this.#broken || this.#oneLife) return;
     this.#owner.dead = true;
     this.#boot();
     const again = await this.#open();

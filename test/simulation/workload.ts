@@ -206,8 +206,7 @@ export class Workload {
       case 'cancel': {
         const one = this.#subscription(client);
         if (one === null || one.engine === null) return;
-        one.cancelled = true;
-        one.engine.cancel();
+        client.cancel(one);
         return;
       }
       case 'release':
