@@ -155,7 +155,9 @@ export class Connection implements CommitReceiver<CommitToken> {
     }
     if (at >= chunk.length || this.deaf) return;
     at = runFrames(this, chunk, at, chunk.length);
-    if (at < chunk.length && !this.deaf) carry.add(chunk, at, chunk.length);
+    if (at >= chunk.length || this.deaf) return;
+    carry.add(chunk, at, chunk.length);
+    carry.check(this.maxPayloadBytes);
   }
 
   /** Every frame that the hot path left. */
@@ -169,7 +171,8 @@ export class Connection implements CommitReceiver<CommitToken> {
       else if (channel.waiting) this.#keep(channel, bytes, start, next);
       else this.#frameOfChannel(channel, bytes, start, next);
     } catch (error) {
-      const id = methodOf(bytes, start, next) ?? (channel?.content.expects === 'method' ? 0 : basicPublish.id);
+      const inContent = channel !== undefined && channel.content.expects !== 'method';
+      const id = inContent ? basicPublish.id : (methodOf(bytes, start, next) ?? 0);
       if (channel === undefined) this.#fail(closingError(error), id);
       else this.methodFailed(channel, id, error);
     }
@@ -473,7 +476,7 @@ export class Connection implements CommitReceiver<CommitToken> {
       this.#destroyAfter(this.settings.silentCloseDelayMs);
       return;
     }
-    this.#sendClose(error, id);
+    this.#sendClose(error, this.state === 'handshake' && error.reply === 'ACCESS_REFUSED' ? 0 : id);
     if (!lostSync) return;
     this.#deafen();
     this.output.end();

@@ -14,7 +14,8 @@ export class FrameCarry {
       this.add(chunk, 0, taken);
       if (this.length < frameHeadBytes) return taken;
     }
-    const total = this.#frameBytes(maxPayloadBytes);
+    this.check(maxPayloadBytes);
+    const total = frameOverheadBytes + this.bytes.readUInt32BE(3);
     const more = Math.min(total - this.length, chunk.length - taken);
     this.add(chunk, taken, taken + more);
     return taken + more;
@@ -40,12 +41,12 @@ export class FrameCarry {
     this.length = 0;
   }
 
-  #frameBytes(maxPayloadBytes: number): number {
+  /** Refuses a size that may not be, as soon as it is known. @throws ConnectionError */
+  check(maxPayloadBytes: number): void {
+    if (this.length < frameHeadBytes) return;
     const size = this.bytes.readUInt32BE(3);
-    if (size > maxPayloadBytes) {
-      const text = `type ${this.bytes[0]!}, frame of ${size} bytes is larger than the ${maxPayloadBytes} allowed`;
-      throw new ConnectionError('FRAME_ERROR', text, { lostSync: true });
-    }
-    return frameOverheadBytes + size;
+    if (size <= maxPayloadBytes) return;
+    const text = `type ${this.bytes[0]!}, frame of ${size} bytes is larger than the ${maxPayloadBytes} allowed`;
+    throw new ConnectionError('FRAME_ERROR', text, { lostSync: true });
   }
 }
