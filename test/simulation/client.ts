@@ -884,7 +884,14 @@ export class Client implements EngineListener {
       done,
       (found) => {
         if (found !== delivered) this.violate(`take ${queue.key}: said ${found}, delivered ${delivered}`);
-        if (!found && sure && !queue.deleted && !session.hold.released && queue.purges === purges)
+        if (
+          !found &&
+          sure &&
+          !queue.deleted &&
+          !session.hold.released &&
+          queue.purges === purges &&
+          !this.isConsumed(queue)
+        )
           this.violate(`take ${queue.key}: nothing, though messages were ready`);
       },
       (error) => {
@@ -1144,7 +1151,7 @@ export class Client implements EngineListener {
         (copy) =>
           copy.dueAt === 0 &&
           copy.removal?.maybe !== true &&
-          (copy.stored === 'yes' || !copy.refusable) &&
+          (copy.stored === 'yes' || (!copy.refusable && copy.appendedBy?.refusable !== true)) &&
           (copy.removal !== null || queue.removable(copy, nowMs) === null),
       );
     const present = copies.filter((copy) => copy.removal === null);
