@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { BasicProperties } from '../../../src/format/basic-properties.ts';
+import { type FieldTable, FieldTimestamp } from '../../../src/format/field-table.ts';
+import type { FakeEngine } from '../fake-engine.ts';
+import { Bench, type Got, Inbox, rest, until } from '../harness.ts';
+
+function deathsOf(got: Got | null): unknown[] {
+  const deaths = (got?.properties.headers?.['x-death'] ?? []) as FieldTable[];
+  return deaths.map(({ queue, reason, count }) => [queue, reason, count]);
+}
+
+/** Queue a, whose dead letters go to exchange dlx and so to queue d. */
+async function withDeadLetters(args: FieldTable = {}) {
+  const bench = await new Bench().open();
+  const session = bench.session();
+  await bench.exchange(session, 'dlx', 'fanout');
+  await bench.queue(session, 'd');
+  await bench.bind(session, 'd', 'dlx', '');
+  await bench.queue(session, 'a', { 'x-dead-letter-exchange': 'dlx', ...args });
+  return { bench, session, engine: bench.engine as FakeEngine };
+}
+
+async function rejectOne(bench: Bench, session: ReturnType<Bench['session']>, queue: string): Promise<Got> {
+  const got = await bench.get(session, queue, false);
+  assert.ok(got !== null);
+  await bench.commit((batch) => assert.ok(session.reject(batch, got.tag, false, false)));
+  await rest();
+  return got;
+}
+
+const properties: BasicProperties = {
+  headers: { CC: ['k2'], BCC: ['k3'], h: 1 },
+  expiration: '60000',
+  messageId: 'm',
+  deliveryMode: 2,
+};
+
+test('a rejected message goes on with its death, without its expiration', async () => {
+  const { bench, session, engine } = await withDeadLetters();
+  await bench.publish(session, '', 'a', 'body', properties);
+  await rejectOne(bench, session, 'a');
+  const got = await bench.get(session, 'd');
+  assert.ok(got !== null);
+  const { headers, ...others } = got.properties;
+  assert.deepEqual([got.body, got.exchange, got.routingKey, got.redelivered], ['body', 'dlx', 'a', false]);
+  assert.deepEqual(others, { messageId: 'm', deliveryMode: 2 });
+  const [death] = headers!['x-death'] as FieldTable[];
+  const { time, ...told } = death!;
+  assert.ok(time instanceof FieldTimestamp);
+  assert.deepEqual(told, {
+    count: 1,
+    reason: 'rejected',
+    queue: 'a',
+    exchange: '',
+    'routing-keys': ['a', 'k2'],
+    'original-expiration': '60000',
+  });
+  assert.deepEqual(headers!['CC'], ['k2']);
+  assert.equal(headers!['BCC'], undefined, 'nobody sees BCC');
+  assert.equal(headers!['x-first-death-reason'], 'rejected');
+  assert.deepEqual(
+    engine.settled.filter((settled) => settled.settlement === 'drop').map(({ queue, count }) => [queue, count]),
+    [['1:/1:a', 1]],
+  );
+  assert.equal(session.unackedCount, 0);
+});
+
+test("the queue's own routing key replaces CC as well", async () => {
+  const { bench, session } = await withDeadLetters({ 'x-dead-letter-routing-key': 'own' });
+  await bench.publish(session, '', 'a', 'body', properties);
+  await rejectOne(bench, session, 'a');
+  const got = await bench.get(session, 'd');
+  assert.equal(got?.routingKey, 'own');
+  assert.equal(got?.properties.headers?.['CC'], undefined);
+});
+
+test('without its own routing key, CC leads a dead letter too', async () => {
+  const bench = await new Bench().open();
+  const session = bench.session();
+  for (const name of ['d', 'cc']) await bench.queue(session, name);
+  await bench.exchange(session, 'dlx', 'direct');
+  await bench.bind(session, 'd', 'dlx', 'a');
+  await bench.bind(session, 'cc', 'dlx', 'copy');
+  await bench.queue(session, 'a', { 'x-dead-letter-exchange': 'dlx' });
+  await bench.publish(session, '', 'a', 'body', { headers: { CC: ['copy'] } });
+  await rejectOne(bench, session, 'a');
+  assert.deepEqual([await bench.count('d'), await bench.count('cc')], [1, 1]);
+});
+
+test('expired and overflown messages go on with their reasons', async () => {
+  const { bench, session } = await withDeadLetters({ 'x-max-length': 1 });
+  await bench.publish(session, '', 'a', 'one');
+  await bench.publish(session, '', 'a', 'two', { expiration: '10' });
+  await until(() => (bench.engine as FakeEngine).queues.get('1:/1:d')!.ready.length === 2, 'both dead letters');
+  assert.deepEqual(deathsOf(await bench.get(session, 'd')), [['a', 'maxlen', 1]]);
+  const expired = await bench.get(session, 'd');
+  assert.deepEqual(deathsOf(expired), [['a', 'expired', 1]]);
+  assert.equal(expired?.properties.expiration, undefined);
+});
+
+test('a message that kills its consumers reaches its delivery limit', async () => {
+  const { bench, session } = await withDeadLetters({ 'x-delivery-limit': 2 });
+  await bench.publish(session, '', 'a', 'poison', { headers: { h: 1 } });
+  const counts: unknown[] = [];
+  for (let i = 0; i < 3; i++) {
+    const got = await bench.get(session, 'a', false);
+    counts.push(got?.redelivered);
+    await bench.commit((batch) => session.reject(batch, got!.tag, false, true));
+    await rest();
+  }
+  assert.deepEqual(counts, [false, true, true]);
+  assert.equal(await bench.get(session, 'a'), null);
+  assert.deepEqual(deathsOf(await bench.get(session, 'd')), [['a', 'delivery_limit', 1]]);
+});
+
+test('redeliveries of a queue that counts them say how many there were', async () => {
+  const bench = await new Bench().open();
+  const session = bench.session();
+  await bench.queue(session, 'q', { 'x-delivery-limit': 5 });
+  await bench.publish(session, '', 'q', 'x', { messageId: 'm' });
+  const inbox = new Inbox();
+  await bench.consume(session, 'q', inbox, { prefetch: 1 });
+  await rest();
+  await bench.commit((batch) => session.reject(batch, 1, false, true));
+  await rest();
+  const said = inbox.got.map(({ properties: { headers, messageId } }) => [headers?.['x-delivery-count'], messageId]);
+  assert.deepEqual(said, [
+    [undefined, 'm'],
+    [1, 'm'],
+  ]);
+  assert.equal(inbox.got[1]?.routingKey, 'q');
+});
+
+test('a cycle goes on while a client rejects in it, and ends when nobody does', async () => {
+  const bench = await new Bench().open();
+  const session = bench.session();
+  await bench.queue(session, 'wait', {
+    'x-dead-letter-exchange': '',
+    'x-dead-letter-routing-key': 'work',
+    'x-message-ttl': 5,
+  });
+  await bench.queue(session, 'work', { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'wait' });
+  await bench.publish(session, '', 'work', 'job');
+  const ready = (queue: string) => (bench.engine as FakeEngine).queues.get(`1:/4:${queue}`)!.ready.length;
+  for (let round = 0; round < 3; round++) {
+    await until(() => ready('work') === 1, 'the job to come back');
+    await rejectOne(bench, session, 'work');
+  }
+  await until(() => ready('work') === 1, 'the job to come back');
+  assert.deepEqual(deathsOf(await bench.get(session, 'work')), [
+    ['wait', 'expired', 3],
+    ['work', 'rejected', 3],
+  ]);
+  await bench.queue(session, 'self', {
+    'x-dead-letter-exchange': '',
+    'x-dead-letter-routing-key': 'self',
+    'x-message-ttl': 5,
+  });
+  await bench.publish(session, '', 'self', 'round and round');
+  await until(() => ready('self') === 0, 'the cycle to end');
+  await rest();
+  assert.equal((bench.engine as FakeEngine).queues.get('1:/4:self')!.held.size, 0);
+});
+
+test('where nobody takes a dead letter it is dropped, and its companions are not', async () => {
+  const { bench, session, engine } = await withDeadLetters();
+  await bench.queue(session, 'full', { 'x-max-length': 1, 'x-overflow': 'reject-publish' });
+  await bench.queue(session, 'b', { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'full' });
+  for (const body of ['1', '2', '3']) await bench.publish(session, '', 'b', body);
+  const inbox = new Inbox();
+  await bench.consume(session, 'b', inbox);
+  await rest();
+  await bench.commit((batch) => session.reject(batch, 0, true, false));
+  await rest(30);
+  assert.deepEqual(engine.queues.get('1:/4:full')!.ready.length, 1, 'as many as there was room for');
+  assert.equal(engine.queues.get('1:/1:b')!.held.size, 0);
+  await bench.queue(session, 'c', { 'x-dead-letter-exchange': 'nowhere' });
+  await bench.publish(session, '', 'c', 'lost');
+  await rejectOne(bench, session, 'c');
+  assert.equal(engine.queues.get('1:/1:c')!.held.size, 0);
+});
+
+test('a session that closes lets its rejected messages arrive first', async () => {
+  const { bench, session, engine } = await withDeadLetters();
+  for (let i = 0; i < 600; i++) await bench.publish(session, '', 'a', `m${i}`);
+  const inbox = new Inbox();
+  await bench.consume(session, 'a', inbox);
+  await rest();
+  await bench.commit((batch) => session.reject(batch, 500, true, false));
+  await session.close();
+  await rest();
+  assert.equal(engine.queues.get('1:/1:d')!.ready.length, 500);
+  assert.equal(engine.queues.get('1:/1:a')!.ready.length, 100);
+  const dead = bench.session();
+  for (let i = 0; i < 500; i++) assert.equal((await bench.get(dead, 'd'))?.body, `m${i}`);
+});
