@@ -38,6 +38,8 @@ export interface World {
   nextAppend: number;
   nextMessage: number;
   nextNonce: number;
+  /** Some message may have lost its place. */
+  displaced: boolean;
 }
 
 export interface AppendRequest {
@@ -154,6 +156,7 @@ export class BatchBuilder {
         expiresAt: ttl === Infinity ? 0 : ttl,
         dueAt: message.dueAt,
         refusable: mayRefuse || identity !== null,
+        identified: identity !== null,
         appendedBy: unit,
       });
       queue.copies.set(appendId, copy);
@@ -729,7 +732,8 @@ export class Client implements EngineListener {
     );
     if (subscription !== null) {
       if (subscription.cancelled) this.violate(`${what}: delivered to ${subscription.name} after its cancel`);
-      if (subscription.credit <= 0) this.violate(`${what}: delivered to ${subscription.name} without credit`);
+      if (subscription.credit <= 0 && !subscription.creditLowered)
+        this.violate(`${what}: delivered to ${subscription.name} without credit`);
       subscription.credit--;
       if (queue.limits.singleActiveConsumer === true) {
         const { active } = queue;
@@ -794,6 +798,7 @@ export class Client implements EngineListener {
       engine: null,
       priority,
       credit,
+      creditLowered: false,
       paused: false,
       cancelled: false,
       lastOrder: new Map(),
@@ -844,7 +849,11 @@ export class Client implements EngineListener {
 
   /** What was on its way to a no-ack consumer was settled already: it is appended again. */
   displace(queue: ModelQueue): void {
-    for (const copy of queue.copies.values()) if (copy.isReady) copy.displaced = true;
+    for (const copy of queue.copies.values()) {
+      if (!copy.isReady) continue;
+      copy.displaced = true;
+      this.world.displaced = true;
+    }
   }
 
   release(session: Session): void {

@@ -259,8 +259,7 @@ function judgeQueue(client: Client, queue: ModelQueue, messages: readonly Browse
       if (copy.servedDurable) model.violate(`${what} is lost: a consumer that waits for the disk had it`);
       else if (copy.appendedBy === null || copy.appendedBy.state === 'done')
         model.violate(`${what} is lost: it was confirmed`);
-      else if (!copy.refusable || copy.appendedBy.atomic === false)
-        evidence.show(copy.appendedBy, false, `${what} is absent`);
+      else if (!copy.identified) evidence.show(copy.appendedBy, false, `${what} is absent`);
     } else if (copy.appendedBy === null || copy.appendedBy.state === 'done') {
       evidence.show(copy.removal.unit, true, `${what} is absent`);
     } else if (copy.appendedBy.state === 'open' && copy.removal.unit !== null && copy.removal.unit.state === 'open') {

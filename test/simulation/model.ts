@@ -45,6 +45,8 @@ export class Copy {
   readonly dueAt: number;
   /** The engine might have refused it (limit, identity), so its absence says nothing of its unit. */
   readonly refusable: boolean;
+  /** Carries an identity, so even an applied batch may have passed over it. */
+  readonly identified: boolean;
   /** The unit that appends it; null: it is stored for certain. */
   appendedBy: Unit | null;
   /** A restart must show it even if its append was never confirmed: a consumer that asked for durable messages had it. */
@@ -76,6 +78,7 @@ export class Copy {
       expiresAt: number;
       dueAt: number;
       refusable: boolean;
+      identified: boolean;
       appendedBy: Unit;
     },
   ) {
@@ -87,6 +90,7 @@ export class Copy {
     this.expiresAt = fields.expiresAt;
     this.dueAt = fields.dueAt;
     this.refusable = fields.refusable;
+    this.identified = fields.identified;
     this.appendedBy = fields.appendedBy;
     this.order = queue.nextOrder++;
   }

@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util';
 import { build } from './build.ts';
 import { runFleet } from './fleet.ts';
 import { mutants } from './mutants.ts';
+import { type replaySeed as replaySeedType } from './replay.ts';
 import { currentCommit, drawSeeds } from './seeds.ts';
 import { type SeedReport } from './worker.ts';
 
@@ -59,7 +60,9 @@ const mutation = mutant?.files === undefined ? {} : { mutation: mutant.files };
 
 if (values.seed !== undefined) {
   const seed = count('seed', values.seed, 0);
-  const { replaySeed } = (await import(`${built.directory}/test/simulation/replay.js`)) as typeof import('./replay.ts');
+  const { replaySeed } = (await import(`${built.directory}/test/simulation/replay.js`)) as {
+    replaySeed: typeof replaySeedType;
+  };
   const result = await replaySeed(seed, mutant?.files ?? null);
   if (result.violations.length > 0) {
     tell(result);

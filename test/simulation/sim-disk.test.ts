@@ -255,8 +255,8 @@ describe('simulated disk', () => {
     const write = handle.write(buffer, 0, 100, 0);
     buffer[50] = 8;
     await machine.do(write);
-    void handle.append(buffer, 0, 100, 0, false, () => {});
-    void handle.append(buffer, 0, 100, 0, false, () => {});
+    handle.append(buffer, 0, 100, 0, false, () => {});
+    handle.append(buffer, 0, 100, 0, false, () => {});
     await machine.do(handle.close());
     assert.equal(machine.files.misuse.length, 3, machine.files.misuse.join('\n'));
   });

@@ -271,6 +271,14 @@ export class Directory {
     this.#durable.set(name, made);
   }
 
+  /** A file that was always there. */
+  put(name: string, bytes: Uint8Array): void {
+    const inode = new Inode();
+    inode.completeDurable(inode.begin('write', 0, Buffer.from(bytes)));
+    this.entries.set(name, inode);
+    this.#durable.set(name, inode);
+  }
+
   begin(kind: EntryOp['kind'], name: string, node: Node, to = ''): EntryOp {
     const op: EntryOp = { kind, name, to, node, done: false };
     this.#pending.push(op);
@@ -399,6 +407,25 @@ export class SimDisk {
 
   powerCut(random: Random): void {
     this.root.cut(random, this.coverage);
+  }
+
+  /** Puts files with these bytes into a directory, as if they had always been there. */
+  load(directory: string, files: ReadonlyMap<string, Uint8Array>): void {
+    let parent = this.root;
+    for (const part of directory.split('/').filter(Boolean)) {
+      if (!parent.entries.has(part)) parent.prepare(part);
+      parent = parent.entries.get(part) as Directory;
+    }
+    for (const [name, bytes] of files) parent.put(name, bytes);
+  }
+
+  /** The files of a directory as reads see them. */
+  image(directory: string): Map<string, Buffer> {
+    const files = new Map<string, Buffer>();
+    for (const [name, node] of this.directory(directory)?.entries ?? []) {
+      if (node instanceof Inode) files.set(name, Buffer.from(node.seen.view()));
+    }
+    return files;
   }
 
   /** Files below `path` with their sizes as reads see them. */

@@ -117,6 +117,7 @@ class SeedRun {
       nextAppend: 1,
       nextMessage: 1,
       nextNonce: 1,
+      displaced: false,
     };
     this.#workload = new Workload(new Random(seed, 3));
     const { root } = this.#host.disk;
@@ -153,7 +154,7 @@ class SeedRun {
     const { model } = this.#world;
     if (this.#host.scheduler.thrown !== null) {
       const thrown = this.#host.scheduler.thrown;
-      model.violate(`threw: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}`);
+      model.violate(`threw: ${describeError(thrown)}`);
       this.#host.scheduler.thrown = null;
     }
     for (const misuse of this.#files?.misuse.splice(0) ?? []) model.violate(misuse);
@@ -242,10 +243,9 @@ class SeedRun {
     if (this.#crashNow && !ended) return null;
     const { fired } = this.#files!.faults;
     if (reason !== null) {
-      this.#note(`open was rejected: ${String(reason)}`);
+      this.#note(`open was rejected: ${describeError(reason, false)}`);
       this.#world.coverage.add(`open.rejected-${(reason as { code?: string }).code ?? 'error'}`);
-      if (fired.length === 0)
-        this.#world.model.violate(`open() was rejected: ${reason instanceof Error ? reason.stack! : String(reason)}`);
+      if (fired.length === 0) this.#world.model.violate(`open() was rejected: ${describeError(reason)}`);
       return null;
     }
     const ignored = fired.find(
@@ -480,7 +480,7 @@ class SeedRun {
     const how = await scheduler.drive(() => ended, scheduler.nowUs + patienceUs);
     if (how !== 'done') this.#world.model.violate(`close() did not end (${how})`);
     const faulty = this.#files!.faults.fired.length > 0;
-    if (reason !== null && !faulty) this.#world.model.violate(`close() was rejected: ${String(reason)}`);
+    if (reason !== null && !faulty) this.#world.model.violate(`close() was rejected: ${describeError(reason)}`);
     if (client.failure === null && reason === null) {
       this.#checkFaultsWereFatal();
       const open = [...client.open].map((unit) => `#${unit.serial}`);
@@ -661,11 +661,20 @@ class SeedRun {
       injected: false,
       keep: 2,
     });
-    if (verdict.verdict === 'held') return;
+    const { reordered, ...others } = verdict.rules;
+    const broken =
+      verdict.verdict !== 'held' &&
+      (reordered === 0 || !this.#world.displaced || Object.values(others).some((times) => times > 0));
+    if (!broken) return;
     model.violate(
       `history checker: ${verdict.verdict}: ${verdict.reasons.join('; ')}\n${verdict.violations.map((one) => `${one.sentence}\n  ${one.seen.map((event) => JSON.stringify(event)).join('\n  ')}`).join('\n')}`,
     );
   }
+}
+
+function describeError(error: unknown, stack = true): string {
+  if (!(error instanceof Error)) return JSON.stringify(error);
+  return (stack ? error.stack : undefined) ?? `${error.name}: ${error.message}`;
 }
 
 const mostFilesLeft = 12;

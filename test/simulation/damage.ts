@@ -1,0 +1,187 @@
+/**
+ * Damaged files: a small store is made once, then opened again and again with one bit turned or one file cut short. Whatever it says
+ * then must be true, and what it can't say any more it must tell of.
+ */
+import { type EngineListener, type EngineQueue } from '../../src/engine/engine.ts';
+import { Coverage } from './coverage.ts';
+import { type EngineFactory, dataDirectory } from './simulation.ts';
+import { Faults } from './faults.ts';
+import { bodyIsRight, OutgoingMessage, parseProperties } from './payload.ts';
+import { Random } from './random.ts';
+import { type Owner, Scheduler } from './scheduler.ts';
+import { SimClock } from './sim-clock.ts';
+import { SimDisk } from './sim-disk.ts';
+import { SimFiles } from './sim-files.ts';
+import { Trace } from './trace.ts';
+
+export type Image = ReadonlyMap<string, Buffer>;
+
+/** What a store holds, in a form that can be compared: one line a fact. */
+export interface Contents {
+  readonly facts: ReadonlySet<string>;
+  readonly wrong: readonly string[];
+}
+
+export interface Opened {
+  /** Error that `open` was rejected with, if any. */
+  readonly rejected: { readonly code: string; readonly message: string } | null;
+  readonly contents: Contents;
+  /** Notices, damaged queues, errors of reading: whatever was told. */
+  readonly told: readonly string[];
+  /** The files afterwards. */
+  readonly image: Image;
+}
+
+class Machine {
+  readonly scheduler = new Scheduler();
+  readonly disk: SimDisk;
+  readonly owner: Owner = { dead: false };
+  readonly files: SimFiles;
+  readonly clock: SimClock;
+  readonly told: string[] = [];
+
+  constructor(image: Image | null) {
+    const coverage = new Coverage();
+    this.disk = new SimDisk(coverage);
+    this.disk.root.prepare('disk');
+    if (image !== null) this.disk.load(dataDirectory, image);
+    const host = { scheduler: this.scheduler, disk: this.disk, random: new Random(1), trace: new Trace(1), coverage };
+    this.files = new SimFiles(host, this.owner, new Faults(coverage));
+    this.clock = new SimClock(this.scheduler, this.owner);
+  }
+
+  async do<T>(promise: Promise<T>): Promise<T> {
+    let ended = false;
+    const end = (): void => {
+      ended = true;
+    };
+    promise.then(end, end);
+    const how = await this.scheduler.drive(() => ended, this.scheduler.nowUs + 60_000_000);
+    if (how !== 'done') throw new Error(`the engine does not answer (${how})`);
+    return promise;
+  }
+
+  readonly listener: EngineListener = {
+    failed: (error) => this.told.push(`failed: ${error.message}`),
+    blocked: () => {},
+    unblocked: () => {},
+    behind: () => {},
+    caughtUp: () => {},
+    leaseLost: () => {},
+    damaged: (_queue: EngineQueue, error) => this.told.push(`damaged: ${error.code} ${error.message}`),
+    notice: (line) => this.told.push(`notice: ${line}`),
+  };
+}
+
+/** A store with a few queues, settled and unsettled messages, keyed state and a producer. `sealed`: closed in order, else killed. */
+export async function makeStore(factory: EngineFactory, messages: number, sealed: boolean): Promise<Image> {
+  const machine = new Machine(null);
+  const engine = factory(machine.files, machine.clock, new Random(1));
+  await machine.do(engine.open(machine.listener));
+  const keys = ['red', 'green', 'blue'];
+  for (const key of keys)
+    await machine.do(engine.change([{ op: 'put-queue', queue: { key, durable: true, limits: {}, value: key } }]));
+  await machine.do(
+    engine.change([{ op: 'put', entry: { kind: 'exchange', key: 'x', durable: true, value: { type: 'fanout' } } }]),
+  );
+  const message = new OutgoingMessage();
+  const random = new Random(7);
+  const receiver = { committed: () => {}, failed: () => {} };
+  for (let n = 1; n <= messages; n++) {
+    const batch = engine.begin('required');
+    message.fill(n, n, random.below(200));
+    const queues = keys.filter(() => random.chance(0.5)).map((key) => engine.queue(key)!);
+    if (queues.length > 0) batch.append(engine.targets(queues, Buffer.from('to somewhere')), message);
+    if (n % 7 === 0) batch.put(`key-${n}`, Buffer.from(`value ${n}`));
+    batch.commit(receiver, null);
+    await machine.scheduler.drive(() => false, machine.scheduler.nowUs + 2000);
+  }
+  const lease = engine.lease();
+  const numbers: number[] = [];
+  const red = engine.queue('red')!;
+  await machine.do(
+    engine.consume(
+      red,
+      lease,
+      { credit: 10, noAck: false },
+      {
+        deliver: (delivery) => {
+          numbers.push(delivery.number);
+          return true;
+        },
+        cancelled: () => {},
+      },
+    ),
+  );
+  await machine.scheduler.drive(() => false, machine.scheduler.nowUs + 50_000);
+  const batch = engine.begin();
+  for (const number of numbers.filter((one) => one % 2 === 0)) batch.settle(lease, red, number, 1, 'ack');
+  batch.commit(receiver, null);
+  await machine.scheduler.drive(() => false, machine.scheduler.nowUs + 500_000);
+  if (sealed) await machine.do(engine.close());
+  machine.owner.dead = true;
+  return machine.disk.image(dataDirectory);
+}
+
+/** Opens the image and asks for everything that it holds. */
+export async function openImage(factory: EngineFactory, image: Image): Promise<Opened> {
+  const machine = new Machine(image);
+  const facts = new Set<string>();
+  const wrong: string[] = [];
+  const engine = factory(machine.files, machine.clock, new Random(1));
+  let rejected: Opened['rejected'] = null;
+  try {
+    const topology = await machine.do(engine.open(machine.listener));
+    for (const entry of topology.entries) facts.add(`entry ${JSON.stringify(entry)}`);
+    for (const queue of topology.queues) {
+      facts.add(`queue ${JSON.stringify(queue)}`);
+      const handle = engine.queue(queue.key)!;
+      try {
+        for (const one of await machine.do(engine.browse(handle, 0, 1e6))) {
+          const received = parseProperties(one.properties);
+          const right =
+            received !== null && bodyIsRight(received, one.body) && one.envelope.toString() === 'to somewhere';
+          if (right) facts.add(`message ${queue.key} ${received.messageId}`);
+          else wrong.push(`${queue.key}@${one.number}: wrong bytes`);
+        }
+      } catch (error) {
+        machine.told.push(`browse ${queue.key}: ${(error as Error).message}`);
+      }
+      if (handle.damage !== null) machine.told.push(`queue ${queue.key}: ${handle.damage.message}`);
+    }
+    for (const one of await machine.do(engine.state('')))
+      facts.add(`state ${one.key} ${Buffer.from(one.value).toString()}`);
+    await machine.do(engine.close()).catch((error: unknown) => machine.told.push(`close: ${(error as Error).message}`));
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    if (code === undefined) throw error;
+    rejected = { code, message };
+  }
+  machine.owner.dead = true;
+  return { rejected, contents: { facts, wrong }, told: machine.told, image: machine.disk.image(dataDirectory) };
+}
+
+/** What is wrong with how a damaged image was received; null: nothing. `whole` is what the undamaged one holds. */
+export function judgeDamage(whole: Contents, opened: Opened, file: string): string | null {
+  const { rejected, contents, told } = opened;
+  if (contents.wrong.length > 0) return `wrong bytes got out: ${contents.wrong.join(', ')}`;
+  if (rejected !== null)
+    return rejected.message.includes(file)
+      ? null
+      : `rejected without naming the file: ${rejected.code} ${rejected.message}`;
+  for (const fact of contents.facts) if (!whole.facts.has(fact)) return `something that was not there: ${fact}`;
+  const missing = [...whole.facts].filter((fact) => !contents.facts.has(fact));
+  if (missing.length === 0) return null;
+  if (told.some((line) => line.includes(file))) return null;
+  return `${missing.length} facts are gone (${missing[0]!}), and nothing names ${file}: ${told.join('; ')}`;
+}
+
+export function withBitTurned(image: Image, file: string, bit: number): Image {
+  const bytes = Buffer.from(image.get(file)!);
+  bytes[bit >> 3]! ^= 1 << (bit & 7);
+  return new Map([...image, [file, bytes]]);
+}
+
+export function cutShort(image: Image, file: string, size: number): Image {
+  return new Map([...image, [file, image.get(file)!.subarray(0, size)]]);
+}
