@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { QueueDeclaration } from '../../src/broker/index.ts';
 import type { FieldTable } from '../../src/format/field-table.ts';
-import type { FakeEngine } from './fake-engine.ts';
 import { Bench, Inbox, rest } from './harness.ts';
 
 const plain: QueueDeclaration = { name: 'q', durable: true, exclusive: false, autoDelete: false, arguments: {} };
@@ -160,7 +159,7 @@ test('settings become the limits that the engine keeps', async () => {
     'x-single-active-consumer': true,
     'x-dead-letter-exchange': '',
   });
-  assert.deepEqual((bench.engine as FakeEngine).queues.get('1:/1:q')!.spec.limits, {
+  assert.deepEqual(bench.fake.queues.get('1:/1:q')!.spec.limits, {
     maxLength: 10,
     maxBytes: 1000,
     overflow: 'reject',
@@ -313,7 +312,7 @@ test('deletion asks whether a queue is unused and empty', async () => {
   assert.equal(await vhost.purgeQueue(session, 'q'), 1);
   assert.equal(await remove(true, true), 0);
   assert.equal(vhost.graph.exchanges.get('amq.direct')!.bindings.size, 0);
-  const entries = Array.from((bench.engine as FakeEngine).entries.values(), (entry) => entry.kind);
+  const entries = Array.from(bench.fake.entries.values(), (entry) => entry.kind);
   assert.deepEqual(entries, ['vhost']);
 });
 
@@ -367,7 +366,7 @@ test('the topology is there again after a restart, without what is transient', a
   await bench.bind(session, 'passing', 'in', '#');
   await bench.vhost.bindExchange(session, { destination: 'amq.topic', source: 'in', routingKey: '#', arguments: {} });
   await bench.publish(session, 'in', 'a.b', 'stays');
-  const again = await new Bench((bench.engine as FakeEngine).restarted()).open();
+  const again = await new Bench(bench.fake.restarted()).open();
   const { graph } = again.vhost;
   assert.deepEqual(Array.from(graph.queues.keys()), ['kept']);
   assert.equal(graph.queues.get('kept')!.settings.maxLength, 5);

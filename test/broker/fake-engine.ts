@@ -190,7 +190,7 @@ export class FakeEngine implements Engine {
     return {
       append: (targets, message) => items.push({ op: 'append', targets, message: copy(targets.envelope, message) }),
       settle: (lease, queue, first, count, settlement) =>
-        items.push({ op: 'settle', lease, queue: queue as FakeQueue, first, count, settlement }),
+        items.push({ op: 'settle', lease, queue: own(queue), first, count, settlement }),
       put: () => undefined,
       commit: <T>(receiver: CommitReceiver<T>, token: T) => {
         this.#open = false;
@@ -222,7 +222,7 @@ export class FakeEngine implements Engine {
   }
 
   async consume(queue: EngineQueue, lease: Lease, options: ConsumeOptions, sink: Sink): Promise<EngineConsumer> {
-    const consumer = new FakeConsumer(this, queue as FakeQueue, lease, options, sink);
+    const consumer = new FakeConsumer(this, own(queue), lease, options, sink);
     consumer.queue.consumers.push(consumer);
     // Higher priority first; equal ones in the order in which they came.
     consumer.queue.consumers.sort((a, b) => (b.options.priority ?? 0) - (a.options.priority ?? 0));
@@ -232,7 +232,7 @@ export class FakeEngine implements Engine {
 
   async take(queue: EngineQueue, lease: Lease, noAck: boolean, sink: Sink): Promise<boolean> {
     await Promise.resolve();
-    const from = queue as FakeQueue;
+    const from = own(queue);
     this.#expire(from);
     const message = from.ready.shift();
     if (message === undefined) return false;
@@ -243,8 +243,8 @@ export class FakeEngine implements Engine {
   async load(queue: EngineQueue, lease: Lease, numbers: readonly number[], sink: Sink): Promise<void> {
     await Promise.resolve();
     for (const number of numbers) {
-      const held = (queue as FakeQueue).held.get(number);
-      if (held?.lease === lease) sink.deliver(view(queue as FakeQueue, held.message));
+      const held = own(queue).held.get(number);
+      if (held?.lease === lease) sink.deliver(view(own(queue), held.message));
     }
   }
 
@@ -253,8 +253,8 @@ export class FakeEngine implements Engine {
   }
 
   async purge(queue: EngineQueue): Promise<number> {
-    const { length } = (queue as FakeQueue).ready;
-    (queue as FakeQueue).ready = [];
+    const { length } = own(queue).ready;
+    own(queue).ready = [];
     return length;
   }
 
@@ -267,7 +267,7 @@ export class FakeEngine implements Engine {
   }
 
   async stats(queue: EngineQueue) {
-    const { ready, held, consumers } = queue as FakeQueue;
+    const { ready, held, consumers } = own(queue);
     return { ready: ready.length, unacked: held.size, readyBytes: 0, consumers: consumers.length };
   }
 
@@ -327,7 +327,7 @@ export class FakeEngine implements Engine {
       }
       return null;
     }
-    for (const queue of item.targets.queues as readonly FakeQueue[]) {
+    for (const queue of item.targets.queues.map(own)) {
       const { maxLength, overflow } = queue.spec.limits;
       if (queue.deleted) return { item: 0, outcome: 'refused', reason: 'gone' };
       if (overflow === 'reject' && maxLength !== undefined && queue.ready.length >= maxLength) {
@@ -339,7 +339,7 @@ export class FakeEngine implements Engine {
 
   #do(item: Item): void {
     if (item.op === 'append') {
-      for (const queue of item.targets.queues as readonly FakeQueue[]) this.#append(queue, { ...item.message });
+      for (const queue of item.targets.queues.map(own)) this.#append(queue, { ...item.message });
       return;
     }
     const { first, count, settlement } = item;
@@ -414,6 +414,12 @@ export class FakeEngine implements Engine {
     message.deliveries += 1;
     return sink.deliver(delivery);
   }
+}
+
+/** The engine's own side of a handle. */
+function own(queue: EngineQueue): FakeQueue {
+  if (queue instanceof FakeQueue) return queue;
+  throw new Error('a queue of another engine');
 }
 
 function copy(envelope: Buffer, message: MessageView): StoredMessage {

@@ -1,4 +1,5 @@
 /** A broker on an engine, and what its tests say often. */
+import assert from 'node:assert/strict';
 import { Broker, ConnectionScope, Session, type ConsumerSink, type Vhost } from '../../src/broker/index.ts';
 import { readEnvelope } from '../../src/broker/envelope.ts';
 import { guest } from '../../src/broker/principal.ts';
@@ -96,6 +97,12 @@ export class Bench {
   async open(): Promise<this> {
     await this.broker.open();
     return this;
+  }
+
+  /** The engine, where it is the plain one. */
+  get fake(): FakeEngine {
+    assert.ok(this.engine instanceof FakeEngine);
+    return this.engine;
   }
 
   get vhost(): Vhost {

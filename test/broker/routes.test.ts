@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { guest } from '../../src/broker/principal.ts';
-import type { FakeEngine } from './fake-engine.ts';
 import { Bench, messageOf } from './harness.ts';
 
 const exchanges = ['d', 'f', 't', 'h', 'auto'] as const;
@@ -120,13 +119,13 @@ test('a change elsewhere costs a route no new search', async () => {
   await bench.bind(session, 'q', 'amq.topic', 'a.*');
   const before = bench.vhost.route(guest, 'amq.topic', 'a.b');
   const direct = bench.vhost.route(guest, '', 'q');
-  const made = (bench.engine as FakeEngine).targetsMade;
+  const made = bench.fake.targetsMade;
   await bench.queue(session, 'other');
   await bench.bind(session, 'other', 'amq.direct', 'x');
   assert.notEqual(before.version, bench.vhost.version);
   assert.equal(bench.vhost.route(guest, 'amq.topic', 'a.b'), before);
   assert.equal(bench.vhost.route(guest, '', 'q'), direct);
-  assert.equal((bench.engine as FakeEngine).targetsMade, made);
+  assert.equal(bench.fake.targetsMade, made);
 });
 
 test('the cache is bounded', async () => {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Principal, Session } from '../../src/broker/index.ts';
-import type { FakeEngine } from './fake-engine.ts';
 import { Bench, Inbox, messageOf, rest } from './harness.ts';
 
 async function withQueue(count: number, args = {}) {
@@ -12,8 +11,8 @@ async function withQueue(count: number, args = {}) {
   return {
     bench,
     session,
-    engine: bench.engine as FakeEngine,
-    queue: (bench.engine as FakeEngine).queues.get('1:/1:q')!,
+    engine: bench.fake,
+    queue: bench.fake.queues.get('1:/1:q')!,
   };
 }
 

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BasicProperties } from '../../../src/format/basic-properties.ts';
 import { type FieldTable, FieldTimestamp } from '../../../src/format/field-table.ts';
-import type { FakeEngine } from '../fake-engine.ts';
 import { Bench, type Got, Inbox, rest, until } from '../harness.ts';
 
 function deathsOf(got: Got | null): unknown[] {
@@ -18,7 +17,7 @@ async function withDeadLetters(args: FieldTable = {}) {
   await bench.queue(session, 'd');
   await bench.bind(session, 'd', 'dlx', '');
   await bench.queue(session, 'a', { 'x-dead-letter-exchange': 'dlx', ...args });
-  return { bench, session, engine: bench.engine as FakeEngine };
+  return { bench, session, engine: bench.fake };
 }
 
 async function rejectOne(bench: Bench, session: ReturnType<Bench['session']>, queue: string): Promise<Got> {
@@ -92,7 +91,7 @@ test('expired and overflown messages go on with their reasons', async () => {
   const { bench, session } = await withDeadLetters({ 'x-max-length': 1 });
   await bench.publish(session, '', 'a', 'one');
   await bench.publish(session, '', 'a', 'two', { expiration: '10' });
-  await until(() => (bench.engine as FakeEngine).queues.get('1:/1:d')!.ready.length === 2, 'both dead letters');
+  await until(() => bench.fake.queues.get('1:/1:d')!.ready.length === 2, 'both dead letters');
   assert.deepEqual(deathsOf(await bench.get(session, 'd')), [['a', 'maxlen', 1]]);
   const expired = await bench.get(session, 'd');
   assert.deepEqual(deathsOf(expired), [['a', 'expired', 1]]);
@@ -142,7 +141,7 @@ test('a cycle goes on while a client rejects in it, and ends when nobody does', 
   });
   await bench.queue(session, 'work', { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'wait' });
   await bench.publish(session, '', 'work', 'job');
-  const ready = (queue: string) => (bench.engine as FakeEngine).queues.get(`1:/4:${queue}`)!.ready.length;
+  const ready = (queue: string) => bench.fake.queues.get(`1:/4:${queue}`)!.ready.length;
   for (let round = 0; round < 3; round++) {
     await until(() => ready('work') === 1, 'the job to come back');
     await rejectOne(bench, session, 'work');
@@ -160,7 +159,7 @@ test('a cycle goes on while a client rejects in it, and ends when nobody does', 
   await bench.publish(session, '', 'self', 'round and round');
   await until(() => ready('self') === 0, 'the cycle to end');
   await rest();
-  assert.equal((bench.engine as FakeEngine).queues.get('1:/4:self')!.held.size, 0);
+  assert.equal(bench.fake.queues.get('1:/4:self')!.held.size, 0);
 });
 
 test('where nobody takes a dead letter it is dropped, and its companions are not', async () => {

@@ -40,14 +40,14 @@ test('the first death has its own headers, with the types that RabbitMQ gives th
     'x-first-death-queue': 'a',
     'x-first-death-exchange': 'in',
   });
-  assert.ok(readBack(headers as FieldTable).bytes.includes('\x05countl'), 'the count is 64 bits wide');
+  assert.ok(readBack(headers).bytes.includes('\x05countl'), 'the count is 64 bits wide');
 });
 
 test('one more death of the same queue and reason counts, comes first, and keeps its time', () => {
-  let headers: FieldTable = readBack(deathHeaders(null, { ...death, expiration: undefined }) as FieldTable).table;
+  let headers: FieldTable = readBack(deathHeaders(null, { ...death, expiration: undefined })).table;
   const step = (next: Partial<Death>) => {
     const changed = deathHeaders(headers, { ...death, expiration: undefined, timeMs: 5000, ...next });
-    const { table, bytes } = readBack({ ...headers, ...changed } as FieldTable);
+    const { table, bytes } = readBack({ ...headers, ...changed });
     assert.ok(!bytes.includes('\x05countI'), 'every count stays 64 bits wide');
     headers = table;
   };
