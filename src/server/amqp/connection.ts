@@ -117,8 +117,9 @@ export class Connection implements CommitReceiver<CommitToken> {
     socket.on('close', () => this.closed());
   }
 
+  /** One line, whatever names a client made up. */
   log(line: string): void {
-    this.server.log(`amqp ${this.name}: ${line}`);
+    this.server.log(`amqp ${this.name}: ${line.replace(/[\p{Cc}\s]+/gu, ' ')}`);
   }
 
   // Reading
