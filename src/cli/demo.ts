@@ -17,6 +17,7 @@ interface Options {
   readonly orders: number;
   readonly rate: number;
   readonly url?: string;
+  readonly data?: string;
 }
 
 export function registerDemo(program: Command): void {
@@ -31,11 +32,12 @@ export function registerDemo(program: Command): void {
         .argParser(amqpUrl)
         .hideHelp(),
     )
+    .addOption(program.createOption('--data <DIR|memory:>', "data of the demo's broker; memory: loses").hideHelp())
     .addHelpText('after', examples)
     .action(demo);
 }
 
-async function demo({ orders, rate, url }: Options): Promise<void> {
+async function demo({ orders, rate, url, data }: Options): Promise<void> {
   const { runDemo, DemoError } = await import('../demo/run-demo.ts');
   const { Terminal } = await import('./terminal.ts');
   const interrupted = new AbortController();
@@ -49,6 +51,7 @@ async function demo({ orders, rate, url }: Options): Promise<void> {
       orders,
       perSecond: rate,
       url: url ?? null,
+      data: data ?? null,
       postrider: [process.execPath, ...process.execArgv, fileURLToPath(mainUrl)],
       screen: new Terminal(process.stdout),
       signal: interrupted.signal,

@@ -20,6 +20,8 @@ export interface DemoOptions {
   readonly perSecond: number;
   /** Somebody else's broker: then it is not killed. Null: one of the demo's own. */
   readonly url: string | null;
+  /** Where the demo's own broker keeps its data; null: in the demo's own directory. */
+  readonly data: string | null;
   /** Program and arguments that are `postrider`. */
   readonly postrider: readonly string[];
   readonly screen: Screen;
@@ -97,7 +99,7 @@ export class Director {
 
   async #openBroker(): Promise<BrokerProcess> {
     const { postrider } = this.#options;
-    const data = join(this.#directory, 'data');
+    const data = this.#options.data ?? join(this.#directory, 'data');
     const broker = new BrokerProcess({
       launcher: this.#launcher,
       postrider,

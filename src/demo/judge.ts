@@ -20,6 +20,7 @@ export function judge(historyDirectory: string, { orders, url }: Run): Verdict {
   const { confirmed } = DEFAULT_MINIMUMS['at-least-once'];
   return check(readHistory(historyFiles(historyDirectory)), 'at-least-once', {
     everySettled: true,
+    keep: 3,
     // A short run on request is judged by what it had; nobody waits for an answer of a broker that nobody killed.
     minimums: { confirmed: Math.min(confirmed, orders), ...(url === null ? {} : { unknown: 0 }) },
   });

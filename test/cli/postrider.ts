@@ -36,6 +36,8 @@ export function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Run
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
   });
+  // Whatever a test does, no process of its outlives it by long.
+  const patience = setTimeout(() => child.kill('SIGKILL'), 90_000).unref();
   let stdout = '';
   let stderr = '';
   let read = 0;
@@ -50,6 +52,7 @@ export function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Run
   const finished = new Promise<Finished>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (code, signal) => {
+      clearTimeout(patience);
       resolve({ code, signal, stdout, stderr });
       for (const wake of waiting) wake();
     });

@@ -22,6 +22,11 @@ function commandLineOf(pid: string): string {
   }
 }
 
+/** What the demo left in its temporary directory (tsx caches there too). */
+async function left(directory: string): Promise<string[]> {
+  return (await readdir(directory)).filter((name) => name.startsWith('postrider-'));
+}
+
 describe('the demo', { timeout: 120_000 }, () => {
   it('kills payment and the broker, and loses nothing', async (context) => {
     const directory = await scratch(context);
@@ -34,7 +39,16 @@ describe('the demo', { timeout: 120_000 }, () => {
       assert.match(stdout, new RegExp(`${service} +1500 .* 0\\n`));
     assert.match(stdout, /\nlost 0\n$/);
     assert.equal(code, 0);
-    assert.deepEqual(await readdir(directory), []);
+    assert.deepEqual(await left(directory), []);
+  });
+
+  it('says what was lost when the broker forgets', async (context) => {
+    const directory = await scratch(context);
+    const args = ['demo', '--orders', '1500', '--rate', '500', '--data', 'memory:'];
+    const { code, stdout } = await run(args, { TMPDIR: directory });
+    assert.match(stdout, /at-least-once: BROKEN\n {2}\d+ confirmed messages lost/);
+    assert.match(stdout, /\nlost [1-9]\d*\nhistories and logs: /);
+    assert.equal(code, 1);
   });
 
   it('leaves nothing behind on Ctrl-C', async (context) => {
@@ -47,7 +61,7 @@ describe('the demo', { timeout: 120_000 }, () => {
     const { code, stderr } = await demo.finished;
     assert.equal(stderr, '');
     assert.equal(code, 130);
-    assert.deepEqual(await readdir(directory), []);
+    assert.deepEqual(await left(directory), []);
     assert.deepEqual(running(directory), []);
   });
 });
