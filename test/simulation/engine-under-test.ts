@@ -1,15 +1,23 @@
-/** The embedded engine with tunables so small that a seed sees many segments, checkpoints and compactions. */
-import { LocalEngine } from '../../src/engine/local/index.ts';
+/** The embedded engine with sizes so small that a seed sees many segments, checkpoints and compactions. */
+import { localEngine } from '../../src/engine/local/index.ts';
 import { dataDirectory, type EngineFactory } from './simulation.ts';
 
-export const localEngine: EngineFactory = (files, clock, random) =>
-  new LocalEngine({
-    directory: dataDirectory,
+const KiB = 1024;
+
+export const engineUnderTest: EngineFactory = (files, clock, random) => {
+  const segmentBytes = random.pick([8, 16, 32]) * KiB;
+  return localEngine(dataDirectory, {
     files,
     clock,
-    options: {
-      segmentBytes: random.pick([16, 32, 64]) * 1024,
-      checkpointBytes: random.pick([8, 32, 100]) * 1024,
-      windowBytes: random.pick([4, 16, 64]) * 1024,
-    },
+    segmentBytes,
+    firstSegmentBytes: random.pick([8, segmentBytes / KiB]) * KiB,
+    blockBytes: random.pick([2, 4, 8]) * KiB,
+    windowBytes: random.pick([4, 8, 32]) * KiB,
+    checkpointBytes: random.pick([4, 16, 48]) * KiB,
+    behindBytes: random.pick([8, 64]) * KiB,
+    spareSegments: random.below(3),
+    reserveBytes: 64 * KiB,
+    sparseShare: random.pick([0.25, 0.5, 0.9]),
+    scrubIntervalMs: random.pick([0, 500, 30_000]),
   });
+};

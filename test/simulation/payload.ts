@@ -15,6 +15,7 @@ export function bodyOf(messageId: number, bytes: number): Buffer {
 }
 
 const propertiesBytes = 12;
+const outgoingBody = Buffer.alloc(mostBodyBytes + 8);
 
 /** A view whose buffers are reused for each message: an engine that keeps them without copying delivers wrong bytes. */
 export class OutgoingMessage implements MessageView {
@@ -23,7 +24,7 @@ export class OutgoingMessage implements MessageView {
   envelopeEnd = 0;
   propertiesStart = 0;
   propertiesEnd = propertiesBytes;
-  body = Buffer.alloc(mostBodyBytes);
+  body = outgoingBody;
   bodyStart = 0;
   bodyEnd = 0;
   expiresAt = 0;

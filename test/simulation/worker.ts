@@ -1,6 +1,6 @@
 /** Runs seeds one after the other in a thread, and tells what came of each. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { localEngine } from './engine-under-test.ts';
+import { engineUnderTest } from './engine-under-test.ts';
 import { type FilesMutation, mutatedFiles } from './mutated-files.ts';
 import { simulate } from './simulation.ts';
 
@@ -33,8 +33,10 @@ export interface WorkerReport {
 
 const port = parentPort!;
 const { seeds, first, stride, mutation, mostFailures } = workerData as WorkerOrders;
-const factory: typeof localEngine =
-  mutation === null ? localEngine : (files, clock, random) => localEngine(mutatedFiles(files, mutation), clock, random);
+const factory: typeof engineUnderTest =
+  mutation === null
+    ? engineUnderTest
+    : (files, clock, random) => engineUnderTest(mutatedFiles(files, mutation), clock, random);
 
 /** A promise that nobody handles is a defect of its own; it is booked with the seed that was running. */
 const unhandled: string[] = [];
