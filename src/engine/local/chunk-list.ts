@@ -197,6 +197,12 @@ export class ChunkList {
     if (page.size === 0) this.#dropDead(page);
   }
 
+  /** At recovery, when what is alive was counted. */
+  dropDead(): void {
+    this.#pages = this.pages.filter((page, at) => page.alive > 0 || at === this.#pages.length - 1);
+    this.#hint = 0;
+  }
+
   #dropDead(page: ChunkPage): void {
     const at = this.#pages.indexOf(page, this.#head);
     // The newest page stays: it takes what comes next.

@@ -126,6 +126,28 @@ export class HeldWindow {
     return fresh;
   }
 
+  /** At recovery, before anything else. */
+  restoreFloor(floor: number): void {
+    this.floor = floor;
+  }
+
+  /** How many of these numbers are settled. */
+  settledIn(first: number, count: number): number {
+    const end = first + count;
+    if (end <= this.floor) return count;
+    let settled = Math.max(0, this.floor - first);
+    let number = Math.max(first, this.floor);
+    while (number < end) {
+      const page = this.#find(number);
+      const stop = Math.min(end, number - (number & PAGE_MASK) + PAGE_SIZE);
+      if (page === DONE) settled += stop - number;
+      else if (page !== undefined)
+        for (let n = number; n < stop; n++) if (page.owners[n & PAGE_MASK] === SETTLED) settled++;
+      number = stop;
+    }
+    return settled;
+  }
+
   /** The message is ready again. Returns its body bytes. */
   giveBack(number: number): number {
     const page = this.#page(number);

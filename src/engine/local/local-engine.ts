@@ -107,6 +107,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       blocked: () => listener.blocked('disk'),
       unblocked: () => listener.unblocked(),
       caughtUp: () => this.#relax(),
+      damaged: (queue, error) => this.damaged(queue, error),
       notice: (line) => listener.notice(line),
     });
     return this.topology.snapshot();
@@ -116,6 +117,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     if (this.#closed) return;
     this.#closed = true;
     for (const queue of this.topology.queues.values()) queue.stop();
+    this.removal = null;
     await this.#store.close();
   }
 

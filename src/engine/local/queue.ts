@@ -8,6 +8,7 @@
 import type { EngineError } from '../errors.ts';
 import type { DeliveryView, EngineQueue, QueueLimits, QueueSpec, RemovalReason, Settlement } from '../engine.ts';
 import type { Timer } from '../clock.ts';
+import { ChunkCursor } from './chunk-list.ts';
 import type { LocalConsumer } from './consumer.ts';
 import { ConsumerRing } from './consumer-ring.ts';
 import { HeldWindow } from './held-window.ts';
@@ -35,6 +36,10 @@ export class LocalQueue implements EngineQueue {
   next = 1;
   ready = 0;
   readyBytes = 0;
+  /** Body bytes of all that is not settled. */
+  aliveBytes = 0;
+  /** Numbers below may have been delivered before the last start, which was not after a clean stop. */
+  flaggedBelow = 1;
   readonly held: HeldWindow;
   readonly levels: Level[] = [];
   /** Deliveries known of messages that were delivered before. */
@@ -45,8 +50,6 @@ export class LocalQueue implements EngineQueue {
   mayBelow = 1;
   /** Waits in the dispatcher. */
   touched = false;
-  /** Where the newest checkpoint keeps what is not in chunks; null: changed since. Owned by journal/checkpoint. */
-  stored: unknown = null;
 
   readonly #host: QueueHost;
   /** The journal must know of this queue's deliveries. */
@@ -129,13 +132,13 @@ export class LocalQueue implements EngineQueue {
       this.#openSequence = this.#host.journal.sequence;
       this.#openFirst = first;
     }
-    this.stored = null;
     if (expires) this.sawExpiring = true;
     void dueAt;
     if (level.fresh === 0) level.head = first;
     level.fresh += count;
     this.ready += count;
     this.readyBytes += bodyBytes;
+    this.aliveBytes += bodyBytes;
     this.#host.dispatcher.touch(this);
   }
 
@@ -165,13 +168,12 @@ export class LocalQueue implements EngineQueue {
     this.levelOf(number).returned.push(number);
     this.ready++;
     this.readyBytes += bytes;
-    this.stored = null;
     this.#host.dispatcher.touch(this);
   }
 
   /** These numbers are settled: tells chunks, segments and the journal. */
   #settled(first: number, count: number, bytes: number): void {
-    this.stored = null;
+    this.aliveBytes -= bytes;
     if (this.counts.size > 0) for (let number = first; number < first + count; number++) this.counts.delete(number);
     if (this.levels.length === 1) this.levels[0]!.chunks.settle(first, count, this.#segmentSettled);
     else
@@ -234,10 +236,19 @@ export class LocalQueue implements EngineQueue {
     if (this.ready > 0) this.#host.dispatcher.pump(this);
   }
 
-  /** Numbers below were delivered; with priorities, where order and numbers part, all of them may have been. */
+  /** Numbers below were delivered; with priorities, where order and numbers part, that can't be said by a number. */
   #delivered(): number {
     const only = this.limits.maxPriority === undefined ? this.levels[0]! : null;
-    return only !== null && only.fresh > 0 ? only.head : this.next;
+    if (only === null) return 1;
+    return only.fresh > 0 ? only.head : this.next;
+  }
+
+  get deliveredBelow(): number {
+    return this.#delivered();
+  }
+
+  get notedMayBelow(): number {
+    return this.#notedMayBelow;
   }
 
   #mayDeliver(delivered: number): number {
@@ -247,6 +258,117 @@ export class LocalQueue implements EngineQueue {
   /** What was settled for a consumer, and never reached it, becomes a message again. */
   appendAgain(reader: RunReader): void {
     if (!this.deleted) this.#host.appendAgain(this, reader);
+  }
+
+  // --- recovery ---
+
+  /** A run of the journal's tail. */
+  replayRun(
+    first: number,
+    count: number,
+    bodyBytes: number,
+    priority: number,
+    segment: number,
+    offset: number,
+    expires: boolean,
+  ): void {
+    this.next = first + count;
+    this.aliveBytes += bodyBytes;
+    this.levelFor(priority).chunks.append(first, count, segment, offset);
+    this.#host.segments.appended(segment, count);
+    if (expires) this.sawExpiring = true;
+  }
+
+  replaySettled(first: number, count: number): void {
+    this.held.settleReady(first, count);
+    for (let number = first; this.counts.size > 0 && number < first + count; number++) this.counts.delete(number);
+    if (this.levels.length === 1) this.levels[0]!.chunks.settle(first, count, this.#segmentSettled);
+    else
+      for (let number = first; number < first + count; number++)
+        this.levelOf(number).chunks.settle(number, 1, this.#segmentSettled);
+  }
+
+  liesInSegment(segment: number): boolean {
+    return this.levels.some((level) =>
+      level.chunks.pages.some((page) => {
+        for (let chunk = 0; chunk < page.size; chunk++) {
+          const living =
+            page.segmentOf(chunk) === segment &&
+            this.held.settledIn(page.firstOf(chunk), page.countOf(chunk)) < page.countOf(chunk);
+          if (living) return true;
+        }
+        return false;
+      }),
+    );
+  }
+
+  /** Whether the run at this place, with these numbers, is where the queue's messages still lie. */
+  liesAt(first: number, count: number, segment: number, offset: number): boolean {
+    const place = new ChunkCursor();
+    if (!this.levelOf(first).chunks.seek(first, place)) return false;
+    const page = place.page!;
+    const { chunk } = place;
+    return (
+      page.firstOf(chunk) === first &&
+      page.countOf(chunk) === count &&
+      page.segmentOf(chunk) === segment &&
+      page.offsetOf(chunk) === offset
+    );
+  }
+
+  /** A run of this queue was copied: its living messages lie in `pieces` now. */
+  relocate(
+    oldFirst: number,
+    pieces: readonly (readonly [first: number, count: number, segment: number, offset: number])[],
+  ): void {
+    const level = this.levelOf(oldFirst);
+    const place = new ChunkCursor();
+    if (!level.chunks.seek(oldFirst, place)) return;
+    const old = place.page!.segmentOf(place.chunk);
+    level.chunks.relocate(oldFirst, pieces);
+    for (const [, count, segment] of pieces) {
+      this.#host.segments.appended(segment, count);
+      this.#host.segments.settled(old, count);
+    }
+  }
+
+  /** Ranges of numbers in [first, first + count) that are not settled: first and count each. */
+  living(first: number, count: number): (readonly [first: number, count: number])[] {
+    const ranges: [number, number][] = [];
+    for (let number = first; number < first + count; number++) {
+      if (this.held.isSettled(number)) continue;
+      const last = ranges[ranges.length - 1];
+      if (last !== undefined && last[0] + last[1] === number) last[1]++;
+      else ranges.push([number, 1]);
+    }
+    return ranges;
+  }
+
+  /** Everything is replayed: what is not settled is ready, in its place, flagged and counted as the journal can tell. */
+  recovered(delivered: number, mayBelow: number, clean: boolean): void {
+    if (!clean) this.flaggedBelow = Math.max(this.flaggedBelow, mayBelow);
+    const prioritised = this.limits.maxPriority !== undefined;
+    const freshFrom = prioritised ? this.next : Math.max(clean ? delivered : mayBelow, delivered);
+    for (const level of this.levels) {
+      let alive = 0;
+      for (const page of level.chunks.pages) alive += page.alive;
+      level.fresh = alive;
+      level.head = freshFrom;
+    }
+    for (let number = this.held.floor; number < freshFrom; number++) {
+      if (this.held.isSettled(number)) continue;
+      const level = this.levelOf(number);
+      if (!level.chunks.has(number)) continue;
+      level.fresh--;
+      level.returned.push(number);
+      if (number < delivered && !this.counts.has(number)) this.counts.set(number, 1);
+    }
+    this.ready = this.levels.reduce((sum, level) => sum + level.ready, 0);
+    if (this.ready === 0) this.aliveBytes = 0;
+    this.readyBytes = this.aliveBytes;
+    this.mayBelow = freshFrom;
+    this.#notedDelivered = delivered;
+    this.#notedMayBelow = freshFrom;
   }
 
   // --- consumers ---
@@ -469,7 +591,7 @@ export class LocalQueue implements EngineQueue {
     const bodyBytes = reader.bodyEnd - reader.bodyStart;
     this.ready--;
     if (consumer.noAck) {
-      this.#takeSettled(level, cursor, consumer, number, 1, true, deliveries);
+      this.#takeSettled(level, cursor, consumer, number, 1, this.#mayBeRepeat(number, deliveries), deliveries);
       return true;
     }
     this.readyBytes -= bodyBytes;
@@ -479,7 +601,7 @@ export class LocalQueue implements EngineQueue {
     fill(delivery, reader);
     delivery.queue = this;
     delivery.number = number;
-    delivery.redelivered = true;
+    delivery.redelivered = this.#mayBeRepeat(number, deliveries);
     delivery.deliveryCount = deliveries;
     delivery.envelopeId = cursor.envelopeId;
     consumer.credit--;
@@ -487,6 +609,10 @@ export class LocalQueue implements EngineQueue {
     if (!consumer.canTake) this.#ring.remove(consumer);
     else this.#ring.rotate(consumer);
     return true;
+  }
+
+  #mayBeRepeat(number: number, deliveries: number): boolean {
+    return deliveries > 0 || number < this.flaggedBelow;
   }
 
   /** Journals the next delivery of what came back. True: some may be delivered now. */
@@ -635,7 +761,7 @@ export class LocalQueue implements EngineQueue {
     delivery.queue = this;
     delivery.number = number;
     delivery.deliveryCount = this.counts.get(number) ?? 0;
-    delivery.redelivered = from !== 'fresh';
+    delivery.redelivered = from !== 'fresh' && this.#mayBeRepeat(number, delivery.deliveryCount);
     delivery.envelopeId = cursor.envelopeId;
     this.#host.dispatcher.removed = true;
     removal.sink.remove(delivery, reason);
@@ -749,6 +875,7 @@ export class LocalQueue implements EngineQueue {
     this.#expiryTimer?.cancel();
     this.#expiryAt = Infinity;
     for (const consumer of [...this.#consumers]) consumer.cancel();
+    for (const number of this.held.heldBy(0)) this.giveBack(number);
   }
 
   // --- levels ---

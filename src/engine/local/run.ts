@@ -105,6 +105,11 @@ export class RunReader {
     this.index++;
   }
 
+  /** Where the current message begins, its header included. */
+  get messageStart(): number {
+    return this.propertiesStart - MESSAGE_HEADER_BYTES - (this.expiresAt === 0 ? 0 : 8) - (this.dueAt === 0 ? 0 : 8);
+  }
+
   seek(index: number): void {
     if (index < this.index) this.open(this.buffer, this.view, this.start);
     while (this.index < index) this.next();

@@ -62,6 +62,13 @@ export class SegmentTable {
     segment.alive += count;
   }
 
+  /** At recovery: these were appended before the checkpoint. A segment that is not there is added: its file is missing. */
+  revived(id: number, count: number): void {
+    if (count === 0) return;
+    const segment = this.#segments.get(id) ?? this.add(id);
+    segment.alive += count;
+  }
+
   settled(id: number, count: number): void {
     const segment = this.#segments.get(id);
     if (segment === undefined) return;

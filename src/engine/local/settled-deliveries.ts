@@ -44,7 +44,7 @@ export class SettledDeliveries {
     sequence: number,
   ): number {
     const envelope = source.buffer.subarray(source.start, source.envelopeEnd);
-    const from = startOfMessage(source);
+    const from = source.messageStart;
     let bodies = 0;
     for (let n = 1; ; n++) {
       bodies += source.bodyEnd - source.bodyStart;
@@ -121,11 +121,4 @@ export function fill(delivery: DeliveryView, reader: RunReader): void {
   delivery.dueAt = reader.dueAt;
   delivery.priority = reader.priority;
   delivery.storedAt = reader.storedAt;
-}
-
-function startOfMessage(reader: RunReader): number {
-  let at = reader.propertiesStart - 8;
-  if (reader.expiresAt !== 0) at -= 8;
-  if (reader.dueAt !== 0) at -= 8;
-  return at;
 }

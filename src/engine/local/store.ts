@@ -3,6 +3,7 @@ import type { SegmentReader } from './backlog-reader.ts';
 import type { Identities } from './identities.ts';
 import type { Journal } from './journal/journal.ts';
 import type { KeyedState } from './keyed-state.ts';
+import type { LocalQueue } from './queue.ts';
 import type { SegmentTable } from './segments.ts';
 import type { LocalTopology } from './topology.ts';
 
@@ -16,6 +17,7 @@ export interface StoreHost {
   unblocked(): void;
   /** Some of what waited for the disk is durable. */
   caughtUp(): void;
+  damaged(queue: LocalQueue, error: EngineError): void;
   notice(line: string): void;
 }
 

@@ -130,7 +130,6 @@ export class LocalTopology {
     if (known !== undefined) {
       known.spec = spec;
       known.limits = spec.limits;
-      known.stored = null;
       this.#host.dispatcher.touch(known);
       return known;
     }

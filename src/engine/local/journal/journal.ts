@@ -131,8 +131,7 @@ export class Journal {
   }
 
   /** Continues behind what recovery found. */
-  resume(place: Place, sequence: number): void {
-    this.#place = place;
+  resume(sequence: number): void {
     this.sequence = sequence;
     this.synced = sequence - 1;
   }

@@ -1,0 +1,323 @@
+/** The store on disk: writes groups one after the other, each synced before the next, and keeps checkpoints, segments and space in order. */
+import { join } from 'node:path';
+import type { Clock } from '../clock.ts';
+import { EngineError } from '../errors.ts';
+import { Checkpoints } from './journal/checkpoints.ts';
+import { Compaction } from './journal/compaction.ts';
+import { claimDirectory, type DirectoryContents } from './journal/data-directory.ts';
+import type { DirectoryLock, Files } from './journal/files.ts';
+import { EntryKind } from './journal/directory.ts';
+import { sealGroup } from './journal/group.ts';
+import { Journal, type ClosedGroup, type GroupStore, type Place } from './journal/journal.ts';
+import type { JournalOptions } from './journal/options.ts';
+import { Recovery, type Recovered } from './journal/recovery.ts';
+import { SegmentFiles } from './journal/segment-files.ts';
+import { segmentName } from './journal/segment-file.ts';
+import { SegmentTable, type Segment } from './segments.ts';
+import type { LocalStore, StoreHost } from './store.ts';
+import { Window } from './window.ts';
+
+/** Neighbouring groups that wait are written at once, up to this much. */
+const MOST_WRITE_BYTES = 4 * 1024 * 1024;
+
+export class DiskStore implements LocalStore, GroupStore {
+  readonly volatile = false;
+  readonly segments = new SegmentTable(() => this.#tidySoon());
+  readonly journal: Journal;
+  readonly #directory: string;
+  readonly #files: Files;
+  readonly #clock: Clock;
+  readonly #options: JournalOptions;
+  readonly #segmentFiles: SegmentFiles;
+  #host: StoreHost | null = null;
+  #lock: DirectoryLock | null = null;
+  #checkpoints: Checkpoints | null = null;
+  #compaction: Compaction | null = null;
+  #waiting: ClosedGroup[] = [];
+  #writing = false;
+  #appended = 0;
+  #tidying = false;
+  #tidyAgain = false;
+  #tidied: Promise<void> = Promise.resolve();
+  #closing = false;
+
+  constructor(directory: string, files: Files, clock: Clock, options: JournalOptions) {
+    this.#directory = directory;
+    this.#files = files;
+    this.#clock = clock;
+    this.#options = options;
+    this.journal = new Journal(this, new Window(options.windowBytes, options.blockBytes), clock, 1);
+    this.#segmentFiles = new SegmentFiles(directory, files, clock, options, {
+      blocked: () => this.#host?.blocked(),
+      unblocked: () => this.#host?.unblocked(),
+      failed: (error) => this.#fail(error),
+    });
+  }
+
+  get reader(): SegmentFiles {
+    return this.#segmentFiles;
+  }
+
+  async open(host: StoreHost): Promise<void> {
+    this.#host = host;
+    const contents = await claimDirectory(this.#directory, this.#files);
+    this.#lock = contents.lock;
+    try {
+      await this.#recover(host, contents);
+    } catch (error) {
+      await this.#segmentFiles.close().catch(() => undefined);
+      await this.#lock.release();
+      throw error;
+    }
+  }
+
+  async #recover(host: StoreHost, contents: DirectoryContents): Promise<void> {
+    const checkpoints = new Checkpoints(this.#directory, this.#files, host, this.segments, this.#options.reserveBytes);
+    this.#checkpoints = checkpoints;
+    const recovery = new Recovery(this.#directory, this.#files, host, this.segments, checkpoints.parts);
+    const recovered = await recovery.run(contents.segments, contents.checkpoints);
+    checkpoints.adopt(recovered.checkpoints, contents.checkpoints);
+    await this.#proveTail(recovered);
+    this.#checkMissing(contents.segments);
+    for (const segment of this.segments.values()) this.segments.seal(segment);
+    await this.#segmentFiles.adoptSpares(contents.spares);
+    const first = Math.max(0, ...contents.segments) + 1;
+    await this.#segmentFiles.begin(first);
+    this.journal.resume(recovered.sequence);
+    this.#compaction = new Compaction(this.journal, host, this.#clock, (id, error) => {
+      const queue = host.topology.byId.get(id);
+      if (queue !== undefined) host.damaged(queue, error);
+    });
+    this.#tidySoon();
+  }
+
+  /** What was read is not thereby durable: writes the end of the journal once more, and cuts what is torn behind it. */
+  async #proveTail(recovered: Recovered): Promise<void> {
+    const { tail } = recovered;
+    if (tail === null) return;
+    const last = join(this.#directory, segmentName(tail.segment));
+    for (const id of new Set([...recovered.unproven.map((range) => range.segment), tail.segment])) {
+      const file = await this.#files.open(join(this.#directory, segmentName(id)), 'update');
+      try {
+        for (const range of recovered.unproven) {
+          if (range.segment === id) await file.write(range.bytes, 0, range.bytes.length, range.offset);
+        }
+        if (file.path === last) await file.truncate(tail.end);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+    }
+    await this.#files.syncDirectory(this.#directory);
+  }
+
+  /** Queues whose messages lay in a segment that is not there stop. */
+  #checkMissing(present: readonly number[]): void {
+    const there = new Set(present);
+    const missing = [...this.segments.values()].filter((segment) => !there.has(segment.id) && segment.alive > 0);
+    if (missing.length === 0) return;
+    for (const queue of this.#host!.topology.queues.values()) {
+      for (const segment of missing) {
+        if (!queue.liesInSegment(segment.id)) continue;
+        const path = join(this.#directory, segmentName(segment.id));
+        this.#host!.damaged(queue, new EngineError('CORRUPT', `segment ${path} is missing: restore it from a copy`));
+      }
+    }
+    for (const segment of missing) this.segments.remove(segment.id);
+  }
+
+  // --- writing ---
+
+  place(after: Place | null, minBytes: number): Place {
+    return this.#segmentFiles.place(after, minBytes, (from, to) => {
+      this.segments.add(to);
+      if (from === null) return;
+      const full = this.segments.get(from);
+      if (full !== undefined) this.segments.seal(full);
+    });
+  }
+
+  write(group: ClosedGroup): void {
+    this.#waiting.push(group);
+    const segment = this.segments.get(group.block.segment);
+    if (segment !== undefined) {
+      segment.lastSequence = group.sequence;
+      segment.bytes += group.bytes;
+    }
+    if (!this.#writing) this.#writeNext();
+  }
+
+  #writeNext(): void {
+    const first = this.#waiting[0];
+    if (first === undefined || this.journal.failure !== null) return;
+    this.#writing = true;
+    let count = 1;
+    let end = first.end;
+    while (count < this.#waiting.length) {
+      const next = this.#waiting[count]!;
+      if (next.block !== first.block || next.start !== end || next.end - first.start > MOST_WRITE_BYTES) break;
+      end = next.end;
+      count++;
+    }
+    const groups = this.#waiting.splice(0, count);
+    for (const group of groups) sealGroup(group.block.buffer, group.start, this.journal.synced);
+    this.#segmentFiles.withFile(first.block.segment, (file) => {
+      file.append(first.block.buffer, first.start, end - first.start, first.offset, true, (error) => {
+        if (error !== null) {
+          const path = join(this.#directory, segmentName(first.block.segment));
+          this.#fail(
+            new EngineError(
+              'IO',
+              `${path} can't be written: ${error.message}; nothing is confirmed any more: check the disk and start again`,
+              {
+                cause: error,
+              },
+            ),
+          );
+          return;
+        }
+        this.#written(groups, end - first.start);
+      });
+    });
+  }
+
+  #written(groups: readonly ClosedGroup[], bytes: number): void {
+    if (this.journal.failure !== null) return;
+    this.#writing = false;
+    this.#appended += bytes;
+    for (const group of groups) this.journal.written(group);
+    // The journal may have closed another group meanwhile.
+    if (!this.#writing) this.#writeNext();
+    if (!this.#writing) this.journal.drained();
+    this.#host!.caughtUp();
+    if (this.#appended >= this.#options.checkpointBytes) {
+      this.#appended = 0;
+      this.#tidySoon();
+    }
+  }
+
+  #fail(error: EngineError): void {
+    this.#host?.failed(error);
+  }
+
+  // --- keeping order ---
+
+  /** Has a checkpoint written, emptied segments removed and sparse ones compacted, soon and one at a time. */
+  #tidySoon(): void {
+    if (this.#closing) return;
+    if (this.#tidying) {
+      this.#tidyAgain = true;
+      return;
+    }
+    this.#tidying = true;
+    this.#tidied = this.#tidy().finally(() => {
+      this.#tidying = false;
+      if (this.#tidyAgain) {
+        this.#tidyAgain = false;
+        this.#tidySoon();
+      }
+    });
+  }
+
+  async #tidy(): Promise<void> {
+    try {
+      // Not within the call that noticed: a checkpoint is of the state between two groups.
+      await new Promise<void>((resolve) => this.#clock.defer(resolve));
+      if (this.journal.failure !== null || this.#closing) return;
+      await this.#checkpoints!.keepReserve();
+      if (!this.#hasWork()) return;
+      await this.#checkpoint(false);
+      for (const segment of this.#sparse()) {
+        segment.busy = true;
+        await this.#compact(segment);
+        if (this.journal.failure !== null || this.#closing) return;
+      }
+    } catch (error) {
+      const cause = error as Error;
+      this.#host!.notice(`a checkpoint could not be written: ${cause.message}; the journal grows until one can`);
+    }
+  }
+
+  #hasWork(): boolean {
+    const covered = this.#checkpoints!.coveredSegment;
+    const emptied = [...this.segments.values()].some((segment) => segment.sealed && segment.alive === 0);
+    return emptied || this.#checkpoints!.isStale(this.journal.sequence - 1) || covered === 0;
+  }
+
+  async #checkpoint(sealed: boolean): Promise<void> {
+    this.journal.closeGroup();
+    const sequence = this.journal.sequence - 1;
+    if (this.#checkpoints!.isStale(sequence)) {
+      const tail = this.journal.tail;
+      if (tail !== null) {
+        const writer = this.#checkpoints!.begin({ sequence, segment: tail.segment, offset: tail.offset, sealed });
+        await new Promise<void>((resolve, reject) =>
+          this.journal.whenSynced((error) => (error === null ? resolve() : reject(error))),
+        );
+        await this.#checkpoints!.write(writer);
+      }
+    }
+    await this.#removeEmptied();
+  }
+
+  /** Deletes segments in which nothing lives and which no recovery from the two newest checkpoints would read. */
+  async #removeEmptied(): Promise<void> {
+    const covered = this.#checkpoints!.coveredSegment;
+    await this.#segmentFiles.closeOlder(covered);
+    const emptied = [...this.segments.values()].filter(
+      (segment) => segment.sealed && segment.alive === 0 && segment.id < covered,
+    );
+    if (emptied.length === 0) return;
+    for (const segment of emptied) {
+      this.segments.remove(segment.id);
+      this.journal.window.dropSegment(segment.id);
+      await this.#segmentFiles.release(segment.id);
+    }
+    await this.#files.syncDirectory(this.#directory);
+  }
+
+  #sparse(): Segment[] {
+    const covered = this.#checkpoints!.coveredSegment;
+    return [...this.segments.values()].filter(
+      (segment) =>
+        segment.sealed &&
+        !segment.busy &&
+        segment.alive > 0 &&
+        segment.id < covered &&
+        segment.alive < segment.total * this.#options.sparseShare,
+    );
+  }
+
+  async #compact(segment: Segment): Promise<void> {
+    try {
+      const size = await this.#segmentFiles.size(segment.id);
+      const bytes = await this.#segmentFiles.read(segment.id, 0, size);
+      await this.#compaction!.move(segment, bytes);
+      segment.busy = false;
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      // It stays busy, and so is left alone: its messages are judged when they are read.
+      this.#host!.notice(
+        `segment ${join(this.#directory, segmentName(segment.id))}: ${error.message}; it is not compacted`,
+      );
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closing = true;
+    await this.#tidied;
+    if (this.journal.failure === null) {
+      this.journal.entryRoom(1);
+      this.journal.directory.u8(EntryKind.SEALED);
+      this.journal.mustSync();
+      await new Promise<void>((resolve) => this.journal.whenSynced(() => resolve()));
+    }
+    if (this.journal.failure === null) {
+      await this.#checkpoint(true).catch((error: unknown) =>
+        this.#host!.notice(`no checkpoint at the end: ${(error as Error).message}`),
+      );
+    }
+    await this.#segmentFiles.close();
+    await this.#lock?.release();
+  }
+}

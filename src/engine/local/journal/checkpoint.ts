@@ -1,0 +1,427 @@
+/**
+ * A checkpoint is the state after one group, so that recovery replays only what came later. It is incremental: pages of chunks that
+ * did not change stay where an earlier checkpoint wrote them. A file:
+ *
+ *   blocks: pages of chunks { f64 first, f64 end, u32 n, n x 4 u32 } and parts (topology, keyed state, identities)
+ *   manifest:
+ *     f64 sequence, u32 segment, u32 offset: the next group goes there; u8 sealed: the store was closed after it
+ *     f64 topology revision, u32 next queue, f64 state revision
+ *     3 x pointer: topology, keyed state, identities
+ *     u32 n, n x { u32 segment, f64 messages appended, f64 last sequence }
+ *     u32 n, n x { u32 queue, queue (queue-snapshot.ts), u16 n, n x { u8 priority, u32 n, n x pointer } }
+ *   footer: u32 manifest offset, u32 manifest length, u32 manifest CRC, u32 "PRCK"
+ *
+ * A pointer is { f64 sequence of the checkpoint whose file has the block, u32 offset, u32 length, u32 CRC }.
+ */
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import type { Json, QueueSpec } from '../../engine.ts';
+import { EngineError } from '../../errors.ts';
+import { ChunkPage } from '../chunk-list.ts';
+import type { LocalQueue } from '../queue.ts';
+import { countAlive, readQueue, writeQueue, type DeliveryMark } from '../queue-snapshot.ts';
+import type { SegmentTable } from '../segments.ts';
+import type { StoreHost } from '../store.ts';
+import { EntryReader, EntryWriter } from './directory.ts';
+import type { Files } from './files.ts';
+
+const FOOTER_BYTES = 16;
+const POSITION_BYTES = 17;
+const FOOTER_MAGIC = 0x4b43_5250;
+
+export interface Pointer {
+  readonly sequence: number;
+  readonly offset: number;
+  readonly length: number;
+  readonly crc: number;
+}
+
+export interface CheckpointPosition {
+  /** Of the last group it covers. */
+  readonly sequence: number;
+  readonly segment: number;
+  readonly offset: number;
+  /** The store was closed after it. */
+  readonly sealed: boolean;
+}
+
+/** What is kept of a checkpoint that was written or read. */
+export interface Checkpoint {
+  readonly position: CheckpointPosition;
+  /** Sequences of the checkpoints in whose files its blocks lie, its own included. */
+  readonly files: ReadonlySet<number>;
+}
+
+/** Pointers to the parts of the newest checkpoint that did not change since. */
+export interface Parts {
+  topology: Pointer | null;
+  keyed: Pointer | null;
+  identities: Pointer | null;
+}
+
+export function checkpointName(sequence: number): string {
+  return `checkpoint-${String(sequence).padStart(16, '0')}.ckpt`;
+}
+
+export function checkpointOfName(name: string): number | null {
+  const match = /^checkpoint-(\d{16})\.ckpt$/.exec(name);
+  return match === null ? null : Number(match[1]);
+}
+
+/** The bytes of a checkpoint of the state as it is now. `rewrite` names files whose blocks are to be written anew. */
+export class CheckpointWriter {
+  readonly #host: StoreHost;
+  readonly #segments: SegmentTable;
+  readonly #writer = new EntryWriter();
+  readonly #files = new Set<number>();
+  readonly #pages: ChunkPage[] = [];
+  readonly position: CheckpointPosition;
+  readonly parts: Parts;
+  readonly bytes: Buffer;
+
+  constructor(
+    host: StoreHost,
+    segments: SegmentTable,
+    position: CheckpointPosition,
+    parts: Parts,
+    rewrite: ReadonlySet<number>,
+  ) {
+    this.#host = host;
+    this.#segments = segments;
+    this.position = position;
+    this.parts = { ...parts };
+    this.bytes = this.#write(rewrite);
+  }
+
+  get checkpoint(): Checkpoint {
+    return { position: this.position, files: this.#files };
+  }
+
+  /** It could not be written: what it has must be written by the next one. */
+  abandon(): void {
+    for (const page of this.#pages) page.stored = null;
+  }
+
+  #write(rewrite: ReadonlySet<number>): Buffer {
+    const { topology, keyed, identities } = this.#host;
+    const keep = (pointer: Pointer | null): Pointer | null =>
+      pointer !== null && !rewrite.has(pointer.sequence) ? pointer : null;
+    this.#files.add(this.position.sequence);
+    this.parts.topology =
+      (topology.changed ? null : keep(this.parts.topology)) ?? this.#block((w) => writeTopology(w, this.#host));
+    this.parts.keyed = (keyed.changed ? null : keep(this.parts.keyed)) ?? this.#block((w) => writeKeyed(w, this.#host));
+    this.parts.identities = this.#block((w) => writeIdentities(w, identities.producers, identities.windows));
+    topology.changed = false;
+    keyed.changed = false;
+
+    const manifest = new EntryWriter();
+    manifest.f64(this.position.sequence);
+    manifest.u32(this.position.segment);
+    manifest.u32(this.position.offset);
+    manifest.u8(this.position.sealed ? 1 : 0);
+    manifest.f64(topology.revision);
+    manifest.u32(topology.nextQueueId);
+    manifest.f64(keyed.revision);
+    for (const pointer of [this.parts.topology, this.parts.keyed, this.parts.identities])
+      this.#point(manifest, pointer);
+    manifest.u32(this.#segments.size);
+    for (const segment of this.#segments.values()) {
+      manifest.u32(segment.id);
+      manifest.f64(segment.total);
+      manifest.f64(segment.lastSequence);
+    }
+    const queues = [...topology.queues.values()].filter((queue) => queue.durable);
+    manifest.u32(queues.length);
+    for (const queue of queues) this.#writeQueue(manifest, queue, keep);
+
+    const blocks = this.#writer;
+    const start = blocks.length;
+    const bytes = Buffer.alloc(start + manifest.length + FOOTER_BYTES);
+    blocks.buffer.copy(bytes, 0, 0, start);
+    manifest.buffer.copy(bytes, start, 0, manifest.length);
+    const footer = start + manifest.length;
+    bytes.writeUInt32LE(start, footer);
+    bytes.writeUInt32LE(manifest.length, footer + 4);
+    bytes.writeUInt32LE(crc32(bytes.subarray(start, footer)), footer + 8);
+    bytes.writeUInt32LE(FOOTER_MAGIC, footer + 12);
+    return bytes;
+  }
+
+  #writeQueue(manifest: EntryWriter, queue: LocalQueue, keep: (pointer: Pointer | null) => Pointer | null): void {
+    manifest.u32(queue.id);
+    writeQueue(manifest, queue);
+    manifest.u16(queue.levels.length);
+    for (const level of queue.levels) {
+      manifest.u8(level.priority);
+      const pages = level.chunks.pages.filter((page) => page.alive > 0);
+      manifest.u32(pages.length);
+      for (const page of pages) {
+        let pointer = keep(page.stored as Pointer | null);
+        if (pointer === null) {
+          pointer = this.#block((writer) => writePage(writer, page));
+          page.stored = pointer;
+          this.#pages.push(page);
+        }
+        this.#point(manifest, pointer);
+      }
+    }
+  }
+
+  #block(write: (writer: EntryWriter) => void): Pointer {
+    const writer = this.#writer;
+    const offset = writer.length;
+    write(writer);
+    const crc = crc32(writer.buffer.subarray(offset, writer.length));
+    return { sequence: this.position.sequence, offset, length: writer.length - offset, crc };
+  }
+
+  #point(manifest: EntryWriter, pointer: Pointer): void {
+    this.#files.add(pointer.sequence);
+    manifest.f64(pointer.sequence);
+    manifest.u32(pointer.offset);
+    manifest.u32(pointer.length);
+    manifest.u32(pointer.crc);
+  }
+}
+
+function writePage(writer: EntryWriter, page: ChunkPage): void {
+  writer.f64(page.first);
+  writer.f64(page.end);
+  writer.u32(page.size);
+  writer.bytes(Buffer.from(page.words.buffer, page.words.byteOffset, page.size * 16));
+}
+
+function readPage(reader: EntryReader): ChunkPage {
+  const first = reader.f64();
+  const end = reader.f64();
+  const size = reader.u32();
+  const page = new ChunkPage(first, Math.max(4, size));
+  const bytes = reader.bytes(size * 16);
+  new Uint8Array(page.words.buffer, page.words.byteOffset, size * 16).set(bytes);
+  page.size = size;
+  page.end = end;
+  return page;
+}
+
+function writeText(writer: EntryWriter, text: string): void {
+  const bytes = Buffer.from(text, 'utf8');
+  writer.u32(bytes.length);
+  writer.bytes(bytes);
+}
+
+function readText(reader: EntryReader): string {
+  return reader.bytes(reader.u32()).toString('utf8');
+}
+
+function writeTopology(writer: EntryWriter, { topology }: StoreHost): void {
+  const entries = [...topology.entries.values()].filter((entry) => entry.durable);
+  writer.u32(entries.length);
+  for (const { kind, key, value } of entries) writeText(writer, JSON.stringify({ op: 'put', kind, key, value }));
+  const queues = [...topology.queues.values()].filter((queue) => queue.durable);
+  writer.u32(queues.length);
+  for (const queue of queues) {
+    writer.u32(queue.id);
+    writeText(writer, JSON.stringify(queue.spec));
+  }
+}
+
+function readTopology(reader: EntryReader, { topology }: StoreHost): void {
+  for (let n = reader.u32(); n > 0; n--) {
+    topology.restoreEntry(JSON.parse(readText(reader)) as { op: 'put'; kind: string; key: string; value: Json });
+  }
+  for (let n = reader.u32(); n > 0; n--) {
+    const id = reader.u32();
+    topology.putQueue(id, JSON.parse(readText(reader)) as QueueSpec);
+  }
+}
+
+function writeKeyed(writer: EntryWriter, { keyed }: StoreHost): void {
+  writer.u32(keyed.values.size);
+  for (const [key, { value, revision }] of keyed.values) {
+    writeText(writer, key);
+    writer.f64(revision);
+    writer.u32(value.length);
+    writer.bytes(value);
+  }
+}
+
+function readKeyed(reader: EntryReader, { keyed }: StoreHost): void {
+  for (let n = reader.u32(); n > 0; n--) {
+    const key = readText(reader);
+    const revision = reader.f64();
+    keyed.restore(key, Buffer.from(reader.bytes(reader.u32())), revision);
+  }
+}
+
+function writeIdentities(
+  writer: EntryWriter,
+  producers: StoreHost['identities']['producers'],
+  windows: StoreHost['identities']['windows'],
+): void {
+  writer.u32(producers.size);
+  for (const [name, { epoch, lastSequence }] of producers) {
+    writeText(writer, name);
+    writer.f64(epoch);
+    writer.f64(lastSequence);
+  }
+  writer.u32(windows.size);
+  for (const [scope, { seen }] of windows) {
+    writeText(writer, scope);
+    writer.u32(seen.size);
+    for (const [hash, at] of seen) {
+      writer.bytes(Buffer.from(hash, 'latin1'));
+      writer.f64(at);
+    }
+  }
+}
+
+function readIdentities(reader: EntryReader, { identities }: StoreHost): void {
+  for (let n = reader.u32(); n > 0; n--) {
+    const name = readText(reader);
+    identities.producers.set(name, { epoch: reader.f64(), lastSequence: reader.f64() });
+  }
+  for (let n = reader.u32(); n > 0; n--) {
+    const scope = readText(reader);
+    for (let m = reader.u32(); m > 0; m--) {
+      const hash = reader.bytes(16).toString('latin1');
+      identities.restoreId(scope, hash, reader.f64());
+    }
+  }
+}
+
+/** A manifest whose bytes and blocks are all what was written. */
+export class CheckpointImage {
+  readonly position: CheckpointPosition;
+  readonly files = new Set<number>();
+  readonly #manifest: Buffer;
+  readonly #blocks: ReadonlyMap<number, Buffer>;
+
+  constructor(position: CheckpointPosition, manifest: Buffer, blocks: ReadonlyMap<number, Buffer>) {
+    this.position = position;
+    this.#manifest = manifest;
+    this.#blocks = blocks;
+  }
+
+  /** @throws EngineError CORRUPT, naming file and range */
+  static async read(directory: string, files: Files, sequence: number): Promise<CheckpointImage> {
+    const path = join(directory, checkpointName(sequence));
+    const bytes = await readWhole(files, path);
+    const manifest = manifestOf(path, bytes);
+    const reader = new EntryReader(manifest, 0, manifest.length);
+    const position = { sequence: reader.f64(), segment: reader.u32(), offset: reader.u32(), sealed: reader.u8() === 1 };
+    if (position.sequence !== sequence) throw damaged(path, 0, bytes.length, 'its sequence is not that of its name');
+    const blocks = new Map([[sequence, bytes]]);
+    const image = new CheckpointImage(position, manifest, blocks);
+    image.files.add(sequence);
+    for (const pointer of image.#pointers()) {
+      image.files.add(pointer.sequence);
+      const other = join(directory, checkpointName(pointer.sequence));
+      let block = blocks.get(pointer.sequence);
+      if (block === undefined) {
+        block = await readWhole(files, other);
+        blocks.set(pointer.sequence, block);
+      }
+      const end = pointer.offset + pointer.length;
+      if (end > block.length || crc32(block.subarray(pointer.offset, end)) !== pointer.crc) {
+        throw damaged(other, pointer.offset, end, 'a block is not what was written');
+      }
+    }
+    return image;
+  }
+
+  /** Puts the state together. Returns how far deliveries had come, by queue. */
+  restore(host: StoreHost, segments: SegmentTable, parts: Parts): Map<LocalQueue, DeliveryMark> {
+    const { topology, keyed } = host;
+    const reader = new EntryReader(this.#manifest, POSITION_BYTES, this.#manifest.length - POSITION_BYTES);
+    topology.revision = reader.f64();
+    topology.nextQueueId = reader.u32();
+    const stateRevision = reader.f64();
+    parts.topology = readPointer(reader);
+    parts.keyed = readPointer(reader);
+    parts.identities = readPointer(reader);
+    readTopology(this.#open(parts.topology), host);
+    readKeyed(this.#open(parts.keyed), host);
+    readIdentities(this.#open(parts.identities), host);
+    keyed.revision = stateRevision;
+    for (let n = reader.u32(); n > 0; n--) {
+      const segment = segments.get(reader.u32());
+      const total = reader.f64();
+      const lastSequence = reader.f64();
+      if (segment === undefined) continue;
+      segment.total = total;
+      segment.lastSequence = lastSequence;
+    }
+    const marks = new Map<LocalQueue, DeliveryMark>();
+    for (let n = reader.u32(); n > 0; n--) {
+      const queue = topology.byId.get(reader.u32())!;
+      const mark = { delivered: 1, mayBelow: 1 };
+      readQueue(reader, queue, mark);
+      marks.set(queue, mark);
+      for (let levels = reader.u16(); levels > 0; levels--) {
+        const level = queue.levelFor(reader.u8());
+        for (let pages = reader.u32(); pages > 0; pages--) {
+          const pointer = readPointer(reader);
+          const page = readPage(this.#open(pointer));
+          page.stored = pointer;
+          level.chunks.restore(page);
+        }
+      }
+      countAlive(queue, segments);
+    }
+    topology.changed = false;
+    keyed.changed = false;
+    return marks;
+  }
+
+  #open(pointer: Pointer): EntryReader {
+    return new EntryReader(this.#blocks.get(pointer.sequence)!, pointer.offset, pointer.length);
+  }
+
+  *#pointers(): Generator<Pointer> {
+    const reader = new EntryReader(this.#manifest, POSITION_BYTES + 20, this.#manifest.length - POSITION_BYTES - 20);
+    for (let n = 0; n < 3; n++) yield readPointer(reader);
+    for (let n = reader.u32(); n > 0; n--) reader.bytes(20);
+    for (let n = reader.u32(); n > 0; n--) {
+      reader.bytes(4 + 6 * 8 + 1);
+      reader.bytes(12 * reader.u32());
+      reader.bytes(12 * reader.u32());
+      for (let levels = reader.u16(); levels > 0; levels--) {
+        reader.u8();
+        for (let pages = reader.u32(); pages > 0; pages--) yield readPointer(reader);
+      }
+    }
+  }
+}
+
+function readPointer(reader: EntryReader): Pointer {
+  return { sequence: reader.f64(), offset: reader.u32(), length: reader.u32(), crc: reader.u32() };
+}
+
+function manifestOf(path: string, bytes: Buffer): Buffer {
+  const footer = bytes.length - FOOTER_BYTES;
+  if (footer < 0 || bytes.readUInt32LE(footer + 12) !== FOOTER_MAGIC) {
+    throw damaged(path, Math.max(0, footer), bytes.length, 'its end is missing');
+  }
+  const start = bytes.readUInt32LE(footer);
+  const length = bytes.readUInt32LE(footer + 4);
+  if (start + length !== footer || crc32(bytes.subarray(start, footer)) !== bytes.readUInt32LE(footer + 8)) {
+    throw damaged(path, Math.min(start, footer), footer, 'its manifest is not what was written');
+  }
+  return bytes.subarray(start, footer);
+}
+
+async function readWhole(files: Files, path: string): Promise<Buffer> {
+  const file = await files.open(path, 'read');
+  try {
+    const size = await file.size();
+    const bytes = Buffer.allocUnsafeSlow(size);
+    const read = await file.read(bytes, 0, size, 0);
+    return bytes.subarray(0, read);
+  } finally {
+    await file.close();
+  }
+}
+
+function damaged(path: string, from: number, to: number, what: string): EngineError {
+  return new EngineError('CORRUPT', `checkpoint ${path}, bytes ${from} to ${to}: ${what}`);
+}

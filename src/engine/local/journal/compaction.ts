@@ -1,0 +1,99 @@
+/**
+ * Compaction: what still lives in a sparse segment is appended again, with its numbers, so that the segment can go. Each run of a queue
+ * moves within one group, and only what is alive at that moment: a settled message is never written again.
+ */
+import type { Clock } from '../../clock.ts';
+import { EngineError } from '../../errors.ts';
+import { RUN_HEADER_BYTES, RunReader, isWholeRun } from '../run.ts';
+import type { Segment } from '../segments.ts';
+import type { StoreHost } from '../store.ts';
+import { EntryKind } from './directory.ts';
+import type { Journal } from './journal.ts';
+import { placementsOf, type Placement } from './placements.ts';
+
+/** Moved in one turn of the event loop. */
+const TURN_BYTES = 256 * 1024;
+
+export class Compaction {
+  readonly #journal: Journal;
+  readonly #host: StoreHost;
+  readonly #clock: Clock;
+  readonly #damaged: (queue: number, error: EngineError) => void;
+  readonly #reader = new RunReader();
+
+  constructor(journal: Journal, host: StoreHost, clock: Clock, damaged: (queue: number, error: EngineError) => void) {
+    this.#journal = journal;
+    this.#host = host;
+    this.#clock = clock;
+    this.#damaged = damaged;
+  }
+
+  /** Moves what lives in the segment, whose bytes these are. Resolves when that is durable. */
+  async move(segment: Segment, bytes: Buffer): Promise<void> {
+    let moved = 0;
+    for (const placement of placementsOf(bytes, segment.id, segment.lastSequence)) {
+      if (segment.alive === 0) break;
+      moved += this.#moveRun(segment, bytes, placement);
+      if (moved < TURN_BYTES) continue;
+      moved = 0;
+      await new Promise<void>((resolve) => this.#clock.defer(resolve));
+      if (this.#journal.failure !== null) return;
+    }
+    await new Promise<void>((resolve) => this.#journal.whenSynced(() => resolve()));
+  }
+
+  /** Returns the bytes that were written. */
+  #moveRun(segment: Segment, bytes: Buffer, placement: Placement): number {
+    const queue = this.#host.topology.byId.get(placement.queue);
+    if (queue === undefined || queue.damage !== null) return 0;
+    if (!queue.liesAt(placement.first, placement.count, segment.id, placement.offset)) return 0;
+    const living = queue.living(placement.first, placement.count);
+    if (living.length === 0) return 0;
+    if (!isWholeRun(bytes, placement.offset, bytes.length - placement.offset)) {
+      this.#damaged(
+        placement.queue,
+        new EngineError(
+          'CORRUPT',
+          `segment ${segment.id}, byte ${placement.offset}: messages are not what was written`,
+        ),
+      );
+      return 0;
+    }
+    const reader = this.#reader;
+    reader.open(bytes, new DataView(bytes.buffer, bytes.byteOffset, bytes.length), placement.offset);
+    const head = bytes.subarray(
+      placement.offset,
+      placement.offset + RUN_HEADER_BYTES + reader.envelopeEnd - reader.envelopeStart,
+    );
+    const journal = this.#journal;
+    let written = 0;
+    // The entry below must stand in the group of the runs that it names.
+    journal.endRun();
+    journal.atomic = true;
+    const pieces = living.map(([first, count]) => {
+      reader.seek(first - placement.first);
+      const from = reader.messageStart;
+      reader.seek(first - placement.first + count - 1);
+      const place = journal.copyRun(head, count, bytes.subarray(from, reader.bodyEnd));
+      written += head.length + reader.bodyEnd - from;
+      return { first, count, place };
+    });
+    journal.entryRoom(17 + 16 * pieces.length);
+    const { directory } = journal;
+    directory.u8(EntryKind.MOVED);
+    directory.u32(queue.id);
+    directory.f64(placement.first);
+    directory.u32(pieces.length);
+    for (const { first, count, place } of pieces) {
+      directory.f64(first);
+      directory.u32(count);
+      directory.u32(place.inGroup);
+    }
+    journal.atomic = false;
+    queue.relocate(
+      placement.first,
+      pieces.map(({ first, count, place }) => [first, count, place.segment, place.offset] as const),
+    );
+    return written;
+  }
+}

@@ -1,0 +1,111 @@
+/** A data directory: its marker file, its lock, and what lies in it. */
+import { join } from 'node:path';
+import { EngineError } from '../../errors.ts';
+import { checkpointOfName } from './checkpoint.ts';
+import type { DirectoryLock, Files } from './files.ts';
+import { FORMAT_VERSION, isSpareName, segmentOfName } from './segment-file.ts';
+
+export const MARKER_NAME = 'postrider';
+
+export interface DirectoryContents {
+  readonly lock: DirectoryLock;
+  /** Ascending. */
+  readonly segments: readonly number[];
+  readonly checkpoints: readonly number[];
+  readonly spares: readonly string[];
+}
+
+/** Takes the directory, creating it where it is absent. @throws EngineError UNWRITABLE, LOCKED, FOREIGN, NEWER: nothing was touched */
+export async function claimDirectory(directory: string, files: Files): Promise<DirectoryContents> {
+  let names: string[];
+  try {
+    await files.makeDirectory(directory);
+    names = await files.list(directory);
+  } catch (error) {
+    throw unwritable(directory, error);
+  }
+  const marked = names.includes(MARKER_NAME);
+  if (!marked && names.some((name) => !isOurs(name))) {
+    throw new EngineError(
+      'FOREIGN',
+      `${directory} holds files that are not Postrider's (${names.find((name) => !isOurs(name))}): choose an empty or new directory`,
+    );
+  }
+  if (marked) await checkVersion(directory, files);
+  const lock = await files.lock(directory);
+  try {
+    if (!marked) await writeMarker(directory, files);
+    names = await files.list(directory);
+    for (const name of names.filter((each) => each.endsWith('.new'))) await files.unlink(join(directory, name));
+  } catch (error) {
+    await lock.release();
+    throw error instanceof EngineError ? error : unwritable(directory, error);
+  }
+  const numbers = (of: (name: string) => number | null): number[] =>
+    names
+      .map(of)
+      .filter((number) => number !== null)
+      .sort((a, b) => a - b);
+  return {
+    lock,
+    segments: numbers(segmentOfName),
+    checkpoints: numbers(checkpointOfName),
+    spares: names.filter(isSpareName),
+  };
+}
+
+/** What may lie in a directory before its marker is durable: the traces of a first start that was cut short. */
+function isOurs(name: string): boolean {
+  return name === `${MARKER_NAME}.new` || name === 'lock' || name.startsWith('lock.') || name.startsWith('lock-');
+}
+
+async function checkVersion(directory: string, files: Files): Promise<void> {
+  const path = join(directory, MARKER_NAME);
+  const text = await readText(path, files);
+  const version = /^postrider journal (\d+)\n$/.exec(text)?.[1];
+  if (version === undefined) {
+    throw new EngineError('FOREIGN', `${path} is not Postrider's: choose an empty or new directory`);
+  }
+  if (Number(version) > FORMAT_VERSION) {
+    throw new EngineError(
+      'NEWER',
+      `${directory} was written in format ${version}, this version reads up to ${FORMAT_VERSION}: use the newer version`,
+    );
+  }
+}
+
+async function readText(path: string, files: Files): Promise<string> {
+  const file = await files.open(path, 'read');
+  try {
+    const bytes = Buffer.alloc(64);
+    return bytes.toString('utf8', 0, await file.read(bytes, 0, bytes.length, 0));
+  } finally {
+    await file.close();
+  }
+}
+
+async function writeMarker(directory: string, files: Files): Promise<void> {
+  const path = join(directory, MARKER_NAME);
+  const temporary = `${path}.new`;
+  await files.unlink(temporary).catch(() => undefined);
+  const file = await files.open(temporary, 'create');
+  const bytes = Buffer.from(`postrider journal ${FORMAT_VERSION}\n`);
+  try {
+    await file.write(bytes, 0, bytes.length, 0);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await files.rename(temporary, path);
+  await files.syncDirectory(directory);
+}
+
+function unwritable(directory: string, error: unknown): EngineError {
+  const cause = error as NodeJS.ErrnoException;
+  if (cause instanceof EngineError) return cause;
+  return new EngineError(
+    'UNWRITABLE',
+    `${directory} can't be used: ${cause.message}: make it writable or choose another directory`,
+    { cause },
+  );
+}

@@ -1,0 +1,34 @@
+/** Where a segment's groups put messages: each run of each queue, as the directories say. */
+import { readDirectory } from './directory.ts';
+import { readGroup } from './group.ts';
+import { SEGMENT_HEADER_BYTES } from './segment-file.ts';
+
+export interface Placement {
+  readonly queue: number;
+  readonly first: number;
+  readonly count: number;
+  /** Of the run, in the segment. */
+  readonly offset: number;
+}
+
+/** @throws RangeError at the first group that is not whole, though messages may lie behind it; it says where */
+export function* placementsOf(bytes: Buffer, segment: number, lastSequence: number): Generator<Placement> {
+  let offset = SEGMENT_HEADER_BYTES;
+  for (;;) {
+    const header = readGroup(bytes, offset, segment, offset);
+    if (header === null) throw new RangeError(`no whole group stands at byte ${offset}`);
+    const runs = new Map<number, number>();
+    for (const entry of readDirectory(bytes, offset + header.directoryStart, header.directoryLength)) {
+      if (entry.kind === 'run') {
+        runs.set(entry.offset, entry.count);
+        for (const { queue, first } of entry.targets)
+          yield { queue, first, count: entry.count, offset: offset + entry.offset };
+      } else if (entry.kind === 'moved') {
+        for (const piece of entry.pieces)
+          yield { queue: entry.queue, first: piece.first, count: piece.count, offset: offset + piece.offset };
+      }
+    }
+    if (header.sequence >= lastSequence) return;
+    offset += header.length;
+  }
+}

@@ -1,0 +1,277 @@
+/**
+ * Recovery: the newest whole checkpoint, and what the journal says since. A group that is not whole ends the journal if nothing
+ * proves that it was durable once (a *torn tail*: it is cut and told); with such a proof it is *corruption*, and named.
+ */
+import { join } from 'node:path';
+import type { QueueSpec } from '../../engine.ts';
+import { EngineError } from '../../errors.ts';
+import type { LocalQueue } from '../queue.ts';
+import type { DeliveryMark } from '../queue-snapshot.ts';
+import { isWholeRun } from '../run.ts';
+import type { SegmentTable } from '../segments.ts';
+import type { StoreHost } from '../store.ts';
+import type { EntryChange } from '../topology.ts';
+import { CheckpointImage, type CheckpointPosition, type Parts } from './checkpoint.ts';
+import { RUN_FLAG_EXPIRES, readDirectory } from './directory.ts';
+import type { Files } from './files.ts';
+import { GROUP_MAGIC, readGroup, type GroupHeader } from './group.ts';
+import { SEGMENT_HEADER_BYTES, isSegmentHeader, segmentName } from './segment-file.ts';
+
+export interface Recovered {
+  /** Of the next group. */
+  readonly sequence: number;
+  /** Where the journal ends: the last segment that has groups, and its length. Null: it has none. */
+  readonly tail: { readonly segment: number; readonly end: number } | null;
+  /** What was not provably durable, to be written once more before anything is served. */
+  readonly unproven: readonly { readonly segment: number; readonly offset: number; readonly bytes: Buffer }[];
+  readonly clean: boolean;
+  /** Whole checkpoints, newest first. */
+  readonly checkpoints: readonly CheckpointImage[];
+}
+
+export class Recovery {
+  readonly #directory: string;
+  readonly #files: Files;
+  readonly #host: StoreHost;
+  readonly #segments: SegmentTable;
+  readonly #parts: Parts;
+  #marks = new Map<LocalQueue, DeliveryMark>();
+  #expected = 1;
+  #proven = 0;
+  #clean = false;
+  #tail: Recovered['tail'] = null;
+  #unproven: { segment: number; offset: number; sequence: number; bytes: Buffer }[] = [];
+
+  constructor(directory: string, files: Files, host: StoreHost, segments: SegmentTable, parts: Parts) {
+    this.#directory = directory;
+    this.#files = files;
+    this.#host = host;
+    this.#segments = segments;
+    this.#parts = parts;
+  }
+
+  /** `segments` and `checkpoints` are the numbers of the files there are, ascending. @throws EngineError CORRUPT */
+  async run(segments: readonly number[], checkpoints: readonly number[]): Promise<Recovered> {
+    const images = await this.#readCheckpoints(checkpoints);
+    const newest = images[0];
+    for (const id of segments) this.#segments.add(id);
+    if (newest !== undefined) {
+      this.#marks = newest.restore(this.#host, this.#segments, this.#parts);
+      this.#expected = newest.position.sequence + 1;
+      this.#clean = newest.position.sealed;
+      this.#tail = { segment: newest.position.segment, end: newest.position.offset };
+    }
+    this.#proven = Math.max(0, ...checkpoints);
+    await this.#replay(segments, newest?.position ?? null);
+    for (const [queue, mark] of this.#marks) queue.recovered(mark.delivered, mark.mayBelow, this.#clean);
+    return {
+      sequence: this.#expected,
+      tail: this.#tail,
+      unproven: this.#unproven.filter((range) => range.sequence > this.#proven),
+      clean: this.#clean,
+      checkpoints: images,
+    };
+  }
+
+  /** The two newest whole ones. A damaged one is told, and does no harm while an older one is whole. */
+  async #readCheckpoints(sequences: readonly number[]): Promise<CheckpointImage[]> {
+    const images: CheckpointImage[] = [];
+    let failure: EngineError | null = null;
+    for (const sequence of [...sequences].reverse()) {
+      if (images.length === 2) break;
+      try {
+        images.push(await CheckpointImage.read(this.#directory, this.#files, sequence));
+      } catch (error) {
+        if (!(error instanceof EngineError) && (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+        const cause = error as Error;
+        failure ??= new EngineError('CORRUPT', cause.message, { cause });
+        this.#host.notice(`${cause.message}; an older checkpoint is tried`);
+      }
+    }
+    if (images.length === 0 && failure !== null) throw failure;
+    return images;
+  }
+
+  async #replay(segments: readonly number[], from: CheckpointPosition | null): Promise<void> {
+    const tail = segments.filter((id) => from === null || id >= from.segment);
+    if (from !== null && tail[0] !== from.segment) {
+      throw new EngineError(
+        'CORRUPT',
+        `segment ${this.#path(from.segment)} is missing: the newest checkpoint continues in it`,
+      );
+    }
+    let broken: { id: number; offset: number } | null = null;
+    for (const id of tail) {
+      const bytes = await this.#read(id);
+      const start = from?.segment === id ? from.offset : SEGMENT_HEADER_BYTES;
+      if (!isSegmentHeader(bytes, id)) {
+        if (start > SEGMENT_HEADER_BYTES || id !== tail[tail.length - 1]) {
+          throw new EngineError(
+            'CORRUPT',
+            `segment ${this.#path(id)}, bytes 0 to ${SEGMENT_HEADER_BYTES}: its header is not what was written`,
+          );
+        }
+        continue;
+      }
+      const end = this.#replaySegment(id, bytes, start);
+      if (end > start) broken = null;
+      broken ??= { id, offset: end };
+      this.#seekProof(bytes, id, end);
+    }
+    if (this.#proven >= this.#expected) {
+      const at = broken ?? { id: tail[tail.length - 1] ?? 0, offset: 0 };
+      throw new EngineError(
+        'CORRUPT',
+        `segment ${this.#path(at.id)}, from byte ${at.offset}: group ${this.#expected} is damaged or missing, though it was durable ` +
+          `(group ${this.#proven} proves it): restore the directory from a copy`,
+      );
+    }
+  }
+
+  /** Applies whole groups in sequence. Returns where they end. */
+  #replaySegment(id: number, bytes: Buffer, start: number): number {
+    let offset = start;
+    for (;;) {
+      const header = readGroup(bytes, offset, id, offset);
+      if (header?.sequence !== this.#expected || !runsAreWhole(bytes, offset, header)) return offset;
+      this.#apply(bytes, offset, header);
+      this.#proven = Math.max(this.#proven, header.syncedThrough);
+      this.#unproven.push({
+        segment: id,
+        offset,
+        sequence: header.sequence,
+        bytes: bytes.subarray(offset, offset + header.length),
+      });
+      if (this.#unproven[0]!.sequence <= this.#proven)
+        this.#unproven = this.#unproven.filter((range) => range.sequence > this.#proven);
+      offset += header.length;
+      this.#expected++;
+      this.#tail = { segment: id, end: offset };
+    }
+  }
+
+  /** Looks behind the end of the journal for a group that says what was durable when it was written. */
+  #seekProof(bytes: Buffer, id: number, from: number): void {
+    let torn = false;
+    for (let at = from; at + 8 <= bytes.length; at += 8) {
+      if (bytes.readUInt32LE(at) !== GROUP_MAGIC) continue;
+      torn ||= at === from && bytes.readUInt32LE(at + 24) === id;
+      const header = readGroup(bytes, at, id, at);
+      if (header !== null && header.sequence >= this.#expected)
+        this.#proven = Math.max(this.#proven, header.syncedThrough);
+    }
+    if (torn)
+      this.#host.notice(
+        `segment ${this.#path(id)}: a group at byte ${from} was torn by the last stop and is cut; it was never confirmed`,
+      );
+  }
+
+  #apply(bytes: Buffer, start: number, header: GroupHeader): void {
+    const { topology, keyed, identities } = this.#host;
+    this.#clean = false;
+    for (const entry of readDirectory(bytes, start + header.directoryStart, header.directoryLength)) {
+      switch (entry.kind) {
+        case 'run':
+          for (const { queue: id, first } of entry.targets) {
+            const queue = topology.byId.get(id);
+            queue?.replayRun(
+              first,
+              entry.count,
+              entry.bodyBytes,
+              entry.priority,
+              header.segment,
+              header.offset + entry.offset,
+              (entry.flags & RUN_FLAG_EXPIRES) !== 0,
+            );
+          }
+          break;
+        case 'settled': {
+          const queue = topology.byId.get(entry.queue);
+          if (queue === undefined) break;
+          for (let i = 0; i < entry.ranges.length; i += 2) queue.replaySettled(entry.ranges[i]!, entry.ranges[i + 1]!);
+          queue.aliveBytes -= entry.bodyBytes;
+          break;
+        }
+        case 'delivered': {
+          const queue = topology.byId.get(entry.queue);
+          if (queue !== undefined) this.#marks.set(queue, { delivered: entry.delivered, mayBelow: entry.mayBelow });
+          break;
+        }
+        case 'counted':
+          topology.byId.get(entry.queue)?.counts.set(entry.number, entry.deliveries);
+          break;
+        case 'state':
+          keyed.restore(entry.key, entry.value === null ? null : Buffer.from(entry.value), entry.revision);
+          break;
+        case 'entry':
+          topology.revision = entry.revision;
+          topology.restoreEntry(JSON.parse(entry.json) as EntryChange);
+          topology.changed = true;
+          break;
+        case 'queue': {
+          topology.revision = entry.revision;
+          const queue = topology.putQueue(entry.queue, JSON.parse(entry.json) as QueueSpec);
+          if (!this.#marks.has(queue)) this.#marks.set(queue, { delivered: 1, mayBelow: 1 });
+          topology.changed = true;
+          break;
+        }
+        case 'gone': {
+          topology.revision = entry.revision;
+          const queue = topology.byId.get(entry.queue);
+          if (queue !== undefined) {
+            topology.removeQueue(queue);
+            this.#marks.delete(queue);
+          }
+          topology.changed = true;
+          break;
+        }
+        case 'producer':
+          identities.producers.set(entry.name, { epoch: entry.epoch, lastSequence: entry.sequence });
+          break;
+        case 'identity':
+          identities.restoreId(entry.scope, entry.hash.toString('latin1'), entry.at);
+          break;
+        case 'moved': {
+          const queue = topology.byId.get(entry.queue);
+          if (queue === undefined) break;
+          queue.relocate(
+            entry.oldFirst,
+            entry.pieces.map(
+              (piece) => [piece.first, piece.count, header.segment, header.offset + piece.offset] as const,
+            ),
+          );
+          break;
+        }
+        case 'sealed':
+          this.#clean = true;
+          break;
+      }
+    }
+    const segment = this.#segments.get(header.segment);
+    if (segment !== undefined) segment.lastSequence = header.sequence;
+  }
+
+  async #read(id: number): Promise<Buffer> {
+    const file = await this.#files.open(this.#path(id), 'read');
+    try {
+      const size = await file.size();
+      const bytes = Buffer.allocUnsafeSlow(size);
+      return bytes.subarray(0, await file.read(bytes, 0, size, 0));
+    } finally {
+      await file.close();
+    }
+  }
+
+  #path(id: number): string {
+    return join(this.#directory, segmentName(id));
+  }
+}
+
+/** Whether each run that the directory names is what was written. */
+export function runsAreWhole(bytes: Buffer, start: number, header: GroupHeader): boolean {
+  for (const entry of readDirectory(bytes, start + header.directoryStart, header.directoryLength)) {
+    if (entry.kind === 'run' && !isWholeRun(bytes, start + entry.offset, header.directoryStart - entry.offset))
+      return false;
+  }
+  return true;
+}

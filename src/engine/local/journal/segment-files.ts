@@ -1,0 +1,252 @@
+/**
+ * The segments on disk. The next one is always made ahead, at its full length, so that what was accepted has its space; emptied ones
+ * are used again, which spares the disk the allocation. While the next can't be made (the disk is full) publishers are blocked.
+ */
+import { join } from 'node:path';
+import type { Clock } from '../../clock.ts';
+import { EngineError } from '../../errors.ts';
+import type { SegmentReader } from '../backlog-reader.ts';
+import type { FileHandle, Files } from './files.ts';
+import type { Place } from './journal.ts';
+import type { JournalOptions } from './options.ts';
+import { SEGMENT_HEADER_BYTES, isSpareName, segmentHeader, segmentName } from './segment-file.ts';
+
+const RETRY_MS = 500;
+const ZEROS = Buffer.alloc(256 * 1024);
+
+export interface SegmentFilesHost {
+  blocked(): void;
+  unblocked(): void;
+  failed(error: EngineError): void;
+}
+
+interface OpenSegment {
+  readonly id: number;
+  readonly capacity: number;
+  file: FileHandle | null;
+  readonly ready: Promise<FileHandle | null>;
+}
+
+export class SegmentFiles implements SegmentReader {
+  readonly #directory: string;
+  readonly #files: Files;
+  readonly #clock: Clock;
+  readonly #options: JournalOptions;
+  readonly #host: SegmentFilesHost;
+  readonly #reading = new Map<number, { file: Promise<FileHandle>; users: number; gone: (() => void) | null }>();
+  /** Full, but groups that go there may still wait to be written. */
+  readonly #older = new Map<number, OpenSegment>();
+  #spares: { readonly name: string; readonly bytes: number }[] = [];
+  #nextSpare = 1;
+  #capacity: number;
+  #current: OpenSegment | null = null;
+  #next: OpenSegment | null = null;
+  #blocked = false;
+  #closed = false;
+
+  constructor(directory: string, files: Files, clock: Clock, options: JournalOptions, host: SegmentFilesHost) {
+    this.#directory = directory;
+    this.#files = files;
+    this.#clock = clock;
+    this.#options = options;
+    this.#host = host;
+    this.#capacity = options.firstSegmentBytes;
+  }
+
+  /** Takes over spare files of an earlier life. */
+  async adoptSpares(names: readonly string[]): Promise<void> {
+    for (const name of names.filter(isSpareName)) {
+      const file = await this.#files.open(join(this.#directory, name), 'read');
+      const bytes = await file.size();
+      await file.close();
+      this.#spares.push({ name, bytes });
+      this.#nextSpare = Math.max(this.#nextSpare, Number(/\d+/.exec(name)![0]) + 1);
+    }
+  }
+
+  /** Makes the first segment; the engine can serve afterwards. */
+  async begin(id: number): Promise<void> {
+    this.#current = this.#prepare(id);
+    await this.#current.ready;
+  }
+
+  /** Where groups go: behind `after`, or at the beginning of the next segment. */
+  place(after: Place | null, minBytes: number, rolled: (from: number | null, to: number) => void): Place {
+    if (after !== null && after.offset + minBytes <= after.end) return after;
+    const full = after === null ? null : this.#current!;
+    if (full !== null) {
+      this.#older.set(full.id, full);
+      this.#current = this.#next ?? this.#prepare(full.id + 1);
+      this.#next = null;
+    }
+    const current = this.#current!;
+    this.#next ??= this.#prepare(current.id + 1);
+    rolled(full?.id ?? null, current.id);
+    return {
+      segment: current.id,
+      offset: SEGMENT_HEADER_BYTES,
+      end: Math.max(current.capacity, SEGMENT_HEADER_BYTES + minBytes),
+    };
+  }
+
+  /** Calls `use` with the segment's file as soon as it is there. */
+  withFile(id: number, use: (file: FileHandle) => void): void {
+    const segment = this.#current?.id === id ? this.#current : this.#older.get(id)!;
+    if (segment.file !== null) {
+      use(segment.file);
+      return;
+    }
+    void segment.ready.then((file) => {
+      if (file !== null) use(file);
+    });
+  }
+
+  /** Everything in the segments below is on disk. */
+  async closeOlder(before: number): Promise<void> {
+    for (const [id, segment] of [...this.#older]) {
+      if (id >= before) continue;
+      this.#older.delete(id);
+      await segment.file?.close();
+    }
+  }
+
+  async read(id: number, offset: number, length: number): Promise<Buffer> {
+    let entry = this.#reading.get(id);
+    if (entry === undefined) {
+      entry = { file: this.#files.open(join(this.#directory, segmentName(id)), 'read'), users: 0, gone: null };
+      this.#reading.set(id, entry);
+      entry.file.catch(() => this.#reading.delete(id));
+    }
+    entry.users++;
+    try {
+      const file = await entry.file;
+      const buffer = Buffer.allocUnsafeSlow(length);
+      const read = await file.read(buffer, 0, length, offset);
+      return read === length ? buffer : buffer.subarray(0, read);
+    } finally {
+      entry.users--;
+      if (entry.users === 0) entry.gone?.();
+    }
+  }
+
+  async size(id: number): Promise<number> {
+    const file = await this.#files.open(join(this.#directory, segmentName(id)), 'read');
+    try {
+      return await file.size();
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** The segment is needed no more: kept as a spare, or deleted. The caller syncs the directory. */
+  async release(id: number): Promise<void> {
+    await this.#stopReading(id);
+    const path = join(this.#directory, segmentName(id));
+    if (this.#spares.length < this.#options.spareSegments) {
+      const bytes = await this.size(id);
+      if (bytes >= this.#options.firstSegmentBytes) {
+        const name = `spare-${this.#nextSpare++}.seg`;
+        await this.#files.rename(path, join(this.#directory, name));
+        this.#spares.push({ name, bytes });
+        return;
+      }
+    }
+    await this.#files.unlink(path);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const prepared = [this.#next, this.#current, ...this.#older.values()];
+    for (const segment of prepared) await (segment === null ? null : segment.file)?.close();
+    for (const id of [...this.#reading.keys()]) await this.#stopReading(id);
+  }
+
+  async #stopReading(id: number): Promise<void> {
+    const entry = this.#reading.get(id);
+    if (entry === undefined) return;
+    this.#reading.delete(id);
+    if (entry.users > 0) await new Promise<void>((resolve) => (entry.gone = resolve));
+    const file = await entry.file.catch(() => null);
+    await file?.close();
+  }
+
+  #prepare(id: number): OpenSegment {
+    const spare = this.#spares.pop();
+    const capacity = spare?.bytes ?? this.#capacity;
+    this.#capacity = Math.min(this.#options.segmentBytes, this.#capacity * 2);
+    let segment: OpenSegment | null = null;
+    const ready = this.#make(id, capacity, spare?.name ?? null).then((file) => {
+      if (segment !== null) segment.file = file;
+      return file;
+    });
+    segment = { id, capacity, file: null, ready };
+    return segment;
+  }
+
+  /** Null: closed, or failed for good. */
+  async #make(id: number, capacity: number, spare: string | null): Promise<FileHandle | null> {
+    const path = join(this.#directory, segmentName(id));
+    for (;;) {
+      if (this.#closed) return null;
+      try {
+        const file = spare === null ? await this.#allocate(path, id, capacity) : await this.#reuse(spare, path, id);
+        await this.#files.syncDirectory(this.#directory);
+        if (this.#blocked) {
+          this.#blocked = false;
+          this.#host.unblocked();
+        }
+        return file;
+      } catch (error) {
+        if (!isTransient(error)) {
+          const cause = error as Error;
+          this.#host.failed(new EngineError('IO', `segment ${path} can't be made: ${cause.message}`, { cause }));
+          return null;
+        }
+        if (!this.#blocked) {
+          this.#blocked = true;
+          this.#host.blocked();
+        }
+        await new Promise<void>((resolve) => this.#clock.after(RETRY_MS, resolve));
+      }
+    }
+  }
+
+  async #allocate(path: string, id: number, capacity: number): Promise<FileHandle> {
+    // What a failed try left behind.
+    const temporary = `${path}.new`;
+    await this.#files.unlink(temporary).catch(() => undefined);
+    const file = await this.#files.open(temporary, 'create');
+    try {
+      await file.write(segmentHeader(id), 0, SEGMENT_HEADER_BYTES, 0);
+      for (let at = SEGMENT_HEADER_BYTES; at < capacity; at += ZEROS.length) {
+        await file.write(ZEROS, 0, Math.min(ZEROS.length, capacity - at), at);
+      }
+      await file.sync();
+      await this.#files.rename(temporary, path);
+      return file;
+    } catch (error) {
+      await file.close().catch(() => undefined);
+      await this.#files.unlink(temporary).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #reuse(spare: string, path: string, id: number): Promise<FileHandle> {
+    const old = join(this.#directory, spare);
+    const file = await this.#files.open(old, 'update');
+    try {
+      await file.write(segmentHeader(id), 0, SEGMENT_HEADER_BYTES, 0);
+      await file.sync();
+      await this.#files.rename(old, path);
+      return file;
+    } catch (error) {
+      await file.close().catch(() => undefined);
+      throw error;
+    }
+  }
+}
+
+function isTransient(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EMFILE' || code === 'ENFILE';
+}

@@ -1,0 +1,66 @@
+/** What of a queue outlives the process besides its chunks: how a checkpoint writes it, and how recovery puts it together again. */
+import type { LocalQueue } from './queue.ts';
+import type { EntryReader, EntryWriter } from './journal/directory.ts';
+import type { SegmentTable } from './segments.ts';
+
+/**
+ *   f64 next number, f64 ready and held bytes, f64 delivered below, f64 may be delivered below, f64 flagged below, f64 floor, u8 saw expiring,
+ *   u32 n, n x { f64 first, u32 count } settled above the floor, u32 n, n x { f64 number, u32 deliveries }
+ */
+export function writeQueue(writer: EntryWriter, queue: LocalQueue): void {
+  writer.f64(queue.next);
+  writer.f64(queue.aliveBytes);
+  writer.f64(queue.deliveredBelow);
+  writer.f64(queue.notedMayBelow);
+  writer.f64(queue.flaggedBelow);
+  writer.f64(queue.held.floor);
+  writer.u8(queue.sawExpiring ? 1 : 0);
+  const ranges = queue.held.settledRanges();
+  writer.u32(ranges.length / 2);
+  for (let i = 0; i < ranges.length; i += 2) {
+    writer.f64(ranges[i]!);
+    // A range over a gap of 4 billion numbers does not occur: numbers are dense.
+    writer.u32(ranges[i + 1]!);
+  }
+  writer.u32(queue.counts.size);
+  for (const [number, deliveries] of queue.counts) {
+    writer.f64(number);
+    writer.u32(deliveries);
+  }
+}
+
+/** How far deliveries had come, as the journal knows. */
+export interface DeliveryMark {
+  delivered: number;
+  mayBelow: number;
+}
+
+export function readQueue(reader: EntryReader, queue: LocalQueue, mark: DeliveryMark): void {
+  queue.next = reader.f64();
+  queue.aliveBytes = reader.f64();
+  mark.delivered = reader.f64();
+  mark.mayBelow = reader.f64();
+  queue.flaggedBelow = reader.f64();
+  queue.held.restoreFloor(reader.f64());
+  queue.sawExpiring = reader.u8() === 1;
+  for (let n = reader.u32(); n > 0; n--) queue.held.settleReady(reader.f64(), reader.u32());
+  for (let n = reader.u32(); n > 0; n--) queue.counts.set(reader.f64(), reader.u32());
+}
+
+/** Counts what is alive in the queue's pages and segments, from what is settled. Before anything is replayed. */
+export function countAlive(queue: LocalQueue, segments: SegmentTable): void {
+  for (const level of queue.levels) {
+    for (const page of level.chunks.pages) {
+      let alive = 0;
+      for (let chunk = 0; chunk < page.size; chunk++) {
+        const first = page.firstOf(chunk);
+        const count = page.countOf(chunk);
+        const living = count - queue.held.settledIn(first, count);
+        alive += living;
+        segments.revived(page.segmentOf(chunk), living);
+      }
+      page.alive = alive;
+    }
+    level.chunks.dropDead();
+  }
+}
