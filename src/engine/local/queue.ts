@@ -361,7 +361,8 @@ export class LocalQueue implements EngineQueue {
       if (!level.chunks.has(number)) continue;
       level.fresh--;
       level.returned.push(number);
-      if (number < delivered && !this.counts.has(number)) this.counts.set(number, 1);
+      // What may have been delivered counts as delivered once; from its next delivery on the count is exact.
+      if ((number < delivered || !clean) && !this.counts.has(number)) this.counts.set(number, 1);
     }
     this.ready = this.levels.reduce((sum, level) => sum + level.ready, 0);
     if (this.ready === 0) this.aliveBytes = 0;
@@ -618,10 +619,7 @@ export class LocalQueue implements EngineQueue {
   /** Journals the next delivery of what came back. True: some may be delivered now. */
   #announce(level: Level): boolean {
     const { journal } = this.#host;
-    if (
-      level.returned.size > 0 &&
-      (level.announced.size < MOST_ANNOUNCED || level.returned.peek() < level.announced.peek())
-    ) {
+    if (level.returned.size > 0 && (level.announced.size === 0 || level.returned.peek() < level.announced.peek())) {
       let budget = Math.max(1, MOST_ANNOUNCED - level.announced.size);
       while (level.returned.size > 0 && budget-- > 0) {
         const number = level.returned.pop();
