@@ -117,8 +117,14 @@ export class Broker {
         this.#failure = error;
         for (const listener of this.#failureListeners) listener(error);
       },
-      blocked: () => this.pressure.setDisk(true),
-      unblocked: () => this.pressure.setDisk(false),
+      blocked: (reason) => {
+        if (reason === 'disk') this.pressure.setDisk(true);
+        else this.pressure.setUnreachable(true);
+      },
+      unblocked: () => {
+        this.pressure.setDisk(false);
+        this.pressure.setUnreachable(false);
+      },
       behind: () => this.pressure.setBehind(true),
       caughtUp: () => this.pressure.setBehind(false),
       damaged: (queue, error) => this.context.log(`queue ${queue.key} stopped: ${error.message}`),

@@ -3,7 +3,8 @@ import type { DeliveryView, EngineConsumer, Sink } from '../engine/engine.ts';
 import { rewriteProperties } from '../format/basic-properties.ts';
 import type { Holder } from './holder.ts';
 import type { Queue } from './queue.ts';
-import type { ConsumerSink, Session } from './session.ts';
+import type { ConsumerSink } from './consuming.ts';
+import type { Session } from './session.ts';
 
 /** A consumer of a session: between the engine's consumer, which it gives credit, and the server's sink. */
 export class Consumer implements Sink, Holder {

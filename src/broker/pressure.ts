@@ -14,6 +14,7 @@ export interface PressureListener {
 export class Pressure {
   #memory = false;
   #disk = false;
+  #unreachable = false;
   #behind = false;
   #timer: Timer | null = null;
   readonly #listeners = new Set<PressureListener>();
@@ -29,6 +30,7 @@ export class Pressure {
 
   /** Why publishers are blocked, or null. */
   get blocked(): string | null {
+    if (this.#unreachable) return 'store unreachable';
     if (this.#memory) return this.#disk ? 'low on memory & disk' : 'low on memory';
     return this.#disk ? 'low on disk' : null;
   }
@@ -68,9 +70,15 @@ export class Pressure {
   }
 
   setDisk(full: boolean): void {
-    if (full === this.#disk) return;
     const before = this.blocked;
     this.#disk = full;
+    this.#tell(before);
+  }
+
+  /** The engine keeps its messages elsewhere, and can't get there. */
+  setUnreachable(unreachable: boolean): void {
+    const before = this.blocked;
+    this.#unreachable = unreachable;
     this.#tell(before);
   }
 

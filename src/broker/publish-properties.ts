@@ -17,7 +17,8 @@ export function mayNameRoutes(bytes: Buffer, start: number, end: number): boolea
   if ((flags & propertyFlag.contentType) !== 0) at += 1 + bytes[at]!;
   if ((flags & propertyFlag.contentEncoding) !== 0) at += 1 + bytes[at]!;
   if (at + 4 > end) return false;
-  const tableEnd = Math.min(end, at + 4 + bytes.readUInt32BE(at));
+  const tableBytes = ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+  const tableEnd = Math.min(end, at + 4 + tableBytes);
   for (let i = at + 5; i + 1 < tableEnd; i++) {
     if (bytes[i] !== 0x43 || bytes[i + 1] !== 0x43) continue;
     const before = bytes[i - 1];

@@ -5,54 +5,25 @@
  * goes back to the engine's consumers once a turn of the event loop, not once a message.
  */
 import { randomBytes } from 'node:crypto';
-import type { Batch, DeliveryView, Lease, MessageView, Settlement } from '../engine/engine.ts';
-import { propertyFlag, propertyFlags, readHeaders, rewriteProperties } from '../format/basic-properties.ts';
-import type { FieldTable } from '../format/field-table.ts';
+import type { Batch, Lease, MessageView, Settlement } from '../engine/engine.ts';
+import { propertyFlag, propertyFlags } from '../format/basic-properties.ts';
 import { EngineError } from '../engine/errors.ts';
 import { ArgumentReader } from './argument-reader.ts';
 import type { Broker } from './broker.ts';
 import { BrokerError } from './broker-error.ts';
 import type { ConnectionScope } from './connection-scope.ts';
 import { Consumer } from './consumer.ts';
+import type { ConsumeRequest, ConsumerSink, GetSink, SessionConsumer } from './consuming.ts';
 import { brokerError } from './context.ts';
 import { GetHolder, type Holder } from './holder.ts';
+import { routeByHeaders } from './header-routing.ts';
 import { Ledger, type RunTaker } from './ledger.ts';
 import { requirePermission } from './permission.ts';
 import type { Principal } from './principal.ts';
-import { mayNameRoutes, readExpiration, readPriority, requireUser, senderRoutes } from './publish-properties.ts';
+import { mayNameRoutes, readExpiration, readPriority, requireUser } from './publish-properties.ts';
 import type { Queue } from './queue.ts';
 import type { Route } from './route.ts';
 import type { Actor, Vhost } from './vhost.ts';
-
-export interface ConsumeRequest {
-  /** Empty: the session makes one (`amq.ctag-...`). */
-  readonly consumerTag: string;
-  readonly noAck: boolean;
-  readonly exclusive: boolean;
-  readonly arguments: FieldTable;
-  /** Unacknowledged messages at most; 0: no limit. Absent: as `setPrefetch` said. */
-  readonly prefetch?: number;
-}
-
-export interface ConsumerSink {
-  /** Hot. Writes the delivery out before it returns. False: it was written, but no more until `SessionConsumer.resume()`. */
-  deliver(tag: number, delivery: DeliveryView): boolean;
-  /** The queue was deleted, or stopped: nothing more comes, and the consumer is gone. */
-  cancelled(): void;
-}
-
-export interface GetSink {
-  /** `remaining`: about how many ready messages the queue holds after this one. */
-  deliver(tag: number, delivery: DeliveryView, remaining: number): void;
-}
-
-/** A consumer of a session. Its first delivery comes in a later turn of the event loop than the promise that gave it. */
-export interface SessionConsumer {
-  readonly consumerTag: string;
-  readonly queueName: string;
-  /** After `deliver` answered false. */
-  resume(): void;
-}
 
 const checkedFlags = propertyFlag.expiration | propertyFlag.userId | propertyFlag.priority;
 
@@ -85,7 +56,7 @@ export class Session implements Actor, RunTaker {
   #settlement: Settlement = 'ack';
   /** Rejected deliveries to be dead-lettered after this turn's batch. */
   #rejected = new Map<Queue, number[]>();
-  readonly #deadLettering = new Set<Promise<void>>();
+  #deadLettering: Promise<void> | null = null;
   #closed = false;
 
   constructor(broker: Broker, vhost: Vhost, principal: Principal, connection: ConnectionScope) {
@@ -116,7 +87,7 @@ export class Session implements Actor, RunTaker {
     const flags = propertyFlags(head, start);
     let resolved = route;
     if (route.byHeaders || ((flags & propertyFlag.headers) !== 0 && mayNameRoutes(head, start, end))) {
-      resolved = this.#resolveByHeaders(route, message);
+      resolved = routeByHeaders(this.vhost, route, message);
     }
     if ((flags & checkedFlags) === 0) return resolved;
     if ((flags & propertyFlag.expiration) !== 0) {
@@ -250,7 +221,7 @@ export class Session implements Actor, RunTaker {
     }
     this.#flushTurn();
     // What is on its way to a dead-letter exchange is held under the lease until it is there.
-    await Promise.all(this.#deadLettering);
+    await this.#deadLettering;
     if (this.#lease !== null) {
       this.broker.leases.delete(this.#lease);
       await this.broker.engine.release(this.#lease);
@@ -342,7 +313,7 @@ export class Session implements Actor, RunTaker {
 
   #flushTurn(): void {
     this.#flushDue = false;
-    if (this.#rejected.size > 0) this.#deadLetterRejected();
+    if (this.#rejected.size > 0 && this.#lease !== null) this.#deadLettering ??= this.#deadLetterRejected();
     const owed = this.#owed;
     if (this.#sharedPrefetch > 0) {
       for (const consumer of owed) consumer.owed = 0;
@@ -373,28 +344,16 @@ export class Session implements Actor, RunTaker {
     consumer.engineConsumer?.setCredit(consumer.available(left));
   }
 
-  #deadLetterRejected(): void {
-    const rejected = this.#rejected;
-    this.#rejected = new Map();
-    for (const [queue, numbers] of rejected) {
-      if (queue.deleted || this.#lease === null) continue;
-      const done: Promise<void> = this.broker.deadLetters
-        .rejected(queue, this.#lease, numbers)
-        .finally(() => this.#deadLettering.delete(done));
-      this.#deadLettering.add(done);
+  /** One after another, so that dead letters keep their order; what is rejected meanwhile goes together. */
+  async #deadLetterRejected(): Promise<void> {
+    while (this.#rejected.size > 0) {
+      const rejected = this.#rejected;
+      this.#rejected = new Map();
+      for (const [queue, numbers] of rejected) {
+        if (this.#lease !== null) await this.broker.deadLetters.rejected(queue, this.#lease, numbers);
+      }
     }
-  }
-
-  /** @throws BrokerError PRECONDITION_FAILED */
-  #resolveByHeaders(route: Route, message: MessageView): Route {
-    const { head, propertiesStart, propertiesEnd } = message;
-    const headers = readHeaders(head, propertiesStart, propertiesEnd) ?? null;
-    const others = senderRoutes(headers);
-    const hidesRoutes = headers !== null && headers['BCC'] !== undefined;
-    if (hidesRoutes) removeHiddenRoutes(message);
-    if (!route.byHeaders && others.length === 0) return route;
-    const exchange = this.vhost.exchanges.require(route.exchange);
-    return this.vhost.routes.routeWith(exchange, [route.routingKey, ...others], headers);
+    this.#deadLettering = null;
   }
 
   /** @throws BrokerError ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED */
@@ -442,15 +401,4 @@ export class Session implements Actor, RunTaker {
 
 function notFound(queue: Queue): BrokerError {
   return new BrokerError('NOT_FOUND', `no ${queue.resource}`);
-}
-
-/** Nobody who gets the message may see whom BCC names. */
-function removeHiddenRoutes(message: MessageView): void {
-  const { head, envelopeStart, envelopeEnd, propertiesStart, propertiesEnd } = message;
-  const properties = rewriteProperties(head, propertiesStart, propertiesEnd, { headers: { BCC: undefined } });
-  message.head = Buffer.concat([head.subarray(envelopeStart, envelopeEnd), properties]);
-  message.envelopeStart = 0;
-  message.envelopeEnd = envelopeEnd - envelopeStart;
-  message.propertiesStart = message.envelopeEnd;
-  message.propertiesEnd = message.envelopeEnd + properties.length;
 }

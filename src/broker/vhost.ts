@@ -2,6 +2,7 @@ import type { FieldTable } from '../format/field-table.ts';
 import { BrokerError } from './broker-error.ts';
 import type { ConnectionScope } from './connection-scope.ts';
 import type { BrokerContext } from './context.ts';
+import type { ExchangeTraits } from './exchange/exchange.ts';
 import { Exchanges } from './exchanges.ts';
 import type { Principal } from './principal.ts';
 import { requirePermission } from './permission.ts';
@@ -18,14 +19,7 @@ export interface Actor {
   readonly connection: ConnectionScope;
 }
 
-export interface ExchangeDeclaration {
-  readonly name: string;
-  readonly type: string;
-  readonly durable: boolean;
-  readonly autoDelete: boolean;
-  readonly internal: boolean;
-  readonly arguments: FieldTable;
-}
+export type ExchangeDeclaration = ExchangeTraits;
 
 export interface QueueDeclaration {
   /** Empty: the broker makes one (`amq.gen-...`). */

@@ -1,0 +1,33 @@
+/** What a server gives a session to consume with, and gets. */
+import type { DeliveryView } from '../engine/engine.ts';
+import type { FieldTable } from '../format/field-table.ts';
+
+export interface ConsumeRequest {
+  /** Empty: the session makes one (`amq.ctag-...`). */
+  readonly consumerTag: string;
+  readonly noAck: boolean;
+  readonly exclusive: boolean;
+  readonly arguments: FieldTable;
+  /** Unacknowledged messages at most; 0: no limit. Absent: as `setPrefetch` said. */
+  readonly prefetch?: number;
+}
+
+export interface ConsumerSink {
+  /** Hot. Writes the delivery out before it returns. False: it was written, but no more until `SessionConsumer.resume()`. */
+  deliver(tag: number, delivery: DeliveryView): boolean;
+  /** The queue was deleted, or stopped: nothing more comes, and the consumer is gone. */
+  cancelled(): void;
+}
+
+export interface GetSink {
+  /** `remaining`: about how many ready messages the queue holds after this one. */
+  deliver(tag: number, delivery: DeliveryView, remaining: number): void;
+}
+
+/** A consumer of a session. Its first delivery comes in a later turn of the event loop than the promise that gave it. */
+export interface SessionConsumer {
+  readonly consumerTag: string;
+  readonly queueName: string;
+  /** After `deliver` answered false. */
+  resume(): void;
+}
