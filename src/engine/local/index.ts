@@ -28,3 +28,8 @@ export function localEngine(directory: string, options: LocalEngineOptions = {})
 export function memoryEngine(clock: Clock = systemClock): LocalEngine {
   return new LocalEngine(new MemoryStore(clock), clock, defaultJournalOptions.behindBytes);
 }
+
+/** The engine for a location as users write it: `memory:`, or a directory. */
+export function openLocal(location: string, options: LocalEngineOptions = {}): LocalEngine {
+  return location === 'memory:' ? memoryEngine(options.clock) : localEngine(location, options);
+}
