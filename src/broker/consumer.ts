@@ -1,8 +1,8 @@
 /** Hot: `deliver` makes no object but for redeliveries of queues that count them. */
 import type { DeliveryView, EngineConsumer, Sink } from '../engine/engine.ts';
-import { rewriteProperties } from '../format/basic-properties.ts';
 import type { Holder } from './holder.ts';
 import type { Queue } from './queue.ts';
+import { countsDeliveries, withDeliveryCount } from './delivery-count.ts';
 import type { ConsumerSink } from './consuming.ts';
 import type { Session } from './session.ts';
 
@@ -46,7 +46,7 @@ export class Consumer implements Sink, Holder {
     this.noAck = request.noAck;
     this.exclusive = request.exclusive;
     this.prefetch = request.noAck ? 0 : request.prefetch;
-    this.#countsDeliveries = queue.settings.type === 'quorum' || queue.settings.deliveryLimit !== null;
+    this.#countsDeliveries = countsDeliveries(queue);
   }
 
   get queueName(): string {
@@ -97,21 +97,4 @@ export class Consumer implements Sink, Holder {
     this.#stopped = false;
     this.engineConsumer?.resume();
   }
-}
-
-/** As RabbitMQ's quorum queues tell how often a message was delivered before. */
-function withDeliveryCount(delivery: DeliveryView): DeliveryView {
-  const { head, envelopeStart, envelopeEnd, propertiesStart, propertiesEnd } = delivery;
-  const properties = rewriteProperties(head, propertiesStart, propertiesEnd, {
-    headers: { 'x-delivery-count': BigInt(delivery.deliveryCount) },
-  });
-  const envelopeBytes = envelopeEnd - envelopeStart;
-  return {
-    ...delivery,
-    head: Buffer.concat([head.subarray(envelopeStart, envelopeEnd), properties]),
-    envelopeStart: 0,
-    envelopeEnd: envelopeBytes,
-    propertiesStart: envelopeBytes,
-    propertiesEnd: envelopeBytes + properties.length,
-  };
 }

@@ -16,6 +16,7 @@ import { Consumer } from './consumer.ts';
 import type { ConsumeRequest, ConsumerSink, GetSink, SessionConsumer } from './consuming.ts';
 import { brokerError } from './context.ts';
 import { GetHolder, type Holder } from './holder.ts';
+import { countsDeliveries, withDeliveryCount } from './delivery-count.ts';
 import { routeByHeaders } from './header-routing.ts';
 import { Ledger, type RunTaker } from './ledger.ts';
 import { requirePermission } from './permission.ts';
@@ -173,7 +174,8 @@ export class Session implements Actor, RunTaker {
     const taken = await engine.take(queue.handle, this.#ownLease(), noAck, {
       deliver: (delivery) => {
         const tag = noAck ? this.ledger.skip() : this.ledger.add(this.#getHolder(queue), delivery.number);
-        sink.deliver(tag, delivery, remaining);
+        const counted = delivery.deliveryCount > 0 && countsDeliveries(queue);
+        sink.deliver(tag, counted ? withDeliveryCount(delivery) : delivery, remaining);
         return true;
       },
       cancelled: () => undefined,
