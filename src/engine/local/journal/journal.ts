@@ -506,6 +506,7 @@ export class Journal {
       this.#room(bytes);
       return;
     }
+    if (this.#block !== null) this.#block.pins--;
     const minBytes = GROUP_HEADER_BYTES + needed;
     const place = this.#store.place(this.#place, minBytes);
     this.#place = place;
