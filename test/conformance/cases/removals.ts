@@ -291,6 +291,21 @@ export function removalCases(check: Check): void {
   );
 
   check(
+    'times of their own outlive a restart: ready and held ones go by themselves, without anybody asking',
+    async (fixture) => {
+      const held = await fixture.declare();
+      const ready = await fixture.declare();
+      await fixture.fill([held, ready], { body: 'short', expiresAt: fixture.now() + 50 }, 'ever');
+      await fixture.held(held, 1);
+      await fixture.reopen();
+      await fixture.advance(100);
+      await fixture.untilStats(fixture.queue(ready.key), { ready: 1 });
+      await fixture.untilStats(fixture.queue(held.key), { ready: 1, unacked: 0 });
+    },
+    { across: 'reopen' },
+  );
+
+  check(
     'expired while nobody served: gone after the restart, without being delivered',
     async (fixture) => {
       const queue = await fixture.declare();
