@@ -143,10 +143,10 @@ export class Director {
     this.#tell('payment', `${count(depth.waiting.payment)} orders wait in its queue; starting it again`);
     this.#cast.startWorker({ ...this.#common(), service: 'payment' });
     recorder.faultProof('payment', { kind: 'pid', before, after: this.#cast.pid('payment') });
-    await this.#until('payment connects again', () => this.#cast.work.payment.ready, readyMs);
   }
 
   async #tellWhenCaughtUp(depth: QueueDepth): Promise<void> {
+    await this.#until('payment connects again', () => this.#cast.work.payment.ready, readyMs);
     await this.#until('payment catches up', () => depth.waiting.payment < 50, drainMs);
     this.#tell('payment', 'caught up');
   }

@@ -1,4 +1,4 @@
-/** A sync that fails: no confirm, the process ends with its own exit code, and what was confirmed before is there. */
+/** A disk that fails: no confirm, the process ends with its own exit code, and what was confirmed before is there. */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { connect } from './load.ts';
 
 const queue = 'q';
 
-it('a failed sync confirms nothing and ends the process within a second', { timeout: 60_000 }, async (context) => {
+it('a failed disk confirms nothing and ends the process within a second', { timeout: 60_000 }, async (context) => {
   const directory = await scratch(context);
   const trigger = join(directory, 'break');
   const launcher = new Launcher();
@@ -20,7 +20,7 @@ it('a failed sync confirms nothing and ends the process within a second', { time
   const data = join(directory, 'data');
   const logFile = join(directory, 'broker.log');
   const [node = '', ...rest] = postrider;
-  const preload = new URL('./break-sync.js', import.meta.url);
+  const preload = new URL('./break-disk.js', import.meta.url);
   preload.searchParams.set('trigger', trigger);
 
   const failing = new BrokerProcess({ launcher, postrider: [node, '--import', preload.href, ...rest], data, logFile });
