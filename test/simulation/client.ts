@@ -276,6 +276,8 @@ export class Client implements EngineListener {
   closing = false;
   readonly notices: string[] = [];
   readonly damage: string[] = [];
+  /** Whether a call of reading failed: then a queue may be called damaged. */
+  readsFailed: () => boolean = () => false;
   readonly #targets = new Map<string, ReturnType<Engine['targets']>>();
   #nextWait = 0;
   #lastSerial = -1;
@@ -328,6 +330,7 @@ export class Client implements EngineListener {
   damaged(queue: EngineQueue, error: EngineError): void {
     this.#alive('damaged');
     this.damage.push(`${queue.key}: ${error.message}`);
+    if (!this.readsFailed()) this.violate(`${queue.key} was called damaged: ${error.message}`);
     this.world.trace.line(`${this.world.scheduler.nowUs} damaged ${queue.key}: ${error.message}`);
   }
 
@@ -339,6 +342,11 @@ export class Client implements EngineListener {
     this.notices.push(line);
     this.world.coverage.add(`notice.${line.replace(/\d+/g, '#').slice(0, 60)}`);
     this.world.trace.line(`${this.world.scheduler.nowUs} notice ${line}`);
+  }
+
+  /** Nothing is asked of what can't serve. */
+  #excused(queue: ModelQueue): boolean {
+    return this.failure !== null || this.closing || queue.deleted || this.engine.queue(queue.key)?.damage != null;
   }
 
   violate(text: string): void {
@@ -833,7 +841,7 @@ export class Client implements EngineListener {
       },
       (error) => {
         subscription.cancelled = true;
-        const lawful = this.failure !== null || this.closing || queue.deleted || session.hold.released;
+        const lawful = this.#excused(queue) || session.hold.released;
         if (!lawful) this.violate(`consume ${queue.key} was rejected: ${String(error)}`);
       },
     );
@@ -904,8 +912,7 @@ export class Client implements EngineListener {
           this.violate(`take ${queue.key}: nothing, though messages were ready`);
       },
       (error) => {
-        if (this.failure === null && !queue.deleted && !this.closing)
-          this.violate(`take ${queue.key} rejected: ${String(error)}`);
+        if (!this.#excused(queue)) this.violate(`take ${queue.key} rejected: ${String(error)}`);
       },
     );
   }
@@ -950,7 +957,7 @@ export class Client implements EngineListener {
         if (held.length > 0) this.#moveToDeadLetters(session, held);
       },
       (error) => {
-        if (this.failure === null && !queue.deleted && !session.hold.released && !this.closing)
+        if (!this.#excused(queue) && !session.hold.released)
           this.violate(`load ${queue.key} rejected: ${String(error)}`);
       },
     );
@@ -991,6 +998,8 @@ export class Client implements EngineListener {
   }
 
   #remove(view: DeliveryView, reason: RemovalReason, session: Session): void {
+    // Close gives everything back, and that may be too much again; nobody acts on it any more.
+    if (this.closing) return this.#removedWhileClosing(view);
     const copy = this.judge(view, null, `removed (${reason})`);
     if (copy === null) return;
     this.world.coverage.add(`removal.${reason}`);
@@ -1006,6 +1015,13 @@ export class Client implements EngineListener {
     });
     copy.handovers++;
     this.#removals.push({ copy, number: view.number, queue: copy.queue });
+  }
+
+  #removedWhileClosing(view: DeliveryView): void {
+    const received = parseProperties(view.head.subarray(view.propertiesStart, view.propertiesEnd));
+    const copy = this.world.model.queue(view.queue.key)?.copies.get(received?.appendId ?? 0);
+    this.world.coverage.add('removal.while-closing');
+    if (copy !== undefined) copy.handovers++;
   }
 
   #flushRemovals(): void {
@@ -1047,7 +1063,7 @@ export class Client implements EngineListener {
       if (this.failure !== null) this.violate(`change #${unit.serial} confirmed after the engine failed`);
       unit.state = 'done';
       this.open.delete(unit);
-      model.changeDone(unit);
+      model.changeDone();
     });
   }
 
@@ -1101,7 +1117,7 @@ export class Client implements EngineListener {
         for (const copy of purged) if (copy.removal?.unit === unit && !copy.removal.maybe) queue.forget(copy);
       },
       () => {
-        if (this.failure === null && !queue.deleted && !this.closing) this.violate(`purge ${queue.key} was rejected`);
+        if (!this.#excused(queue)) this.violate(`purge ${queue.key} was rejected`);
         this.open.delete(unit);
       },
     );
@@ -1179,7 +1195,7 @@ export class Client implements EngineListener {
         );
       },
       () => {
-        if (this.failure === null && !queue.deleted && !this.closing) this.violate(`stats ${queue.key} was rejected`);
+        if (!this.#excused(queue)) this.violate(`stats ${queue.key} was rejected`);
       },
     );
   }
@@ -1187,8 +1203,7 @@ export class Client implements EngineListener {
   browse(queue: ModelQueue, limit: number, answered: (messages: BrowsedMessage[]) => void): void {
     this.world.coverage.add('op.browse');
     this.wait(`browse ${queue.key}`, this.engine.browse(this.handle(queue), 0, limit), answered, (error) => {
-      if (this.failure === null && !queue.deleted && !this.closing)
-        this.violate(`browse ${queue.key} was rejected: ${String(error)}`);
+      if (!this.#excused(queue)) this.violate(`browse ${queue.key} was rejected: ${String(error)}`);
     });
   }
 }

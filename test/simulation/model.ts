@@ -283,10 +283,9 @@ export class Model {
     this.topologies.push({ unit, state });
   }
 
-  /** A change was answered, and so are all before it. */
-  changeDone(unit: Unit): void {
-    const at = this.topologies.findIndex((version) => version.unit === unit);
-    if (at > 0) this.topologies.splice(0, at);
+  /** A change was answered. One of transient things may be answered before durable ones that came before it. */
+  changeDone(): void {
+    while (this.topologies[1]?.unit?.state === 'done') this.topologies.shift();
   }
 
   key(name: string): KeyState {

@@ -128,7 +128,10 @@ export class SimFiles implements Files {
           continue;
         }
         const made = new Directory();
-        parent.complete(parent.begin('create', part, made));
+        // Only this call knows which parents are new, so it makes their names durable itself.
+        const op = parent.begin('create', part, made);
+        parent.complete(op);
+        parent.synced([op]);
         parent = made;
       }
     });

@@ -208,7 +208,10 @@ class SeedRun {
     const engine = this.#factory(files, clock, new Random(this.seed, 4));
     this.#owner = owner;
     this.#files = files;
-    this.#client = new Client(this.#world, engine, owner);
+    const client = new Client(this.#world, engine, owner);
+    client.readsFailed = () =>
+      files.faults.fired.some(({ call }) => call === 'read' || call === 'open' || call === 'size');
+    this.#client = client;
     this.#trigger = null;
     this.#crashStep = Infinity;
   }
@@ -309,6 +312,12 @@ class SeedRun {
       await this.#afterFailure();
       return false;
     }
+    if (client.damage.length > 0) {
+      // A call of reading failed: the next life judges.
+      coverage.add('life.damaged-by-fault');
+      this.#crash(this.#random.pick(['power', 'kill']));
+      return false;
+    }
     judgeRecovered(client, { topology, producers, state, messages });
     for (const queue of model.queues) {
       const browsed = messages.get(queue.key)?.length ?? 0;
@@ -319,7 +328,6 @@ class SeedRun {
         model.violate(`${queue.key} after restart: ${stats.get(queue.key) ?? 0} ready by stats, ${browsed} by browse`);
       }
     }
-    if (client.damage.length > 0) model.violate(`damage was told without damage: ${client.damage.join('; ')}`);
     this.#trigger = saved.trigger;
     if (saved.crashStep !== Infinity) this.#crashStep = this.#host.scheduler.steps + this.#random.below(200);
     this.#firstLife = false;
