@@ -1,0 +1,18 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { absent, run } from './program.ts';
+import { target } from './target.ts';
+
+const { port, bugs } = await target();
+
+/** Debian's pika belongs to Debian's python, which need not be the first on the path. */
+const python = ['python3', '/usr/bin/python3'].find((path) => absent('pika', [path, '-c', 'import pika']) === false);
+
+test('pika', { skip: python === undefined ? 'pika (python3-pika) is not installed' : false }, async () => {
+  const script = fileURLToPath(new URL('pika_conversation.py', import.meta.url));
+  const { code, stdout, stderr } = await run(python!, [script, String(port)]);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^pika [\d.]+: 200 messages$/m);
+  assert.deepEqual(bugs(), []);
+});
