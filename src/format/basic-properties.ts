@@ -55,6 +55,7 @@ export interface BasicProperties {
 export interface PropertyChanges {
   readonly headers?: Readonly<Record<string, FieldValue | undefined>>;
   readonly remove?: readonly PropertyName[];
+  readonly replyTo?: string;
 }
 
 const names = Object.keys(propertyFlag) as PropertyName[];
@@ -151,6 +152,7 @@ export function rewriteProperties(bytes: Buffer, start: number, end: number, cha
   let kept = flags;
   for (const name of changes.remove ?? []) kept &= ~propertyFlag[name];
   if (changes.headers !== undefined) kept |= propertyFlag.headers;
+  if (changes.replyTo !== undefined) kept |= propertyFlag.replyTo;
   const writer = new ByteWriter(end - start + 256);
   writer.u16(kept);
   let at = start + 2;
@@ -159,6 +161,8 @@ export function rewriteProperties(bytes: Buffer, start: number, end: number, cha
     const next = (flags & flag) === 0 ? at : valueEnd(bytes, flag, at, end);
     if (name === 'headers' && changes.headers !== undefined) {
       writer.raw(replaceFields(bytes, next === at ? -1 : at, end, changes.headers));
+    } else if (name === 'replyTo' && changes.replyTo !== undefined) {
+      writer.shortString(changes.replyTo);
     } else if ((kept & flag) !== 0) {
       writer.raw(bytes.subarray(at, next));
     }

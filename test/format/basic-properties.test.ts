@@ -95,3 +95,13 @@ test('rewriting adds headers where there were none', () => {
   assert.equal(readHeaders(rewritten, 0, rewritten.length)?.['a'], 'b');
   assert.equal(decodeProperties(rewritten, 0, rewritten.length).deliveryMode, 2);
 });
+
+test('rewriting sets reply-to at its place', () => {
+  const bytes = encodeProperties({ correlationId: '1', replyTo: 'old', expiration: '9' });
+  const rewritten = rewriteProperties(bytes, 0, bytes.length, { replyTo: 'new' });
+  assert.deepEqual(decodeProperties(rewritten, 0, rewritten.length), {
+    correlationId: '1',
+    replyTo: 'new',
+    expiration: '9',
+  });
+});

@@ -21,7 +21,8 @@ export function writeReturn(channel: Channel, message: MessageView): void {
   writeWithContent(channel, basicReturn.frame(channel.number, args), message);
 }
 
-function writeWithContent(channel: Channel, frame: Buffer, message: MessageView): void {
+/** A method and its message. */
+export function writeWithContent(channel: Channel, frame: Buffer, message: MessageView): void {
   const { output, maxPayloadBytes } = channel.connection;
   channel.connection.checkHeaderFits(message);
   output.writeFrame(frame);

@@ -18,6 +18,7 @@ import { Consumer } from './consumer.ts';
 import { writeGetOk } from './answers.ts';
 import { handler, reply, type HandlerEntry } from './handler.ts';
 import { queueName } from './queue-handlers.ts';
+import { replyToQueue } from './reply-to.ts';
 
 export const basicHandlers: readonly HandlerEntry[] = [
   handler(basicQos, (channel, args) => {
@@ -37,6 +38,11 @@ export const basicHandlers: readonly HandlerEntry[] = [
     if (consumers.size >= maxConsumersPerChannel) {
       throw new ConnectionError('NOT_ALLOWED', `reached maximum (${maxConsumersPerChannel}) of consumers per channel`);
     }
+    if (args.queue === replyToQueue) {
+      connection.server.replies.consume(channel, tag, args.noAck);
+      if (!args.noWait) reply(channel, basicConsumeOk, { consumerTag: tag });
+      return;
+    }
     const consumer = new Consumer(channel, tag);
     consumers.set(tag, consumer);
     try {
@@ -50,7 +56,9 @@ export const basicHandlers: readonly HandlerEntry[] = [
   }),
 
   handler(basicCancel, async (channel, args) => {
-    await channel.session.cancel(args.consumerTag);
+    if (!channel.connection.server.replies.cancel(channel, args.consumerTag)) {
+      await channel.session.cancel(args.consumerTag);
+    }
     channel.consumers.delete(args.consumerTag);
     if (!args.noWait) reply(channel, basicCancelOk, { consumerTag: args.consumerTag });
   }),

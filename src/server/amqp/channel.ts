@@ -30,6 +30,8 @@ export class Channel {
   readonly content: PartialContent;
   readonly kept = new KeptFrames();
   readonly consumers = new Map<string, Consumer>();
+  /** Of its direct reply-to consumer. */
+  replyAddress: string | null = null;
   /** The queue that an empty name stands for (0-9-1 queue.declare). */
   lastQueue = '';
 
@@ -79,6 +81,7 @@ export class Channel {
     this.content.reset();
     if (state === 'gone') this.kept.drop(this.kept.end);
     this.consumers.clear();
+    this.connection.server.replies.forget(this);
     if (wasOpen) await this.session.close();
   }
 

@@ -5,7 +5,7 @@
  * and nothing is allocated for them; every other frame goes to `Connection.handleFrame`.
  */
 import type { MessageView } from '../../broker/index.ts';
-import { checkProperties } from '../../format/basic-properties.ts';
+import { checkProperties, propertyFlag, propertyFlags } from '../../format/basic-properties.ts';
 import { viewOf } from '../../format/copy.ts';
 import { ChannelError, ConnectionError } from '../../wire/amqp/amqp-error.ts';
 import { headerFixedBytes } from '../../wire/amqp/content.ts';
@@ -144,8 +144,12 @@ export function publishMessage(connection: Connection, channel: Channel): void {
   if (!connection.publishing) connection.startPublishing();
   message.expiresAt = 0;
   message.priority = 0;
+  if ((propertyFlags(message.head, message.propertiesStart) & propertyFlag.replyTo) !== 0) {
+    connection.server.replies.address(channel, message);
+  }
+  const replied = target.isReply && connection.server.replies.deliver(target.routingKey, message);
   route = session.resolve(route, message);
-  if (route.targets === null && target.mandatory) connection.returnUnroutable(channel, message);
+  if (route.targets === null && target.mandatory && !replied) connection.returnUnroutable(channel, message);
   const batch = connection.batch ?? connection.beginBatch();
   const item = batch.items;
   session.publish(batch, route, message);

@@ -17,6 +17,11 @@ import { handler, reply, type HandlerEntry } from './handler.ts';
 export const queueHandlers: readonly HandlerEntry[] = [
   handler(queueDeclare, async (channel, args) => {
     const { session } = channel;
+    if (args.passive && channel.connection.server.replies.has(args.queue)) {
+      // A server that is asked to reply can see whether anybody still waits.
+      if (!args.noWait) reply(channel, queueDeclareOk, { queue: args.queue, messageCount: 0, consumerCount: 1 });
+      return;
+    }
     const status = args.passive
       ? await session.vhost.checkQueue(session, args.queue)
       : await session.vhost.declareQueue(session, { ...args, name: args.queue });

@@ -2,6 +2,7 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import type { Broker } from '../../broker/index.ts';
 import { CountedBatch } from './commit.ts';
 import { Connection } from './connection.ts';
+import { DirectReplies } from './direct-reply.ts';
 import { defaultAmqpSettings, type AmqpSettings } from './settings.ts';
 
 export interface AmqpServerOptions {
@@ -21,6 +22,7 @@ export class AmqpServer {
   readonly log: (line: string) => void;
   /** Only one batch is open at a time, so one counter serves all connections. */
   readonly batch: CountedBatch;
+  readonly replies = new DirectReplies();
 
   readonly #server: Server;
   readonly #connections = new Set<Connection>();

@@ -1,0 +1,3 @@
+/** The pseudo-queue of direct reply-to, and what the addresses of its consumers begin with. */
+export const replyToQueue = 'amq.rabbitmq.reply-to';
+export const replyToPrefix = `${replyToQueue}.`;
