@@ -13,6 +13,7 @@ export function mutatedFiles(files: Files, mutation: FilesMutation): Files {
   const wrapped = (handle: FileHandle): FileHandle => ({
     path: handle.path,
     read: (into, offset, length, position) => handle.read(into, offset, length, position),
+    readEach: (into, length, positions) => handle.readEach(into, length, positions),
     write: (bytes, offset, length, position) => handle.write(bytes, offset, length, position),
     append: (bytes, offset, length, position, sync, done) => {
       const told = mutation === 'failed-append-ignored' ? (): void => done(null) : done;

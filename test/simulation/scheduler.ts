@@ -86,6 +86,11 @@ export class Scheduler {
     });
   }
 
+  /** Lets every promise continuation run to its end: what a process has begun at this moment, it also finishes. */
+  settle(): Promise<void> {
+    return new Promise((resolve) => process.nextTick(resolve));
+  }
+
   #peek(): Event | undefined {
     for (;;) {
       const first = this.#heap[0];

@@ -292,6 +292,12 @@ export class SimFileHandle implements FileHandle {
     this.#underWay++;
   }
 
+  async readEach(into: Uint8Array, length: number, positions: readonly number[]): Promise<number[]> {
+    const counts: number[] = [];
+    for (const [at, position] of positions.entries()) counts.push(await this.read(into, at * length, length, position));
+    return counts;
+  }
+
   async read(into: Uint8Array, offset: number, length: number, position: number): Promise<number> {
     this.#enter('read', false);
     if (offset + length > into.length) this.#files.misuse.push(`read beyond its buffer: ${this.path}`);
@@ -302,6 +308,23 @@ export class SimFileHandle implements FileHandle {
         if (position >= end) return 0;
         into.set(seen.subarray(position, end), offset);
         return end - position;
+      });
+    } finally {
+      this.#underWay--;
+    }
+  }
+
+  async readEach(into: Uint8Array, length: number, positions: readonly number[]): Promise<number[]> {
+    this.#enter('readEach', false);
+    if (length * positions.length > into.length) this.#files.misuse.push(`readEach beyond its buffer: ${this.path}`);
+    try {
+      return await this.#files.promise('read', this.path, `${positions.join(' ')} +${length}`, () => {
+        const seen = this.#inode.seen.view();
+        return positions.map((position, at) => {
+          const bytes = seen.subarray(position, position + length);
+          into.set(bytes, at * length);
+          return bytes.length;
+        });
       });
     } finally {
       this.#underWay--;

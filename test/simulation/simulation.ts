@@ -187,7 +187,7 @@ class SeedRun {
       }
       coverage.add(`open.struck-by-${how}`);
       if (how === 'fault') await this.#afterFailedOpen();
-      else this.#crash(how);
+      else await this.#crash(how);
       if (this.#broken) return;
     }
     this.#boot();
@@ -315,7 +315,7 @@ class SeedRun {
     if (client.damage.length > 0) {
       // A call of reading failed: the next life judges.
       coverage.add('life.damaged-by-fault');
-      this.#crash(this.#random.pick(['power', 'kill']));
+      await this.#crash(this.#random.pick(['power', 'kill']));
       return false;
     }
     judgeRecovered(client, { topology, producers, state, messages });
@@ -448,11 +448,11 @@ class SeedRun {
       return this.#close();
     }
     if (ending === 'power' || ending === 'kill') {
-      this.#crash(ending);
+      await this.#crash(ending);
       return;
     }
     this.#checkFaultsWereFatal();
-    this.#crash(random.pick(['power', 'power', 'kill']));
+    await this.#crash(random.pick(['power', 'power', 'kill']));
   }
 
   /** A failed sync or write of the journal must have ended the engine, if it had time to notice. */
@@ -530,11 +530,12 @@ class SeedRun {
     if ((await scheduler.drive(() => ended, scheduler.nowUs + patienceUs)) !== 'done')
       this.#world.model.violate('close() of a failed engine did not end');
     this.#checkLeaks('a failure and close()');
-    this.#crash(this.#random.pick(['power', 'kill', 'none']));
+    await this.#crash(this.#random.pick(['power', 'kill', 'none']));
   }
 
   /** The process is gone, and with the power what was not synced. `none`: the process lives, its engine is gone. */
-  #crash(how: 'power' | 'kill' | 'none'): void {
+  async #crash(how: 'power' | 'kill' | 'none'): Promise<void> {
+    await this.#host.scheduler.settle();
     const { disk, random, coverage } = this.#host;
     this.#note(`crash: ${how}`);
     if (how !== 'none') this.#owner.dead = true;
