@@ -292,12 +292,6 @@ export class SimFileHandle implements FileHandle {
     this.#underWay++;
   }
 
-  async readEach(into: Uint8Array, length: number, positions: readonly number[]): Promise<number[]> {
-    const counts: number[] = [];
-    for (const [at, position] of positions.entries()) counts.push(await this.read(into, at * length, length, position));
-    return counts;
-  }
-
   async read(into: Uint8Array, offset: number, length: number, position: number): Promise<number> {
     this.#enter('read', false);
     if (offset + length > into.length) this.#files.misuse.push(`read beyond its buffer: ${this.path}`);
