@@ -11,6 +11,7 @@ import { sealGroup } from './journal/group.ts';
 import { Journal, type ClosedGroup, type GroupStore, type Place } from './journal/journal.ts';
 import type { JournalOptions } from './journal/options.ts';
 import { Recovery, type Recovered } from './journal/recovery.ts';
+import { Scrub } from './journal/scrub.ts';
 import { SegmentFiles } from './journal/segment-files.ts';
 import { segmentName } from './journal/segment-file.ts';
 import { SegmentTable, type Segment } from './segments.ts';
@@ -33,6 +34,7 @@ export class DiskStore implements LocalStore, GroupStore {
   #lock: DirectoryLock | null = null;
   #checkpoints: Checkpoints | null = null;
   #compaction: Compaction | null = null;
+  #scrub: Scrub | null = null;
   #waiting: ClosedGroup[] = [];
   #writing = false;
   #appended = 0;
@@ -88,6 +90,16 @@ export class DiskStore implements LocalStore, GroupStore {
       const queue = host.topology.byId.get(id);
       if (queue !== undefined) host.damaged(queue, error);
     });
+    this.#scrub = new Scrub(
+      this.#directory,
+      this.#files,
+      this.segments,
+      this.journal,
+      host,
+      this.#clock,
+      this.#options.scrubIntervalMs,
+    );
+    this.#scrub.start();
     this.#tidySoon();
   }
 
@@ -204,7 +216,7 @@ export class DiskStore implements LocalStore, GroupStore {
 
   /** Has a checkpoint written, emptied segments removed and sparse ones compacted, soon and one at a time. */
   #tidySoon(): void {
-    if (this.#closing) return;
+    if (this.#closing || this.#compaction === null) return;
     if (this.#tidying) {
       this.#tidyAgain = true;
       return;
@@ -305,6 +317,7 @@ export class DiskStore implements LocalStore, GroupStore {
 
   async close(): Promise<void> {
     this.#closing = true;
+    await this.#scrub?.stop();
     await this.#tidied;
     if (this.journal.failure === null) {
       this.journal.entryRoom(1);

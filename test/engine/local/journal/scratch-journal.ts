@@ -100,9 +100,9 @@ export class ScratchJournal {
   }
 
   /** Segments that have groups, with what lies in them. */
-  async segments(): Promise<{ readonly id: number; readonly file: string; readonly groups: Group[] }[]> {
+  async segments(): Promise<{ readonly id: number; readonly file: string; readonly groups: ScratchGroup[] }[]> {
     const all = [];
-    for (const file of await this.files(/^journal-/)) {
+    for (const file of await this.files(/^journal-\d+\.seg$/)) {
       const id = Number(/\d+/.exec(file)![0]);
       const groups = [...scanSegment(await readFile(this.path(file)), id)].filter((piece) => piece.kind === 'group');
       if (groups.length > 0) all.push({ id, file: segmentName(id), groups });
@@ -110,14 +110,14 @@ export class ScratchJournal {
     return all;
   }
 
-  async change(file: string, change: (bytes: Buffer) => Buffer | void): Promise<void> {
-    const bytes = await readFile(this.path(file));
-    await writeFile(this.path(file), change(bytes) ?? bytes);
+  async change(file: string, change: (bytes: Buffer) => Buffer): Promise<void> {
+    await writeFile(this.path(file), change(await readFile(this.path(file))));
   }
 
   flip(file: string, at: number): Promise<void> {
     return this.change(file, (bytes) => {
       bytes[at]! ^= 0x10;
+      return bytes;
     });
   }
 
@@ -126,10 +126,10 @@ export class ScratchJournal {
   }
 }
 
-export type Group = Extract<ScannedPiece, { kind: 'group' }>;
+export type ScratchGroup = Extract<ScannedPiece, { kind: 'group' }>;
 
 /** Where the first run of a group lies. */
-export const firstRun = (group: Group): number => group.from + 48;
+export const firstRun = (group: ScratchGroup): number => group.from + 48;
 
 /** A clock whose timers run when told. */
 export class HandClock implements Clock {
