@@ -19,14 +19,19 @@ export function registerInspect(program: Command): void {
     .addHelpText('after', examples)
     .action(async (directory: string, { json = false }: { json?: boolean }) => {
       const { inspectJournal } = await import('../engine/local/journal/inspect.ts');
-      const report = await inspectJournal(directory);
+      const { Terminal } = await import('./terminal.ts');
+      const progress = new Terminal(process.stderr);
+      const report = await inspectJournal(directory, undefined, (read, segments) => {
+        progress.live(`${progress.bar(read, segments, 20)} ${read} of ${segments} segments read`);
+      });
+      progress.live('');
       if (json) {
         process.stdout.write(`${JSON.stringify(report)}\n`);
       } else {
         const { renderInspection } = await import('./inspection.ts');
-        const { paintFor } = await import('./terminal.ts');
-        process.stdout.write(`${renderInspection(report, paintFor(process.stdout)).join('\n')}\n`);
+        const screen = new Terminal(process.stdout);
+        for (const line of renderInspection(report, screen.paint)) screen.say(line);
       }
-      if (report.damage.length > 0) process.exitCode = exitCode.failed;
+      if (report.damage.length > 0 || report.refusal !== null) process.exitCode = exitCode.failed;
     });
 }

@@ -1,38 +1,12 @@
 /** What `inspect` tells of a journal, as lines for a person. */
+import type { JournalInspection } from '../engine/local/journal/inspect.ts';
 import type { Paint } from './terminal.ts';
-
-export interface JournalReport {
-  readonly directory: string;
-  readonly version: number;
-  readonly segments: readonly {
-    readonly file: string;
-    readonly bytes: number;
-    readonly groups: number;
-    readonly firstSequence: number;
-    readonly lastSequence: number;
-    readonly live: number;
-  }[];
-  readonly checkpoints: readonly { readonly file: string; readonly sequence: number; readonly valid: boolean }[];
-  readonly queues: readonly {
-    readonly key: string;
-    readonly durable: boolean;
-    readonly ready: number;
-    readonly bytes: number;
-  }[];
-  readonly damage: readonly {
-    readonly file: string;
-    readonly from: number;
-    readonly to: number;
-    readonly what: string;
-  }[];
-  readonly tornTail: { readonly file: string; readonly at: number } | null;
-}
 
 /** More queues than a screen holds are for --json. */
 const shownQueues = 40;
 
-export function renderInspection(report: JournalReport, paint: Paint): string[] {
-  const { segments, checkpoints, queues, damage, tornTail } = report;
+export function renderInspection(report: JournalInspection, paint: Paint): string[] {
+  const { segments, checkpoints, queues, damage, tornTail, spares, refusal } = report;
   const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
   const ready = queues.reduce((sum, queue) => sum + queue.ready, 0);
   const lines = [
@@ -48,16 +22,11 @@ export function renderInspection(report: JournalReport, paint: Paint): string[] 
     `${count(segment.live)} alive`,
   ]);
   lines.push(...align(segmentRows));
+  if (spares.length > 0) lines.push(`  and ${spares.length} empty, kept for later`);
 
   lines.push('', paint.bold(`checkpoints (${checkpoints.length})`));
   lines.push(
-    ...align(
-      checkpoints.map(({ file, sequence, valid }) => [
-        file,
-        `up to group ${sequence}`,
-        valid ? 'whole' : paint.red('damaged'),
-      ]),
-    ),
+    ...align(checkpoints.map(({ file, sequence, what }) => [file, `up to group ${sequence}`, what ?? 'whole'])),
   );
 
   lines.push('', paint.bold(`queues (${count(queues.length)}), ${count(ready)} messages ready`));
@@ -83,6 +52,7 @@ export function renderInspection(report: JournalReport, paint: Paint): string[] 
   }
   if (damage.length === 0) lines.push(paint.green('no damage'));
   for (const { file, from, to, what } of damage) lines.push(paint.red(`damage: ${file} bytes ${from}-${to}: ${what}`));
+  if (refusal !== null) lines.push(paint.red(`serve can't open it: ${refusal}`));
   return lines;
 }
 

@@ -1,26 +1,29 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { renderInspection, type JournalReport } from '../../src/cli/inspection.ts';
+import { renderInspection } from '../../src/cli/inspection.ts';
 import { paintFor } from '../../src/cli/terminal.ts';
+import type { JournalInspection } from '../../src/engine/local/journal/inspect.ts';
 import { Sheet } from './sheet.ts';
 
-const whole: JournalReport = {
+const whole: JournalInspection = {
   directory: './data',
   version: 1,
   segments: [
     { file: '0000000001.seg', bytes: 67_108_864, groups: 1234, firstSequence: 1, lastSequence: 1234, live: 56 },
     { file: '0000000002.seg', bytes: 512, groups: 0, firstSequence: 0, lastSequence: 0, live: 0 },
   ],
-  checkpoints: [{ file: '0000001000.checkpoint', sequence: 1000, valid: true }],
+  checkpoints: [{ file: '0000001000.checkpoint', sequence: 1000, valid: true, what: null }],
   queues: [
     { key: 'orders', durable: true, ready: 12_345, bytes: 2048 },
     { key: 'carts', durable: false, ready: 7, bytes: 10 },
   ],
   damage: [],
   tornTail: null,
+  spares: [],
+  refusal: null,
 };
 
-function render(report: JournalReport): string {
+function render(report: JournalInspection): string {
   return renderInspection(report, paintFor(new Sheet(false))).join('\n');
 }
 
@@ -45,6 +48,10 @@ describe('inspect, for a person', () => {
     const text = render({ ...whole, tornTail: { file: '0000000002.seg', at: 100 } });
     assert.match(text, /torn tail: 0000000002\.seg from byte 100/);
     assert.match(text, /no damage/);
+  });
+
+  it('says why the journal cannot be opened', () => {
+    assert.match(render({ ...whole, refusal: 'group 7 is missing' }), /serve can't open it: group 7 is missing/);
   });
 
   it('shows the longest of many queues, and how many more there are', () => {
