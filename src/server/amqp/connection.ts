@@ -41,6 +41,7 @@ import { Heartbeat } from './heartbeat.ts';
 import { Output } from './output.ts';
 import type { PartialBudget } from './partial-content.ts';
 import type { AmqpSettings } from './settings.ts';
+import type { Reader } from './shared-read-buffer.ts';
 
 /** Why the socket is not read. */
 const paused = { blocked: 1, behind: 2, kept: 4, unsent: 8, ended: 16 } as const;
@@ -93,8 +94,10 @@ export class Connection implements CommitReceiver<CommitToken> {
   #toldBlocked = false;
   #released: Promise<void> | null = null;
 
-  constructor(server: AmqpServer, socket: Socket) {
+  /** `accept` makes the socket, which passes what it reads to the function given. */
+  constructor(server: AmqpServer, accept: (read: Reader) => Socket) {
     this.server = server;
+    const socket = accept((bytes, end) => this.#read(bytes, end));
     this.broker = server.broker;
     this.settings = server.settings;
     this.#counted = server.batch;
@@ -111,7 +114,6 @@ export class Connection implements CommitReceiver<CommitToken> {
       this.destroy();
     }, this.settings.handshakeTimeoutMs);
     socket.setNoDelay(true);
-    socket.on('data', (chunk: Buffer) => this.#read(chunk));
     socket.on('end', () => this.output.end());
     socket.on('error', () => this.destroy());
     socket.on('close', () => this.closed());
@@ -124,10 +126,10 @@ export class Connection implements CommitReceiver<CommitToken> {
 
   // Reading
 
-  #read(chunk: Buffer): void {
+  #read(bytes: Buffer, end: number): void {
     if (this.deaf || this.state === 'closed') return;
     try {
-      this.#handle(chunk);
+      this.#handle(bytes, end);
     } catch (error) {
       this.#fail(closingError(error), 0);
     }
@@ -135,10 +137,10 @@ export class Connection implements CommitReceiver<CommitToken> {
     if (this.output.unsent > 2 * this.settings.maxUnsentBytes) this.#pause(paused.unsent);
   }
 
-  #handle(chunk: Buffer): void {
+  #handle(bytes: Buffer, end: number): void {
     let at = 0;
     if (this.#handshake?.state === 'header') {
-      at = this.#handshake.readHeader(chunk);
+      at = this.#handshake.readHeader(bytes, end);
       if (at < 0) {
         this.deaf = true;
         this.output.end();
@@ -147,17 +149,17 @@ export class Connection implements CommitReceiver<CommitToken> {
       }
     }
     const carry = this.#carry;
-    while (carry.length > 0 && at < chunk.length && !this.deaf) {
-      at += carry.complete(at === 0 ? chunk : chunk.subarray(at), this.maxPayloadBytes);
+    while (carry.length > 0 && at < end && !this.deaf) {
+      at = carry.complete(bytes, at, end, this.maxPayloadBytes);
       if (!carry.whole) continue;
-      const { bytes, length } = carry;
+      const { bytes: frame, length } = carry;
       carry.clear();
-      runFrames(this, bytes, 0, length);
+      runFrames(this, frame, 0, length);
     }
-    if (at >= chunk.length || this.deaf) return;
-    at = runFrames(this, chunk, at, chunk.length);
-    if (at >= chunk.length || this.deaf) return;
-    carry.add(chunk, at, chunk.length);
+    if (at >= end || this.deaf) return;
+    at = runFrames(this, bytes, at, end);
+    if (at >= end || this.deaf) return;
+    carry.add(bytes, at, end);
     carry.check(this.maxPayloadBytes);
   }
 

@@ -6,19 +6,18 @@ export class FrameCarry {
   bytes: Buffer = Buffer.alloc(0);
   length = 0;
 
-  /** Takes what belongs to the frame begun and answers how much that was; `whole` tells whether the frame is. @throws ConnectionError */
-  complete(chunk: Buffer, maxPayloadBytes: number): number {
-    let taken = 0;
+  /** Takes what belongs to the frame begun from `source[from, end)` and answers where that ends. @throws ConnectionError */
+  complete(source: Buffer, from: number, end: number, maxPayloadBytes: number): number {
     if (this.length < frameHeadBytes) {
-      taken = Math.min(frameHeadBytes - this.length, chunk.length);
-      this.add(chunk, 0, taken);
-      if (this.length < frameHeadBytes) return taken;
+      const to = Math.min(from + frameHeadBytes - this.length, end);
+      this.add(source, from, to);
+      from = to;
+      if (this.length < frameHeadBytes) return from;
     }
     this.check(maxPayloadBytes);
-    const total = frameOverheadBytes + this.bytes.readUInt32BE(3);
-    const more = Math.min(total - this.length, chunk.length - taken);
-    this.add(chunk, taken, taken + more);
-    return taken + more;
+    const to = Math.min(from + frameOverheadBytes + this.bytes.readUInt32BE(3) - this.length, end);
+    this.add(source, from, to);
+    return to;
   }
 
   get whole(): boolean {

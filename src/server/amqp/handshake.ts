@@ -45,9 +45,9 @@ export class Handshake {
   }
 
   /** Takes the first eight bytes and answers where the frames begin; -1: another protocol, which was told ours. */
-  readHeader(bytes: Buffer): number {
+  readHeader(bytes: Buffer, end: number): number {
     const before = this.#header.length;
-    this.#header = Buffer.concat([this.#header, bytes.subarray(0, protocolHeader.length - before)]);
+    this.#header = Buffer.concat([this.#header, bytes.subarray(0, Math.min(end, protocolHeader.length - before))]);
     if (!isOurHeader(this.#header)) {
       this.#connection.output.writeFrame(protocolHeader);
       return -1;

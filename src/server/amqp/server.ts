@@ -3,6 +3,7 @@ import type { Broker } from '../../broker/index.ts';
 import { CountedBatch } from './commit.ts';
 import { Connection } from './connection.ts';
 import { DirectReplies } from './direct-reply.ts';
+import { readInto } from './shared-read-buffer.ts';
 import { defaultAmqpSettings, type AmqpSettings } from './settings.ts';
 
 export interface AmqpServerOptions {
@@ -35,7 +36,9 @@ export class AmqpServer {
     this.version = options.version ?? '0.0.0';
     this.log = options.log ?? (() => undefined);
     this.batch = new CountedBatch();
-    this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.#accept(socket));
+    this.#server = createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: true }, (socket) =>
+      this.#accept(socket),
+    );
   }
 
   /** Resolves once it listens. Port 0 takes a free one. @throws the error of `listen`: EADDRINUSE, EACCES, ... */
@@ -96,6 +99,6 @@ export class AmqpServer {
       socket.destroy();
       return;
     }
-    this.#connections.add(new Connection(this, socket));
+    this.#connections.add(new Connection(this, (read) => readInto(socket, this.#server, read)));
   }
 }

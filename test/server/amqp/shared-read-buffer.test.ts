@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { test } from 'node:test';
+import { readInto } from '../../../src/server/amqp/shared-read-buffer.ts';
+
+test('all sockets read into one buffer, pause, resume, end and close as sockets do', async () => {
+  const buffers = new Set<Buffer>();
+  const texts: string[] = [];
+  const sockets: Socket[] = [];
+  const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (accepted) => {
+    const socket = readInto(accepted, server, (bytes, end) => {
+      buffers.add(bytes);
+      texts.push(bytes.toString('utf8', 0, end));
+      if (texts.at(-1) === 'pause') socket.pause();
+    });
+    sockets.push(socket);
+    socket.on('end', () => socket.end('bye'));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const clients = ['one', 'two'].map((text) => connect(port, '127.0.0.1').end(text));
+  for (const client of clients) {
+    const [answer] = (await once(client, 'data')) as [Buffer];
+    assert.equal(answer.toString(), 'bye');
+    await once(client, 'close');
+  }
+  assert.deepEqual(texts.sort(), ['one', 'two']);
+  assert.equal(buffers.size, 1, 'this Node does not let a server read into a given buffer');
+
+  const paused = connect(port, '127.0.0.1');
+  paused.write('pause');
+  while (!texts.includes('pause')) await new Promise((resolve) => setImmediate(resolve));
+  paused.write('later');
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  assert.ok(!texts.includes('later'));
+  sockets.at(-1)?.resume();
+  while (!texts.includes('later')) await new Promise((resolve) => setImmediate(resolve));
+  paused.end();
+  await once(paused, 'end');
+
+  const closed = once(server, 'close');
+  server.close();
+  await closed;
+});
