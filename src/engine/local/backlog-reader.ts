@@ -20,6 +20,8 @@ const BUDGET_BYTES = 64 * 1024 * 1024;
 export interface SegmentReader {
   /** Up to `length` bytes from `offset`; fewer at the end of the segment. */
   read(segment: number, offset: number, length: number): Promise<Buffer>;
+  /** The same from each offset, in one go. */
+  readEach(segment: number, offsets: readonly number[], length: number): Promise<Buffer[]>;
 }
 
 interface Extent {
@@ -87,7 +89,7 @@ export class BacklogReader {
       budget += extent.buffer.length;
       this.#extents.shift();
     }
-    if (!this.#reading && !this.#completing) void this.#read(chunks, first);
+    if (!this.#reading && !this.#completing) void this.#read(chunks, first, true);
     return null;
   }
 
@@ -100,30 +102,41 @@ export class BacklogReader {
   #readAhead(chunks: ChunkList): void {
     if (this.#reading || this.#extents.length > SCATTERED_RUNS / 2 || this.#bytes > SEQUENTIAL_BYTES || budget <= 0)
       return;
-    void this.#read(chunks, this.#aheadTo);
+    void this.#read(chunks, this.#aheadTo, false);
   }
 
-  async #read(chunks: ChunkList, from: number): Promise<void> {
+  /** `needed`: the first run is waited for. Those behind it may be dead, and their segment gone: that is no damage. */
+  async #read(chunks: ChunkList, from: number, needed: boolean): Promise<void> {
     const plan = planReads(chunks, from, budget > 0 ? SCATTERED_RUNS : 1);
     if (plan === null) return;
     this.#reading = true;
-    try {
-      const buffers = await Promise.all(
-        plan.reads.map((read) => this.#segments.read(read.segment, read.offset, read.length)),
-      );
-      plan.reads.forEach((read, at) => this.#add(read.segment, read.offset, buffers[at]!));
-      this.#aheadTo = plan.end;
-    } catch (cause) {
-      this.#damaged(
-        new EngineError('IO', `segment ${plan.reads[0]!.segment} can't be read: ${(cause as Error).message}`, {
-          cause,
-        }),
-      );
-      return;
-    } finally {
-      this.#reading = false;
+    const results = await Promise.allSettled(
+      plan.reads.map(({ segment, offsets, length }) => this.#segments.readEach(segment, offsets, length)),
+    );
+    this.#reading = false;
+    for (const [at, result] of results.entries()) {
+      const { segment, offsets, end } = plan.reads[at]!;
+      if (result.status === 'rejected') {
+        if (at === 0 && needed) this.#unreadable(chunks, from, segment, offsets[0]!, result.reason as Error);
+        else this.#aheadTo = end;
+        break;
+      }
+      for (const [n, offset] of offsets.entries()) this.#add(segment, offset, result.value[n]!);
+      this.#aheadTo = end;
     }
     this.#arrived();
+  }
+
+  /** Damage only if the run is still said to lie there: it may have been moved, or removed, meanwhile. */
+  #unreadable(chunks: ChunkList, number: number, segment: number, offset: number, cause: Error): void {
+    const place = new ChunkCursor();
+    if (
+      !chunks.seek(number, place) ||
+      place.page!.segmentOf(place.chunk) !== segment ||
+      place.page!.offsetOf(place.chunk) !== offset
+    )
+      return;
+    this.#damaged(new EngineError('IO', `segment ${segment} can't be read: ${cause.message}`, { cause }));
   }
 
   /** The run at `start` of the first extent reaches beyond it: reads all of it, and leaves what follows as it is. */
@@ -172,16 +185,22 @@ function viewOf(buffer: Buffer): DataView {
   return new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
 }
 
+interface PlannedRead {
+  readonly segment: number;
+  readonly offsets: number[];
+  readonly length: number;
+  /** Numbers below are covered by it and those before. */
+  end: number;
+}
+
 interface Plan {
-  readonly reads: readonly { readonly segment: number; readonly offset: number; readonly length: number }[];
-  /** Numbers below are covered. */
-  readonly end: number;
+  readonly reads: readonly PlannedRead[];
 }
 
 /** What to read for the runs from number `from` on. */
 function planReads(chunks: ChunkList, from: number, mostRuns: number): Plan | null {
   const cursor = new ChunkCursor();
-  const reads: { segment: number; offset: number; length: number }[] = [];
+  const reads: PlannedRead[] = [];
   let number = from;
   let start = 0;
   let last = 0;
@@ -207,13 +226,22 @@ function planReads(chunks: ChunkList, from: number, mostRuns: number): Plan | nu
   }
   if (runs === 0) return null;
   if (runs > 4 || last - start > SCATTERED_BYTES) {
-    return { reads: [{ segment, offset: start, length: last - start + RUN_MAX_BYTES + SCATTERED_BYTES }], end: number };
+    return {
+      reads: [{ segment, offsets: [start], length: last - start + RUN_MAX_BYTES + SCATTERED_BYTES, end: number }],
+    };
   }
   number = from;
   for (runs = 0; runs < mostRuns && chunks.seek(number, cursor); runs++) {
     const page = cursor.page!;
-    reads.push({ segment: page.segmentOf(cursor.chunk), offset: page.offsetOf(cursor.chunk), length: SCATTERED_BYTES });
+    const offset = page.offsetOf(cursor.chunk);
     number = page.firstOf(cursor.chunk) + page.countOf(cursor.chunk);
+    const latest = reads[reads.length - 1];
+    if (latest?.segment === page.segmentOf(cursor.chunk)) {
+      latest.offsets.push(offset);
+      latest.end = number;
+    } else {
+      reads.push({ segment: page.segmentOf(cursor.chunk), offsets: [offset], length: SCATTERED_BYTES, end: number });
+    }
   }
-  return { reads, end: number };
+  return { reads };
 }

@@ -110,6 +110,9 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       damaged: (queue, error) => this.damaged(queue, error),
       notice: (line) => listener.notice(line),
     });
+    // What expired or overflowed while nobody was there goes by itself.
+    for (const queue of this.topology.queues.values()) if (queue.ready > 0) this.dispatcher.touch(queue);
+    this.#clock.defer(() => this.dispatcher.run());
     return this.topology.snapshot();
   }
 

@@ -22,11 +22,23 @@ export function writeQueue(writer: EntryWriter, queue: LocalQueue): void {
     // A range over a gap of 4 billion numbers does not occur: numbers are dense.
     writer.u32(ranges[i + 1]!);
   }
-  writer.u32(queue.counts.size);
-  for (const [number, deliveries] of queue.counts) {
+  const counts = deliveryCounts(queue);
+  writer.u32(counts.size);
+  for (const [number, deliveries] of counts) {
     writer.f64(number);
     writer.u32(deliveries);
   }
+}
+
+/** As `COUNTED` entries say it: the delivery under way, or about to happen, included. */
+function deliveryCounts(queue: LocalQueue): ReadonlyMap<number, number> {
+  const counts = new Map(queue.counts);
+  for (const [number, deliveries] of queue.counts)
+    if (queue.held.holder(number) !== 0) counts.set(number, deliveries + 1);
+  for (const level of queue.levels) {
+    for (const number of level.announced.values()) counts.set(number, (queue.counts.get(number) ?? 0) + 1);
+  }
+  return counts;
 }
 
 /** How far deliveries had come, as the journal knows. */

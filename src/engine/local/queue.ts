@@ -874,6 +874,8 @@ export class LocalQueue implements EngineQueue {
     this.#expiryAt = Infinity;
     for (const consumer of [...this.#consumers]) consumer.cancel();
     for (const number of this.held.heldBy(0)) this.giveBack(number);
+    // Their next delivery was journalled, but it does not happen any more.
+    for (const level of this.levels) while (level.announced.size > 0) level.returned.push(level.announced.pop());
   }
 
   // --- levels ---

@@ -26,6 +26,7 @@ import { EntryReader, EntryWriter } from './directory.ts';
 import type { Files } from './files.ts';
 
 const FOOTER_BYTES = 16;
+const PIECE_BYTES = 512 * 1024;
 const POSITION_BYTES = 17;
 const FOOTER_MAGIC = 0x4b43_5250;
 
@@ -77,7 +78,9 @@ export class CheckpointWriter {
   readonly #pages: ChunkPage[] = [];
   readonly position: CheckpointPosition;
   readonly parts: Parts;
-  readonly bytes: Buffer;
+  /** The file's bytes, piece by piece: a checkpoint of many queues is large, and lives only until it is written. */
+  readonly pieces: Buffer[] = [];
+  #written = 0;
 
   constructor(
     host: StoreHost,
@@ -90,7 +93,7 @@ export class CheckpointWriter {
     this.#segments = segments;
     this.position = position;
     this.parts = { ...parts };
-    this.bytes = this.#write(rewrite);
+    this.#write(rewrite);
   }
 
   get checkpoint(): Checkpoint {
@@ -102,7 +105,7 @@ export class CheckpointWriter {
     for (const page of this.#pages) page.stored = null;
   }
 
-  #write(rewrite: ReadonlySet<number>): Buffer {
+  #write(rewrite: ReadonlySet<number>): void {
     const { topology, keyed, identities } = this.#host;
     const keep = (pointer: Pointer | null): Pointer | null =>
       pointer !== null && !rewrite.has(pointer.sequence) ? pointer : null;
@@ -134,17 +137,23 @@ export class CheckpointWriter {
     manifest.u32(queues.length);
     for (const queue of queues) this.#writeQueue(manifest, queue, keep);
 
-    const blocks = this.#writer;
-    const start = blocks.length;
-    const bytes = Buffer.alloc(start + manifest.length + FOOTER_BYTES);
-    blocks.buffer.copy(bytes, 0, 0, start);
-    manifest.buffer.copy(bytes, start, 0, manifest.length);
-    const footer = start + manifest.length;
-    bytes.writeUInt32LE(start, footer);
-    bytes.writeUInt32LE(manifest.length, footer + 4);
-    bytes.writeUInt32LE(crc32(bytes.subarray(start, footer)), footer + 8);
-    bytes.writeUInt32LE(FOOTER_MAGIC, footer + 12);
-    return bytes;
+    this.#cut();
+    const start = this.#written;
+    const bytes = manifest.buffer.subarray(0, manifest.length);
+    const footer = Buffer.alloc(FOOTER_BYTES);
+    footer.writeUInt32LE(start, 0);
+    footer.writeUInt32LE(manifest.length, 4);
+    footer.writeUInt32LE(crc32(bytes), 8);
+    footer.writeUInt32LE(FOOTER_MAGIC, 12);
+    this.pieces.push(bytes, footer);
+  }
+
+  /** What was written so far becomes a piece. */
+  #cut(): void {
+    const writer = this.#writer;
+    this.pieces.push(Buffer.from(writer.buffer.subarray(0, writer.length)));
+    this.#written += writer.length;
+    writer.clear();
   }
 
   #writeQueue(manifest: EntryWriter, queue: LocalQueue, keep: (pointer: Pointer | null) => Pointer | null): void {
@@ -169,10 +178,11 @@ export class CheckpointWriter {
 
   #block(write: (writer: EntryWriter) => void): Pointer {
     const writer = this.#writer;
-    const offset = writer.length;
+    if (writer.length > PIECE_BYTES) this.#cut();
+    const from = writer.length;
     write(writer);
-    const crc = crc32(writer.buffer.subarray(offset, writer.length));
-    return { sequence: this.position.sequence, offset, length: writer.length - offset, crc };
+    const crc = crc32(writer.buffer.subarray(from, writer.length));
+    return { sequence: this.position.sequence, offset: this.#written + from, length: writer.length - from, crc };
   }
 
   #point(manifest: EntryWriter, pointer: Pointer): void {

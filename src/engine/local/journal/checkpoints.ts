@@ -13,7 +13,6 @@ import {
 import type { Files } from './files.ts';
 
 const RESERVE_NAME = 'reserve';
-const CHUNK_BYTES = 256 * 1024;
 /** A checkpoint's blocks lie in no more files than this: the oldest is written anew then. */
 const MOST_FILES = 12;
 
@@ -64,7 +63,7 @@ export class Checkpoints {
   async write(writer: CheckpointWriter): Promise<void> {
     const { sequence } = writer.position;
     try {
-      await this.#writeFile(sequence, writer.bytes);
+      await this.#writeFile(sequence, writer.pieces);
     } catch (error) {
       writer.abandon();
       this.#host.topology.changed = true;
@@ -77,25 +76,28 @@ export class Checkpoints {
     await this.#removeUnused();
   }
 
-  async #writeFile(sequence: number, bytes: Buffer): Promise<void> {
+  async #writeFile(sequence: number, pieces: readonly Buffer[]): Promise<void> {
     const path = join(this.#directory, checkpointName(sequence));
     const temporary = `${path}.new`;
     try {
-      await this.#writeTemporary(temporary, bytes);
+      await this.#writeTemporary(temporary, pieces);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOSPC' || !(await this.#giveUpReserve())) throw error;
-      await this.#writeTemporary(temporary, bytes);
+      await this.#writeTemporary(temporary, pieces);
     }
     await this.#files.rename(temporary, path);
     await this.#files.syncDirectory(this.#directory);
   }
 
-  async #writeTemporary(path: string, bytes: Buffer): Promise<void> {
+  async #writeTemporary(path: string, pieces: readonly Buffer[]): Promise<void> {
     await this.#files.unlink(path).catch(() => undefined);
     const file = await this.#files.open(path, 'create');
     try {
-      for (let at = 0; at < bytes.length; at += CHUNK_BYTES)
-        await file.write(bytes, at, Math.min(CHUNK_BYTES, bytes.length - at), at);
+      let end = 0;
+      for (const bytes of pieces) {
+        await file.write(bytes, 0, bytes.length, end);
+        end += bytes.length;
+      }
       await file.sync();
     } catch (error) {
       await file.close().catch(() => undefined);
@@ -111,7 +113,7 @@ export class Checkpoints {
     const names = await this.#files.list(this.#directory);
     if (names.includes(RESERVE_NAME)) return;
     try {
-      await this.#writeTemporary(path, Buffer.alloc(this.#reserveBytes));
+      await this.#writeTemporary(path, [Buffer.alloc(this.#reserveBytes)]);
       await this.#files.syncDirectory(this.#directory);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;

@@ -6,7 +6,7 @@
  * sync has covered yet it goes the long way, a write and then fdatasync, and nothing before a synced append can be lost.
  */
 import assert from 'node:assert';
-import { constants, fdatasync, write, type NoParamCallback } from 'node:fs';
+import { constants, fdatasync, read, write, type NoParamCallback } from 'node:fs';
 import { mkdir, open, readdir, rename, unlink, type FileHandle as Descriptor } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { lockDirectory } from './directory-lock.ts';
@@ -63,6 +63,25 @@ export class DiskFile implements FileHandle {
       done += bytesRead;
     }
     return done;
+  }
+
+  readEach(into: Uint8Array, length: number, positions: readonly number[]): Promise<number[]> {
+    const counts: number[] = [];
+    if (positions.length === 0) return Promise.resolve(counts);
+    return new Promise((resolve, reject) => {
+      let left = positions.length;
+      let failure: Error | null = null;
+      positions.forEach((position, at) => {
+        // A short file system read ends at the end of the file only: these are regular files.
+        read(this.#plain.fd, into, at * length, length, position, (error, bytes) => {
+          counts[at] = bytes;
+          failure ??= error;
+          if (--left > 0) return;
+          if (failure === null) resolve(counts);
+          else reject(failure);
+        });
+      });
+    });
   }
 
   async write(bytes: Uint8Array, offset: number, length: number, position: number): Promise<void> {

@@ -17,6 +17,8 @@ export interface FileHandle {
   readonly path: string;
   /** Reads up to `length` bytes; fewer only at the end of the file. */
   read(into: Uint8Array, offset: number, length: number, position: number): Promise<number>;
+  /** Many short reads at once: up to `length` bytes from each position, into slots of `length` bytes one behind the other. Answers how many bytes each got. */
+  readEach(into: Uint8Array, length: number, positions: readonly number[]): Promise<number[]>;
   /** Writes all of the bytes; durable only after `sync`. */
   write(bytes: Uint8Array, offset: number, length: number, position: number): Promise<void>;
   /**

@@ -111,6 +111,22 @@ export class SegmentFiles implements SegmentReader {
   }
 
   async read(id: number, offset: number, length: number): Promise<Buffer> {
+    return this.#reader(id, async (file) => {
+      const buffer = Buffer.allocUnsafeSlow(length);
+      const read = await file.read(buffer, 0, length, offset);
+      return read === length ? buffer : buffer.subarray(0, read);
+    });
+  }
+
+  async readEach(id: number, offsets: readonly number[], length: number): Promise<Buffer[]> {
+    return this.#reader(id, async (file) => {
+      const buffer = Buffer.allocUnsafeSlow(length * offsets.length);
+      const counts = await file.readEach(buffer, length, offsets);
+      return counts.map((count, at) => buffer.subarray(at * length, at * length + count));
+    });
+  }
+
+  async #reader<T>(id: number, use: (file: FileHandle) => Promise<T>): Promise<T> {
     let entry = this.#reading.get(id);
     if (entry === undefined) {
       entry = { file: this.#files.open(join(this.#directory, segmentName(id)), 'read'), users: 0, gone: null };
@@ -119,10 +135,7 @@ export class SegmentFiles implements SegmentReader {
     }
     entry.users++;
     try {
-      const file = await entry.file;
-      const buffer = Buffer.allocUnsafeSlow(length);
-      const read = await file.read(buffer, 0, length, offset);
-      return read === length ? buffer : buffer.subarray(0, read);
+      return await use(await entry.file);
     } finally {
       entry.users--;
       if (entry.users === 0) entry.gone?.();
@@ -157,7 +170,7 @@ export class SegmentFiles implements SegmentReader {
   async close(): Promise<void> {
     this.#closed = true;
     const prepared = [this.#next, this.#current, ...this.#older.values()];
-    for (const segment of prepared) await (segment === null ? null : segment.file)?.close();
+    for (const segment of prepared) await (await segment?.ready)?.close();
     for (const id of [...this.#reading.keys()]) await this.#stopReading(id);
   }
 
