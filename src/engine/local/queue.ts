@@ -830,14 +830,8 @@ export class LocalQueue implements EngineQueue {
     this.#expiryTimer?.cancel();
     for (const level of this.levels) {
       for (const [first, count] of [...level.chunks.ranges(0)]) {
-        if (first >= level.head && first + count <= this.next) {
-          level.chunks.settle(first, count, this.#segmentSettled);
-          continue;
-        }
-        for (let number = first; number < first + count; number++) {
-          if (number >= level.head || !this.held.isSettled(number))
-            level.chunks.settle(number, 1, this.#segmentSettled);
-        }
+        const living = this.held.settledIn(first, count) === 0 ? [[first, count] as const] : this.living(first, count);
+        for (const [from, n] of living) level.chunks.settle(from, n, this.#segmentSettled);
       }
       level.freshCursor.forget();
       level.returnedCursor.forget();
