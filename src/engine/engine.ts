@@ -195,8 +195,8 @@ export interface ItemOutcome {
   readonly numbers?: readonly number[];
 }
 
-/** `max-length` stands for `maxBytes` too. `gap`/`fenced`: of a producer's sequence and epoch; `damaged`: the queue stopped; `gone`: the queue was deleted meanwhile. */
-export type RefusalReason = 'max-length' | 'gap' | 'fenced' | 'damaged' | 'gone' | 'too-large';
+/** `full`: the disk is, and what space is left is for settlements. `max-length` stands for `maxBytes` too. `gap`/`fenced`: of a producer's sequence and epoch; `damaged`: the queue stopped; `gone`: the queue was deleted meanwhile. */
+export type RefusalReason = 'full' | 'max-length' | 'gap' | 'fenced' | 'damaged' | 'gone' | 'too-large';
 
 /** Is told how a commit ended; the same object may serve many commits, told apart by `token`. */
 export interface CommitReceiver<T> {

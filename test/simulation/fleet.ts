@@ -2,10 +2,10 @@
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { type Build } from './build.ts';
+import type { Build } from './build.ts';
 import { Coverage } from './coverage.ts';
-import { type FilesMutation } from './mutated-files.ts';
-import { type SeedReport, type WorkerOrders, type WorkerReport } from './worker.ts';
+import type { FilesMutation } from './mutated-files.ts';
+import type { SeedReport, WorkerOrders, WorkerReport } from './worker.ts';
 
 export interface FleetOptions {
   readonly threads: number;

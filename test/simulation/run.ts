@@ -14,7 +14,7 @@ import { runFleet } from './fleet.ts';
 import { mutants } from './mutants.ts';
 import { type replaySeed as replaySeedType } from './replay.ts';
 import { currentCommit, drawSeeds } from './seeds.ts';
-import { type SeedReport } from './worker.ts';
+import type { SeedReport } from './worker.ts';
 
 const { values } = parseArgs({
   options: {

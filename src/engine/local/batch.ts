@@ -34,7 +34,7 @@ export class PlainBatch implements Batch {
     const local = targets as LocalTargets;
     refuseDelay(message);
     if (local.version !== this.#host.topology.queueVersion) local.check(this.#host.topology.queueVersion);
-    if (local.plain && message.identity === null && message.dueAt === 0) {
+    if (local.plain && message.identity === null && message.dueAt === 0 && !this.#host.journal.full) {
       this.#host.journal.append(local, message);
       if (local.durable) this.#durable = true;
       return;
@@ -179,6 +179,25 @@ export class AtomicBatch implements Batch {
     return refusals;
   }
 
+  /** About what the batch takes in the journal, rather more. */
+  #bytes(): number {
+    let bytes = 0;
+    for (const entry of this.#items) {
+      if (entry.kind === 'append') {
+        const { targets, message } = entry;
+        bytes +=
+          128 +
+          targets.envelope.length +
+          12 * targets.queues.length +
+          message.propertiesEnd +
+          message.bodyEnd -
+          message.bodyStart;
+      } else if (entry.kind === 'settle') bytes += 64;
+      else bytes += 32 + 3 * entry.key.length + (entry.value?.length ?? 0);
+    }
+    return bytes;
+  }
+
   /** A repeat within the batch is a repeat; a producer's publishes may follow each other within it. */
   #judgeIdentity(message: MessageView, seen: Set<string>): Refusal | null {
     const { identity } = message;
@@ -202,7 +221,7 @@ export class AtomicBatch implements Batch {
     const outcomes: ItemOutcome[] = [...duplicates];
     const skipped = new Set(duplicates.map((outcome) => outcome.item));
     let durable = false;
-    journal.endRun();
+    journal.roomTogether(this.#bytes());
     journal.atomic = true;
     this.#items.forEach((entry, item) => {
       if (skipped.has(item)) return;
@@ -262,6 +281,7 @@ function judgeTargets(
   bytes: number,
   only?: LocalQueue,
 ): Refusal | null {
+  if (host.journal.full) return refuse('full');
   for (const queue of only === undefined ? targets.queues : [only]) {
     if (queue.deleted) return refuse('gone');
     if (queue.damage !== null) return refuse('damaged');

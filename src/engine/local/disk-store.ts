@@ -50,8 +50,14 @@ export class DiskStore implements LocalStore, GroupStore {
     this.#options = options;
     this.journal = new Journal(this, new Window(options.windowBytes, options.blockBytes), clock, 1);
     this.#segmentFiles = new SegmentFiles(directory, files, clock, options, {
-      blocked: () => this.#host?.blocked(),
-      unblocked: () => this.#host?.unblocked(),
+      blocked: () => {
+        this.#judgeSpace();
+        this.#host?.blocked();
+      },
+      unblocked: () => {
+        this.#judgeSpace();
+        this.#host?.unblocked();
+      },
       failed: (error) => this.#fail(error),
     });
   }
@@ -156,7 +162,12 @@ export class DiskStore implements LocalStore, GroupStore {
       segment.lastSequence = group.sequence;
       segment.bytes += group.bytes;
     }
+    this.#judgeSpace();
     if (!this.#writing) this.#writeNext();
+  }
+
+  #judgeSpace(): void {
+    this.journal.full = this.#segmentFiles.isShort(this.journal.tail);
   }
 
   #writeNext(): void {
@@ -173,7 +184,7 @@ export class DiskStore implements LocalStore, GroupStore {
     }
     const groups = this.#waiting.splice(0, count);
     for (const group of groups) sealGroup(group.block.buffer, group.start, this.journal.synced);
-    this.#segmentFiles.withFile(first.block.segment, (file) => {
+    this.#segmentFiles.withFile(first.block.segment, first.offset + end - first.start, (file) => {
       file.append(first.block.buffer, first.start, end - first.start, first.offset, true, (error) => {
         if (error !== null) {
           const path = join(this.#directory, segmentName(first.block.segment));

@@ -95,6 +95,8 @@ export class Journal {
   waitingBytes = 0;
   /** While set, the open group must not be closed: its items belong together. */
   atomic = false;
+  /** The disk is full, and what is left of the allocated space is for settlements. Set by the store. */
+  full = false;
   /** Directory bytes that will be written when the group is closed. */
   promisedBytes = 0;
 
@@ -291,6 +293,12 @@ export class Journal {
 
   /** Makes sure that a directory entry of this size fits into the open group. */
   entryRoom(bytes: number): void {
+    this.endRun();
+    this.#room(bytes);
+  }
+
+  /** Makes sure that items of this many bytes, which belong together, find room in one group without dividing or growing it. */
+  roomTogether(bytes: number): void {
     this.endRun();
     this.#room(bytes);
   }

@@ -22,7 +22,7 @@ export interface SegmentFilesHost {
 
 interface OpenSegment {
   readonly id: number;
-  readonly capacity: number;
+  capacity: number;
   file: FileHandle | null;
   readonly ready: Promise<FileHandle | null>;
 }
@@ -89,15 +89,24 @@ export class SegmentFiles implements SegmentReader {
     };
   }
 
-  /** Calls `use` with the segment's file as soon as it is there. */
-  withFile(id: number, use: (file: FileHandle) => void): void {
+  /** Calls `use` with the segment's file as soon as it is there, with its space up to `end` allocated. */
+  withFile(id: number, end: number, use: (file: FileHandle) => void): void {
     const segment = this.#current?.id === id ? this.#current : this.#older.get(id)!;
-    if (segment.file !== null) {
+    if (segment.file !== null && end <= segment.capacity) {
       use(segment.file);
       return;
     }
-    void segment.ready.then((file) => {
-      if (file !== null) use(file);
+    void segment.ready.then(async (file) => {
+      if (file !== null && (end <= segment.capacity || (await this.#extend(segment, file, end)))) use(file);
+    });
+  }
+
+  /** A group that can't be divided passes the segment's end. False: closed, or failed for good. */
+  #extend(segment: OpenSegment, file: FileHandle, end: number): Promise<boolean> {
+    return this.#persist(segment.id, async () => {
+      await writeZeros(file, segment.capacity, end);
+      await file.sync();
+      segment.capacity = end;
     });
   }
 
@@ -108,6 +117,12 @@ export class SegmentFiles implements SegmentReader {
       this.#older.delete(id);
       await segment.file?.close();
     }
+  }
+
+  /** Whether what is left must be kept for settlements: no more space can be had, and half of the segment in use is used. */
+  isShort(tail: Place | null): boolean {
+    const current = this.#current;
+    return this.#blocked && current !== null && (tail?.segment !== current.id || tail.offset > current.capacity / 2);
   }
 
   async read(id: number, offset: number, length: number): Promise<Buffer> {
@@ -199,21 +214,31 @@ export class SegmentFiles implements SegmentReader {
   /** Null: closed, or failed for good. */
   async #make(id: number, capacity: number, spare: string | null): Promise<FileHandle | null> {
     const path = join(this.#directory, segmentName(id));
+    let made: FileHandle | null = null;
+    const done = await this.#persist(id, async () => {
+      made ??= spare === null ? await this.#allocate(path, id, capacity) : await this.#reuse(spare, path, id);
+      await this.#files.syncDirectory(this.#directory);
+    });
+    return done ? made : null;
+  }
+
+  /** Tries until it is done; while space is missing publishers are blocked. False: closed, or failed for good. */
+  async #persist(id: number, attempt: () => Promise<void>): Promise<boolean> {
     for (;;) {
-      if (this.#closed) return null;
+      if (this.#closed) return false;
       try {
-        const file = spare === null ? await this.#allocate(path, id, capacity) : await this.#reuse(spare, path, id);
-        await this.#files.syncDirectory(this.#directory);
+        await attempt();
         if (this.#blocked) {
           this.#blocked = false;
           this.#host.unblocked();
         }
-        return file;
+        return true;
       } catch (error) {
         if (!isTransient(error)) {
           const cause = error as Error;
+          const path = join(this.#directory, segmentName(id));
           this.#host.failed(new EngineError('IO', `segment ${path} can't be made: ${cause.message}`, { cause }));
-          return null;
+          return false;
         }
         if (!this.#blocked) {
           this.#blocked = true;
@@ -231,9 +256,7 @@ export class SegmentFiles implements SegmentReader {
     const file = await this.#files.open(temporary, 'create');
     try {
       await file.write(segmentHeader(id), 0, SEGMENT_HEADER_BYTES, 0);
-      for (let at = SEGMENT_HEADER_BYTES; at < capacity; at += ZEROS.length) {
-        await file.write(ZEROS, 0, Math.min(ZEROS.length, capacity - at), at);
-      }
+      await writeZeros(file, SEGMENT_HEADER_BYTES, capacity);
       await file.sync();
       await this.#files.rename(temporary, path);
       return file;
@@ -257,6 +280,10 @@ export class SegmentFiles implements SegmentReader {
       throw error;
     }
   }
+}
+
+async function writeZeros(file: FileHandle, from: number, to: number): Promise<void> {
+  for (let at = from; at < to; at += ZEROS.length) await file.write(ZEROS, 0, Math.min(ZEROS.length, to - at), at);
 }
 
 function isTransient(error: unknown): boolean {
