@@ -325,6 +325,13 @@ export class LocalQueue implements EngineQueue {
     const place = new ChunkCursor();
     if (!level.chunks.seek(oldFirst, place)) return;
     const old = place.page!.segmentOf(place.chunk);
+    // At replay: what the same group settled was not moved, and its `SETTLED` entry stands behind. It has no chunk then to be counted in.
+    let from = oldFirst;
+    const end = oldFirst + place.page!.countOf(place.chunk);
+    for (const [first, count] of [...pieces, [end, 0] as const]) {
+      for (const [dead, n] of this.living(from, first - from)) level.chunks.settle(dead, n, this.#segmentSettled);
+      from = first + count;
+    }
     level.chunks.relocate(oldFirst, pieces);
     for (const [, count, segment] of pieces) {
       this.#host.segments.appended(segment, count);
@@ -362,7 +369,8 @@ export class LocalQueue implements EngineQueue {
       level.fresh--;
       level.returned.push(number);
       // What may have been delivered counts as delivered once; from its next delivery on the count is exact.
-      if ((number < delivered || !clean) && !this.counts.has(number)) this.counts.set(number, 1);
+      if (number < (clean ? delivered : Math.max(delivered, mayBelow)) && !this.counts.has(number))
+        this.counts.set(number, 1);
     }
     this.ready = this.levels.reduce((sum, level) => sum + level.ready, 0);
     if (this.ready === 0) this.aliveBytes = 0;
@@ -805,7 +813,8 @@ export class LocalQueue implements EngineQueue {
       for (const heap of [level.returned, level.announced]) {
         for (const number of [...heap.values()].sort((a, b) => a - b)) {
           this.held.settleReady(number, 1);
-          this.#settled(number, 1, 0);
+          this.#settled(number, 1, bytes);
+          bytes = 0;
         }
         heap.clear();
       }
