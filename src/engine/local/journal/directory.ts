@@ -42,7 +42,8 @@ export class EntryWriter {
   length = 0;
 
   u8(value: number): void {
-    this.buffer[this.#room(1)] = value;
+    const at = this.#room(1);
+    this.buffer[at] = value;
   }
 
   u16(value: number): void {
