@@ -72,7 +72,7 @@ export interface Damage {
 }
 
 /** A broker that writes meanwhile moves files about: what looks like damage then is looked at again. */
-const MOST_LOOKS = 4;
+const MOST_LOOKS = 20;
 
 /**
  * What the directory holds. `progress` is told how many of its segments were read.

@@ -131,9 +131,9 @@ export type ScratchGroup = Extract<ScannedPiece, { kind: 'group' }>;
 /** Where the first run of a group lies. */
 export const firstRun = (group: ScratchGroup): number => group.from + 48;
 
-/** A clock whose timers run when told. */
+/** A clock whose timers run when told; each is known by its delay. */
 export class HandClock implements Clock {
-  #waiting: (() => void)[] = [];
+  #waiting: { readonly delayMs: number; readonly task: () => void }[] = [];
 
   now(): number {
     return Date.now();
@@ -143,19 +143,20 @@ export class HandClock implements Clock {
     setImmediate(task);
   }
 
-  after(_delayMs: number, task: () => void): { cancel: () => void } {
-    this.#waiting.push(task);
-    return { cancel: () => void (this.#waiting = this.#waiting.filter((other) => other !== task)) };
+  after(delayMs: number, task: () => void): { cancel: () => void } {
+    const timer = { delayMs, task };
+    this.#waiting.push(timer);
+    return { cancel: () => void (this.#waiting = this.#waiting.filter((other) => other !== timer)) };
   }
 
-  get waiting(): number {
-    return this.#waiting.length;
+  waits(delayMs: number): boolean {
+    return this.#waiting.some((timer) => timer.delayMs === delayMs);
   }
 
   /** Runs what waits. */
   ring(): void {
     const due = this.#waiting;
     this.#waiting = [];
-    for (const task of due) task();
+    for (const { task } of due) task();
   }
 }
