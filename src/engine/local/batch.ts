@@ -19,6 +19,9 @@ import type { LocalQueue } from './queue.ts';
 import { LocalTargets } from './targets.ts';
 import type { BatchHost } from './batch-host.ts';
 
+/** Room for what is noted of most identities; a longer one makes its group grow. */
+const IDENTITY_BYTES = 512;
+
 export class PlainBatch implements Batch {
   readonly #host: BatchHost;
   #items = 0;
@@ -306,10 +309,21 @@ function refuseDelay(message: MessageView): void {
 }
 
 function applyAppend(host: BatchHost, targets: LocalTargets, message: MessageView): void {
-  if (message.identity !== null) {
-    host.identities.remember(message.identity);
+  const { journal, identities } = host;
+  if (message.identity === null || targets.queues.length === 0) {
+    if (message.identity !== null) identities.remember(message.identity);
+    if (targets.queues.length > 0) journal.append(targets, message);
+    return;
   }
-  if (targets.queues.length > 0) host.journal.append(targets, message);
+  // One without the other would lose the message, or store it twice: both stand in one group.
+  const alone = !journal.atomic;
+  if (alone) {
+    journal.entryRoom(journal.bytesOf(targets, message) + IDENTITY_BYTES);
+    journal.atomic = true;
+  }
+  identities.remember(message.identity);
+  journal.append(targets, message);
+  if (alone) journal.atomic = false;
 }
 
 function copyOf(message: MessageView): MessageView {

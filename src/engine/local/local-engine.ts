@@ -129,7 +129,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
   async change(changes: readonly TopologyChange[], expectedRevision?: number): Promise<ChangeResult> {
     this.#mustServe();
     this.topology.check(changes, expectedRevision);
-    const { removed, durable, gone } = this.topology.apply(changes);
+    const { removed, durable, gone } = this.journal.whole(() => this.topology.apply(changes));
     const { revision } = this.topology;
     if (gone.length > 0) this.#clock.defer(() => gone.forEach((queue) => queue.stopConsumers('deleted')));
     this.#clock.defer(() => this.dispatcher.run());

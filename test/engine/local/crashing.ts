@@ -48,8 +48,9 @@ export async function crashing(test: TestContext, options: LocalEngineOptions = 
     crash: async () => {
       const copy = join(root, `data-${opened.length}`);
       await mkdir(copy);
+      // A file that is being made goes to its name meanwhile, and holds nothing yet.
       for (const entry of await readdir(directory, { withFileTypes: true }))
-        if (entry.isFile() && entry.name !== 'lock')
+        if (entry.isFile() && entry.name !== 'lock' && !entry.name.endsWith('.new'))
           await copyFile(join(directory, entry.name), join(copy, entry.name));
       directory = copy;
       return next();

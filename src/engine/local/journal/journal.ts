@@ -25,6 +25,8 @@ import { GROUP_HEADER_BYTES, GROUP_TRAILER_BYTES, finishGroup } from './group.ts
 
 /** Room kept in a block for what closing a group adds beyond what was counted. */
 const CLOSING_BYTES = 4096;
+/** Queues that one entry of the directory names. */
+const MOST_TARGETS = 0xffff;
 
 export interface Place {
   readonly segment: number;
@@ -230,24 +232,27 @@ export class Journal {
     view.setUint8(start + 13, this.#runFlags);
     const volatile = this.#store.volatile;
     const directory = this.directory;
-    if (!volatile) {
-      const crc = checksumOfRun(buffer, start, length);
-      view.setUint32(start + 4, crc, true);
-      directory.u8(EntryKind.RUN);
-      directory.u32(start - this.#start);
-      directory.u32(length);
-      directory.u32(crc);
-      directory.u32(count);
-      directory.u32(this.#runBodyBytes);
-      directory.u8((this.#runFlags & RUN_EXPIRES ? RUN_FLAG_EXPIRES : 0) | (dueAt === 0 ? 0 : RUN_FLAG_DUE));
-      directory.u8(this.#priority);
-      directory.u16(targets.queues.length);
-    }
+    const queues = targets.queues.length;
+    const crc = volatile ? 0 : checksumOfRun(buffer, start, length);
+    view.setUint32(start + 4, crc, true);
+    let named = 0;
     const segment = this.#block!.segment;
     const offset = this.#block!.start + start;
     const expires = (this.#runFlags & RUN_EXPIRES) !== 0;
     for (const queue of targets.queues) {
       if (!volatile) {
+        if (named % MOST_TARGETS === 0) {
+          directory.u8(EntryKind.RUN);
+          directory.u32(start - this.#start);
+          directory.u32(length);
+          directory.u32(crc);
+          directory.u32(count);
+          directory.u32(this.#runBodyBytes);
+          directory.u8((this.#runFlags & RUN_EXPIRES ? RUN_FLAG_EXPIRES : 0) | (dueAt === 0 ? 0 : RUN_FLAG_DUE));
+          directory.u8(this.#priority);
+          directory.u16(Math.min(MOST_TARGETS, queues - named));
+        }
+        named++;
         directory.u32(queue.id);
         directory.f64(queue.next);
       }
@@ -289,6 +294,25 @@ export class Journal {
     directory.u8(0);
     directory.u16(0);
     return { segment: this.#block!.segment, offset: this.#block!.start + start, inGroup: start - this.#start };
+  }
+
+  /** What `fill` writes stands in one group. */
+  whole<T>(fill: () => T): T {
+    this.endRun();
+    this.atomic = true;
+    try {
+      return fill();
+    } finally {
+      this.atomic = false;
+    }
+  }
+
+  /** What a message takes in a group, with a run of its own. */
+  bytesOf(targets: LocalTargets, message: MessageView): number {
+    const properties = message.propertiesEnd - message.propertiesStart;
+    const body = message.bodyEnd - message.bodyStart;
+    const entry = 40 + 12 * targets.queues.length;
+    return RUN_HEADER_BYTES + targets.envelope.length + MESSAGE_HEADER_BYTES + 16 + properties + body + 8 + entry;
   }
 
   /** Makes sure that a directory entry of this size fits into the open group. */
@@ -333,7 +357,9 @@ export class Journal {
       this.#early = [];
       this.schedule();
     } else if (this.#pending.length > 0) {
-      this.#pending[this.#pending.length - 1]!.commits.push(commit);
+      // An earlier one may not have been handed to a group yet.
+      this.#pending[this.#pending.length - 1]!.commits.push(...this.#early, commit);
+      this.#early = [];
     } else {
       this.#early.push(commit);
       this.schedule();
