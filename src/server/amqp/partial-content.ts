@@ -25,6 +25,8 @@ export class PartialContent {
   #bodyBytes = 0;
   #body: Buffer = Buffer.alloc(0);
   #received = 0;
+  /** Of the budget: properties, and the room for the body. */
+  #held = 0;
 
   constructor(budget: PartialBudget) {
     this.#budget = budget;
@@ -49,6 +51,7 @@ export class PartialContent {
       const text = `message size ${bodyBytes} is larger than configured max size ${maxMessageBytes}`;
       throw new ChannelError('PRECONDITION_FAILED', text);
     }
+    this.#hold(end - start - headerFixedBytes);
     this.#properties = Buffer.from(bytes.subarray(start + headerFixedBytes, end));
     this.#bodyBytes = bodyBytes;
     this.#received = 0;
@@ -72,7 +75,8 @@ export class PartialContent {
   /** Forgets what came, once it was published or its channel is gone. */
   reset(): void {
     this.expects = 'method';
-    this.#budget.partialBytes -= this.#body.length;
+    this.#budget.partialBytes -= this.#held;
+    this.#held = 0;
     this.#body = Buffer.alloc(0);
     this.#properties = Buffer.alloc(0);
   }
@@ -92,14 +96,19 @@ export class PartialContent {
   #grow(needed: number): void {
     if (needed <= this.#body.length) return;
     const size = Math.min(this.#bodyBytes, Math.max(needed, this.#body.length * 2, firstBytes));
+    this.#hold(size - this.#body.length);
+    const grown = Buffer.allocUnsafe(size);
+    this.#body.copy(grown, 0, 0, this.#received);
+    this.#body = grown;
+  }
+
+  #hold(bytes: number): void {
     const { maxPartialBytes } = this.#budget;
-    if (this.#budget.partialBytes - this.#body.length + size > maxPartialBytes) {
+    if (this.#budget.partialBytes + bytes > maxPartialBytes) {
       const text = `messages that are not whole hold more than ${maxPartialBytes} bytes on this connection`;
       throw new ConnectionError('RESOURCE_ERROR', text);
     }
-    const grown = Buffer.allocUnsafe(size);
-    this.#body.copy(grown, 0, 0, this.#received);
-    this.#budget.partialBytes += size - this.#body.length;
-    this.#body = grown;
+    this.#budget.partialBytes += bytes;
+    this.#held += bytes;
   }
 }
