@@ -904,7 +904,7 @@ export class Client implements EngineListener {
         if (
           !found &&
           sure &&
-          !queue.deleted &&
+          !this.#excused(queue) &&
           !session.hold.released &&
           queue.purges === purges &&
           !this.isConsumed(queue)

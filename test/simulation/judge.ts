@@ -102,6 +102,8 @@ export function processEnded(client: Client, unclean: boolean): void {
         if (unclean) copy.uncleanEnds++;
         copy.deliveredInThisLife = false;
         if (noAck.has(queue) && copy.isReady) {
+          copy.displaced = true;
+          client.world.displaced = true;
           // Its settlement comes before its delivery: the crash may have come between.
           copy.removal = { kind: 'no-ack', unit: null, maybe: true };
           history.removed(client.historyName(queue), historyId('all', 0, copy.appendId), 'deleted', { maybe: true });

@@ -313,12 +313,9 @@ export class Directory {
     }
   }
 
+  /** Some entries may be durable; the others wait for the next sync, as a file system's own journal does not forget them. */
   syncFailed(covered: readonly EntryOp[], random: Random): void {
     this.synced(covered.filter(() => random.chance(0.5)));
-    for (const op of covered) {
-      const at = this.#pending.indexOf(op);
-      if (at >= 0) this.#pending.splice(at, 1);
-    }
   }
 
   /** The process died: calls that were under way may have happened. */

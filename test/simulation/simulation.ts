@@ -379,8 +379,12 @@ class SeedRun {
   async #makeSpace(): Promise<boolean> {
     const client = this.#client!;
     const { scheduler, disk } = this.#host;
-    const settling = [...client.settlesUnderWay];
-    // Only what stands before a publish that waits for space must be through.
+    // The journal is one: what stands behind a publish that is larger than the space left waits with it.
+    const publishing = [...client.open].filter((unit) => !client.settlesUnderWay.has(unit));
+    const settling = [...client.settlesUnderWay].filter((unit) =>
+      publishing.every((other) => other.serial > unit.serial),
+    );
+    this.#world.coverage.add('judged.settlements-while-full', settling.length);
     await scheduler.drive(
       () => client.failure !== null || settling.every((unit) => !client.settlesUnderWay.has(unit)),
       scheduler.nowUs + 10_000_000,
@@ -459,10 +463,11 @@ class SeedRun {
   #checkFaultsWereFatal(): void {
     if (this.#client!.failure !== null) return;
     const { fired } = this.#files!.faults;
+    // A checkpoint that could not be synced is no checkpoint; of the journal itself nothing is known any more.
     const fatal = fired.find(
       (fault) =>
-        (fault.call === 'append' || fault.call === 'sync') &&
         fault.code === 'EIO' &&
+        (fault.call === 'append' || (fault.call === 'sync' && /\.seg/.test(fault.path))) &&
         fault.step + 400 < this.#host.scheduler.steps,
     );
     if (fatal !== undefined)
