@@ -283,7 +283,9 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     const messages: BrowsedMessage[] = [];
     for (const number of [...local.readyNumbers(offset, limit)]) {
       if (!(await loader.seek(number))) continue;
-      messages.push(loader.copy(number, local.counts.has(number)));
+      // Reading took a while: it may be gone, or a consumer have it.
+      if (local.held.isSettled(number) || local.held.holder(number) !== 0) continue;
+      messages.push(loader.copy(number, local.mayBeRepeat(number)));
     }
     return messages;
   }

@@ -600,7 +600,7 @@ export class LocalQueue implements EngineQueue {
     const bodyBytes = reader.bodyEnd - reader.bodyStart;
     this.ready--;
     if (consumer.noAck) {
-      this.#takeSettled(level, cursor, consumer, number, 1, this.#mayBeRepeat(number, deliveries), deliveries);
+      this.#takeSettled(level, cursor, consumer, number, 1, this.mayBeRepeat(number), deliveries);
       return true;
     }
     this.readyBytes -= bodyBytes;
@@ -610,7 +610,7 @@ export class LocalQueue implements EngineQueue {
     fill(delivery, reader);
     delivery.queue = this;
     delivery.number = number;
-    delivery.redelivered = this.#mayBeRepeat(number, deliveries);
+    delivery.redelivered = this.mayBeRepeat(number);
     delivery.deliveryCount = deliveries;
     delivery.envelopeId = cursor.envelopeId;
     consumer.credit--;
@@ -620,8 +620,9 @@ export class LocalQueue implements EngineQueue {
     return true;
   }
 
-  #mayBeRepeat(number: number, deliveries: number): boolean {
-    return deliveries > 0 || number < this.flaggedBelow;
+  /** Whether it may have been delivered before. */
+  mayBeRepeat(number: number): boolean {
+    return number < this.flaggedBelow || this.counts.has(number);
   }
 
   /** Journals the next delivery of what came back. True: some may be delivered now. */
@@ -767,7 +768,7 @@ export class LocalQueue implements EngineQueue {
     delivery.queue = this;
     delivery.number = number;
     delivery.deliveryCount = this.counts.get(number) ?? 0;
-    delivery.redelivered = from !== 'fresh' && this.#mayBeRepeat(number, delivery.deliveryCount);
+    delivery.redelivered = from !== 'fresh' && this.mayBeRepeat(number);
     delivery.envelopeId = cursor.envelopeId;
     this.#host.dispatcher.removed = true;
     removal.sink.remove(delivery, reason);

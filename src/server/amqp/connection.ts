@@ -69,6 +69,8 @@ export class Connection implements CommitReceiver<CommitToken> {
   /** By number; 0 is never there. */
   readonly channels: (Channel | undefined)[] = [];
   maxPayloadBytes = firstFrameMaxBytes - frameOverheadBytes;
+  /** What is taken is as large as what a client fills to the whole frame_max, as RabbitMQ takes it: some count no overhead. */
+  maxReceivedBytes = firstFrameMaxBytes;
   readonly budget: PartialBudget;
   /** Consumers that wait for the output to drain. */
   stopped: Consumer[] = [];
@@ -150,7 +152,7 @@ export class Connection implements CommitReceiver<CommitToken> {
     }
     const carry = this.#carry;
     while (carry.length > 0 && at < end && !this.deaf) {
-      at = carry.complete(bytes, at, end, this.maxPayloadBytes);
+      at = carry.complete(bytes, at, end, this.maxReceivedBytes);
       if (!carry.whole) continue;
       const { bytes: frame, length } = carry;
       carry.clear();
@@ -160,7 +162,7 @@ export class Connection implements CommitReceiver<CommitToken> {
     at = runFrames(this, bytes, at, end);
     if (at >= end || this.deaf) return;
     carry.add(bytes, at, end);
-    carry.check(this.maxPayloadBytes);
+    carry.check(this.maxReceivedBytes);
   }
 
   /** Every frame that the hot path left. */
@@ -398,6 +400,7 @@ export class Connection implements CommitReceiver<CommitToken> {
   tuned(channelMax: number, frameMaxBytes: number, heartbeatSeconds: number): void {
     this.#channelMax = channelMax;
     this.maxPayloadBytes = frameMaxBytes - frameOverheadBytes;
+    this.maxReceivedBytes = frameMaxBytes;
     if (heartbeatSeconds === 0) return;
     this.#heartbeat = new Heartbeat(this.#socket, heartbeatSeconds, {
       send: () => this.output.writeFrame(heartbeatFrame()),

@@ -43,7 +43,7 @@ export function runFrames(connection: Connection, bytes: Buffer, at: number, end
   const view = viewOf(bytes);
   while (end - at >= frameOverheadBytes && !connection.deaf) {
     const size = view.getUint32(at + 3);
-    if (size > connection.maxPayloadBytes) throw tooLarge(connection, bytes, at, size);
+    if (size > connection.maxReceivedBytes) throw tooLarge(connection, bytes, at, size);
     const next = at + frameOverheadBytes + size;
     if (next > end) break;
     if (bytes[next - 1] !== frameEnd) throw badFrameEnd(bytes, at, next);
@@ -107,7 +107,7 @@ function wholeContent(
   if (bytes[header] !== frameType.header || view.getUint16(header + 1) !== view.getUint16(start + 1)) return 0;
   const headerBytes = view.getUint32(header + 3);
   const body = header + frameOverheadBytes + headerBytes;
-  if (headerBytes < headerFixedBytes + 2 || headerBytes > connection.maxPayloadBytes || body > end) return 0;
+  if (headerBytes < headerFixedBytes + 2 || headerBytes > connection.maxReceivedBytes || body > end) return 0;
   if (bytes[body - 1] !== frameEnd || view.getUint32(header + frameHeadBytes) !== classAndWeight) return 0;
   if (view.getUint32(header + frameHeadBytes + 4) !== 0) return 0;
   const bodyBytes = view.getUint32(header + frameHeadBytes + 8);
@@ -115,7 +115,7 @@ function wholeContent(
   let next = body;
   if (bodyBytes > 0) {
     next = body + frameOverheadBytes + bodyBytes;
-    if (next > end || bodyBytes > connection.maxPayloadBytes || bytes[next - 1] !== frameEnd) return 0;
+    if (next > end || bodyBytes > connection.maxReceivedBytes || bytes[next - 1] !== frameEnd) return 0;
     if (bytes[body] !== frameType.body || view.getUint16(body + 1) !== view.getUint16(start + 1)) return 0;
     if (view.getUint32(body + 3) !== bodyBytes) return 0;
   }
@@ -184,7 +184,7 @@ function settle(
 }
 
 function tooLarge(connection: Connection, bytes: Buffer, at: number, size: number): ConnectionError {
-  const text = `type ${bytes[at]!}, frame of ${size} bytes is larger than the ${connection.maxPayloadBytes} allowed`;
+  const text = `type ${bytes[at]!}, frame of ${size} bytes is larger than the ${connection.maxReceivedBytes} allowed`;
   return new ConnectionError('FRAME_ERROR', text, { lostSync: true });
 }
 
