@@ -14,10 +14,12 @@ const GAP_BYTES = 16 * 1024;
 /** No run is longer: a message of the largest size, and its properties. */
 const MOST_RUN_BYTES = 256 * 1024 * 1024;
 /** Above this much read ahead over all queues, a queue reads no more than the run it needs. */
-const BUDGET_BYTES = 64 * 1024 * 1024;
+export const READ_AHEAD_BYTES = 64 * 1024 * 1024;
 
 /** Reads from segments on disk. */
 export interface SegmentReader {
+  /** What may be read ahead over all queues. */
+  readonly budget: { bytes: number };
   /** Up to `length` bytes from `offset`; fewer at the end of the segment. */
   read(segment: number, offset: number, length: number): Promise<Buffer>;
   /** The same from each offset, in one go. */
@@ -37,8 +39,6 @@ export interface RunBytes {
   readonly start: number;
 }
 
-let budget = BUDGET_BYTES;
-
 export class BacklogReader {
   readonly #segments: SegmentReader;
   readonly #arrived: () => void;
@@ -48,6 +48,10 @@ export class BacklogReader {
   #bytes = 0;
   #reading = false;
   #completing = false;
+  /** Grows when what was read ahead is forgotten. */
+  #generation = 0;
+  /** Where a run was found to reach beyond the end of its segment. */
+  #shortAt = -1;
   /** First number of a run that was not whole when it was read. */
   #suspect = -1;
   /** What is read ahead reaches up to this number. */
@@ -86,7 +90,7 @@ export class BacklogReader {
         break;
       }
       this.#bytes -= extent.buffer.length;
-      budget += extent.buffer.length;
+      this.#segments.budget.bytes += extent.buffer.length;
       this.#extents.shift();
     }
     if (!this.#reading && !this.#completing) void this.#read(chunks, first, true);
@@ -94,26 +98,38 @@ export class BacklogReader {
   }
 
   clear(): void {
-    budget += this.#bytes;
+    this.#segments.budget.bytes += this.#bytes;
     this.#bytes = 0;
     this.#extents = [];
+    this.#generation++;
   }
 
   #readAhead(chunks: ChunkList): void {
-    if (this.#reading || this.#extents.length > SCATTERED_RUNS / 2 || this.#bytes > SEQUENTIAL_BYTES || budget <= 0)
+    if (
+      this.#reading ||
+      this.#extents.length > SCATTERED_RUNS / 2 ||
+      this.#bytes > SEQUENTIAL_BYTES ||
+      this.#segments.budget.bytes <= 0
+    )
       return;
     void this.#read(chunks, this.#aheadTo, false);
   }
 
   /** `needed`: the first run is waited for. Those behind it may be dead, and their segment gone: that is no damage. */
   async #read(chunks: ChunkList, from: number, needed: boolean): Promise<void> {
-    const plan = planReads(chunks, from, budget > 0 ? SCATTERED_RUNS : 1);
+    const plan = planReads(chunks, from, this.#segments.budget.bytes > 0 ? SCATTERED_RUNS : 1);
     if (plan === null) return;
     this.#reading = true;
+    const generation = this.#generation;
     const results = await Promise.allSettled(
       plan.reads.map(({ segment, offsets, length }) => this.#segments.readEach(segment, offsets, length)),
     );
     this.#reading = false;
+    if (generation !== this.#generation) {
+      // What was read before that is not to be judged by.
+      this.#arrived();
+      return;
+    }
     for (const [at, result] of results.entries()) {
       const { segment, offsets, end } = plan.reads[at]!;
       if (result.status === 'rejected') {
@@ -146,19 +162,21 @@ export class BacklogReader {
     try {
       const buffer = await this.#segments.read(extent.segment, offset, length);
       if (buffer.length < length) {
-        this.#report(extent.segment, offset, length);
-        return;
+        if (this.#shortAt === offset) {
+          this.#report(extent.segment, offset, length);
+          return;
+        }
+        this.#shortAt = offset;
+        this.clear();
       }
       if (this.#extents[0] === extent) {
         this.#extents[0] = { segment: extent.segment, start: offset, buffer, view: viewOf(buffer) };
         this.#bytes += buffer.length - extent.buffer.length;
-        budget -= buffer.length - extent.buffer.length;
+        this.#segments.budget.bytes -= buffer.length - extent.buffer.length;
       }
-    } catch (cause) {
-      this.#damaged(
-        new EngineError('IO', `segment ${extent.segment} can't be read: ${(cause as Error).message}`, { cause }),
-      );
-      return;
+    } catch {
+      // It may have been moved meanwhile: what is asked for next is read where it lies then, or is found unreadable there.
+      this.clear();
     } finally {
       this.#completing = false;
     }
@@ -168,7 +186,7 @@ export class BacklogReader {
   #add(segment: number, start: number, buffer: Buffer): void {
     this.#extents.push({ segment, start, buffer, view: viewOf(buffer) });
     this.#bytes += buffer.length;
-    budget -= buffer.length;
+    this.#segments.budget.bytes -= buffer.length;
   }
 
   #report(segment: number, offset: number, length: number): void {

@@ -37,6 +37,8 @@ export class DiskStore implements LocalStore, GroupStore {
   #scrub: Scrub | null = null;
   #waiting: ClosedGroup[] = [];
   #writing = false;
+  #appending = false;
+  #idle: (() => void) | null = null;
   #appended = 0;
   #tidying = false;
   #tidyAgain = false;
@@ -185,7 +187,10 @@ export class DiskStore implements LocalStore, GroupStore {
     const groups = this.#waiting.splice(0, count);
     for (const group of groups) sealGroup(group.block.buffer, group.start, this.journal.synced);
     this.#segmentFiles.withFile(first.block.segment, first.offset + end - first.start, (file) => {
+      this.#appending = true;
       file.append(first.block.buffer, first.start, end - first.start, first.offset, true, (error) => {
+        this.#appending = false;
+        this.#idle?.();
         if (error !== null) {
           const path = join(this.#directory, segmentName(first.block.segment));
           this.#fail(
@@ -291,6 +296,9 @@ export class DiskStore implements LocalStore, GroupStore {
       (segment) => segment.sealed && segment.alive === 0 && segment.id < covered,
     );
     if (emptied.length === 0) return;
+    await new Promise<void>((resolve, reject) =>
+      this.journal.whenSynced((error) => (error === null ? resolve() : reject(error))),
+    );
     for (const segment of emptied) {
       this.segments.remove(segment.id);
       this.journal.window.dropSegment(segment.id);
@@ -341,6 +349,8 @@ export class DiskStore implements LocalStore, GroupStore {
         this.#host!.notice(`no checkpoint at the end: ${(error as Error).message}`),
       );
     }
+    this.journal.stop();
+    if (this.#appending) await new Promise<void>((resolve) => (this.#idle = resolve));
     await this.#segmentFiles.close();
     await this.#lock?.release();
   }

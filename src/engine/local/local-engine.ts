@@ -243,7 +243,10 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       this.#clock.defer(() => {
         taker.entering = false;
         if (local.deleted || taker.lease.lost) resolve(false);
-        else local.addTaker(taker, () => done(false));
+        else {
+          taker.lease.consumers.add(taker);
+          local.addTaker(taker, () => done(false));
+        }
       });
     });
   }
@@ -257,6 +260,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       if (!(await loader.seek(number)) || local.held.holder(number) !== lease.id) continue;
       sink.deliver(loader.delivery(number, local.counts.get(number) ?? 0));
     }
+    loader.close();
   }
 
   onRemoval(lease: Lease, sink: RemovalSink): void {
@@ -287,6 +291,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       if (local.held.isSettled(number) || local.held.holder(number) !== 0) continue;
       messages.push(loader.copy(number, local.mayBeRepeat(number)));
     }
+    loader.close();
     return messages;
   }
 
@@ -388,6 +393,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     if (this.#failure !== null) return;
     this.#failure = error;
     this.journal.fail(error);
+    for (const queue of this.topology.queues.values()) queue.stop();
     this.#listener?.failed(error);
   }
 

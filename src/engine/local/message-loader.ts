@@ -16,6 +16,7 @@ export class MessageLoader {
   readonly #damaged: (error: EngineError) => void;
   readonly #delivery = emptyDelivery();
   readonly #cursors = new Map<number, RunCursor>();
+  readonly #backlogs: BacklogReader[] = [];
   #cursor: RunCursor | null = null;
   #arrived: (() => void) | null = null;
   #failed = false;
@@ -64,6 +65,11 @@ export class MessageLoader {
     };
   }
 
+  /** Gives back what was read ahead. */
+  close(): void {
+    for (const backlog of this.#backlogs) backlog.clear();
+  }
+
   #cursorOf(number: number): RunCursor {
     const level = this.#queue.levelOf(number);
     let cursor = this.#cursors.get(level.priority);
@@ -76,6 +82,7 @@ export class MessageLoader {
               () => this.#wake(),
               (error) => this.#fail(error),
             );
+      if (backlog !== null) this.#backlogs.push(backlog);
       cursor = new RunCursor(this.#window, level.chunks, backlog);
       this.#cursors.set(level.priority, cursor);
     }

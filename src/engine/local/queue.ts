@@ -62,6 +62,7 @@ export class LocalQueue implements EngineQueue {
 
   // What the open group holds of this queue.
   #dirty = false;
+  #stopped = false;
   #openSequence = 0;
   #openFirst = 0;
   #ranges: number[] = [];
@@ -70,6 +71,8 @@ export class LocalQueue implements EngineQueue {
   #notedMayBelow = 1;
   #tracksSync = false;
   #syncedNext = 0;
+  /** `next` as of the last group with a note of this queue. */
+  #notedNext = 0;
   #expiryTimer: Timer | null = null;
   #expiryAt = Infinity;
 
@@ -203,6 +206,7 @@ export class LocalQueue implements EngineQueue {
   note(directory: EntryWriter): number {
     this.#dirty = false;
     if (this.deleted) return 0;
+    this.#notedNext = this.next;
     if (this.#ranges.length > 0) {
       directory.u8(EntryKind.SETTLED);
       directory.u32(this.id);
@@ -398,6 +402,10 @@ export class LocalQueue implements EngineQueue {
 
   /** Takes one message whatever consumers there are. It leaves the ring by `removeTaker`. */
   addTaker(taker: LocalConsumer, nothing: () => void): void {
+    if (this.#stopped) {
+      nothing();
+      return;
+    }
     this.#takers.set(taker, nothing);
     this.#ring.add(taker);
     this.#host.dispatcher.pump(this);
@@ -409,6 +417,7 @@ export class LocalQueue implements EngineQueue {
   }
 
   removeConsumer(consumer: LocalConsumer): void {
+    this.#takers.get(consumer)?.();
     const at = this.#consumers.indexOf(consumer);
     if (at < 0) return;
     this.#consumers.splice(at, 1);
@@ -437,6 +446,11 @@ export class LocalQueue implements EngineQueue {
       consumer.cancel();
       consumer.sink.cancelled(reason);
     }
+    this.stopTakers();
+  }
+
+  /** Tells those who wait for one message that there is none. */
+  stopTakers(): void {
     for (const nothing of [...this.#takers.values()]) nothing();
   }
 
@@ -444,7 +458,7 @@ export class LocalQueue implements EngineQueue {
 
   /** Hands out what can be handed out now. Called by the dispatcher alone, outside of any batch. */
   dispatch(): void {
-    if (this.deleted || this.damage !== null) return;
+    if (this.deleted || this.#stopped || this.damage !== null) return;
     for (const consumer of this.#consumers) consumer.settled?.deliver();
     for (const taker of this.#takers.keys()) taker.settled?.deliver();
     this.#removeOverflow();
@@ -657,7 +671,8 @@ export class LocalQueue implements EngineQueue {
   /** The journal must say more before anything else is delivered. */
   #awaitMark(consumer: LocalConsumer): boolean {
     // What was noted and is on its way answers by `marked`; otherwise note more.
-    const underWay = consumer.afterSync ? !this.#host.journal.isIdle : this.#notedMayBelow > this.mayBelow;
+    const underWay =
+      this.#notedMayBelow > this.mayBelow || (consumer.afterSync && this.#notedNext > this.#syncedNext);
     this.#touchJournal();
     if (!underWay) this.#host.journal.mustSync();
     return false;
@@ -876,6 +891,8 @@ export class LocalQueue implements EngineQueue {
   stop(): void {
     this.#expiryTimer?.cancel();
     this.#expiryAt = Infinity;
+    this.#stopped = true;
+    this.stopTakers();
     for (const consumer of [...this.#consumers]) consumer.cancel();
     for (const number of this.held.heldBy(0)) this.giveBack(number);
     // Their next delivery was journalled, but it does not happen any more.

@@ -90,7 +90,10 @@ export class LocalTopology {
       switch (change.op) {
         case 'put': {
           const { entry } = change;
+          const known = this.entries.get(entryId(entry.kind, entry.key));
           this.entries.set(entryId(entry.kind, entry.key), entry);
+          if (!entry.durable && known?.durable === true)
+            durable = this.#noteEntry({ op: 'delete', kind: entry.kind, key: entry.key });
           if (entry.durable)
             durable = this.#noteEntry({ op: 'put', kind: entry.kind, key: entry.key, value: entry.value });
           break;

@@ -115,6 +115,7 @@ export class Journal {
   #mustSync = false;
   #scheduled = false;
   #lazy = false;
+  #stopped = false;
   #failure: EngineError | null = null;
   #waiting: { readonly sequence: number; readonly done: (error: EngineError | null) => void }[] = [];
 
@@ -396,7 +397,7 @@ export class Journal {
     this.#lazy = true;
     this.clock.after(100, () => {
       this.#lazy = false;
-      if (this.#hasContent()) this.mustSync();
+      if (!this.#stopped && this.#hasContent()) this.mustSync();
     });
   }
 
@@ -466,6 +467,11 @@ export class Journal {
     if (this.#mustSync && !this.#scheduled) this.#turn();
   }
 
+  /** The store is closed: nothing is written any more. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
   /** Nothing will be durable any more. */
   fail(error: EngineError): void {
     this.#failure = error;
@@ -484,7 +490,7 @@ export class Journal {
   }
 
   #turn(): void {
-    if (this.#failure !== null) return;
+    if (this.#failure !== null || this.#stopped) return;
     this.window.recycle();
     if (this.#mustSync && (this.#pending.length === 0 || this.#store.volatile)) this.closeGroup();
     if (this.#early.length > 0 && this.#pending.length === 0) {

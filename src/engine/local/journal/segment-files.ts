@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { EngineError } from '../../errors.ts';
-import type { SegmentReader } from '../backlog-reader.ts';
+import { READ_AHEAD_BYTES, type SegmentReader } from '../backlog-reader.ts';
 import type { FileHandle, Files } from './files.ts';
 import type { Place } from './journal.ts';
 import type { JournalOptions } from './options.ts';
@@ -28,6 +28,7 @@ interface OpenSegment {
 }
 
 export class SegmentFiles implements SegmentReader {
+  readonly budget = { bytes: READ_AHEAD_BYTES };
   readonly #directory: string;
   readonly #files: Files;
   readonly #clock: Clock;
@@ -185,7 +186,7 @@ export class SegmentFiles implements SegmentReader {
   async close(): Promise<void> {
     this.#closed = true;
     const prepared = [this.#next, this.#current, ...this.#older.values()];
-    for (const segment of prepared) await (await segment?.ready)?.close();
+    for (const segment of prepared) await (await segment?.ready)?.close().catch(() => undefined);
     for (const id of [...this.#reading.keys()]) await this.#stopReading(id);
   }
 
@@ -195,7 +196,7 @@ export class SegmentFiles implements SegmentReader {
     this.#reading.delete(id);
     if (entry.users > 0) await new Promise<void>((resolve) => (entry.gone = resolve));
     const file = await entry.file.catch(() => null);
-    await file?.close();
+    await file?.close().catch(() => undefined);
   }
 
   #prepare(id: number): OpenSegment {
