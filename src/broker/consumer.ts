@@ -30,6 +30,8 @@ export class Consumer implements Sink, Holder {
   #full = false;
   /** The engine was told to stop until `resume`. */
   #stopped = false;
+  /** The server asked for it: no credit until `resume`. */
+  #paused = false;
 
   constructor(
     session: Session,
@@ -81,13 +83,28 @@ export class Consumer implements Sink, Holder {
 
   /** How many more it may get. */
   available(sessionLeft: number): number {
+    if (this.#paused) return 0;
     if (this.noAck) return Infinity;
     return Math.max(0, Math.min(this.prefetch === 0 ? Infinity : this.prefetch - this.unacked, sessionLeft));
   }
 
-  /** After the sink answered false. */
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  pause(): void {
+    if (this.#paused || this.#full || this.gone) return;
+    this.#paused = true;
+    this.engineConsumer?.setCredit(0);
+  }
+
+  /** After `pause`, or after the sink answered false. */
   resume(): void {
     this.#full = false;
+    if (this.#paused) {
+      this.#paused = false;
+      if (!this.gone) this.#session.credit(this);
+    }
     this.resumeEngine();
   }
 

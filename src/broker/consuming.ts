@@ -28,6 +28,8 @@ export interface GetSink {
 export interface SessionConsumer {
   readonly consumerTag: string;
   readonly queueName: string;
-  /** After `deliver` answered false. */
+  /** No deliveries until `resume`, as after `deliver` answered false. */
+  pause(): void;
+  /** After `pause`, or after `deliver` answered false. */
   resume(): void;
 }

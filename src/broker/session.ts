@@ -148,7 +148,7 @@ export class Session implements Actor, RunTaker {
     if (consumer.gone) consumer.engineConsumer.cancel();
     // Credit only after whoever waits for this promise had its turn, so that consume-ok comes before the first delivery.
     this.broker.context.clock.defer(() => {
-      if (!consumer.gone) this.#setCredit(consumer);
+      if (!consumer.gone) this.credit(consumer);
     });
     return consumer;
   }
@@ -192,7 +192,7 @@ export class Session implements Actor, RunTaker {
     this.#sharedPrefetch = count;
     this.starved = count > 0 && this.#consumed >= count;
     for (const consumer of this.#consumers.values()) {
-      this.#setCredit(consumer);
+      this.credit(consumer);
       consumer.resumeEngine();
     }
   }
@@ -251,6 +251,13 @@ export class Session implements Actor, RunTaker {
       consumer.owed += count;
     }
     this.#flushLater();
+  }
+
+  /** Broker's own: gives a consumer the credit that it may have now. */
+  credit(consumer: Consumer): void {
+    const left = this.#sharedPrefetch === 0 ? Infinity : this.#sharedPrefetch - this.#consumed;
+    consumer.owed = 0;
+    consumer.engineConsumer?.setCredit(consumer.available(left));
   }
 
   /** Broker's own: a consumer gets nothing more. */
@@ -324,7 +331,7 @@ export class Session implements Actor, RunTaker {
       for (const consumer of owed) {
         const credit = consumer.owed;
         consumer.owed = 0;
-        if (credit > 0 && !consumer.gone) consumer.engineConsumer?.addCredit(credit);
+        if (credit > 0 && !consumer.gone && !consumer.paused) consumer.engineConsumer?.addCredit(credit);
       }
     }
     owed.length = 0;
@@ -335,15 +342,9 @@ export class Session implements Actor, RunTaker {
     this.starved = false;
     for (const consumer of this.#consumers.values()) {
       if (consumer.noAck) continue;
-      this.#setCredit(consumer);
+      this.credit(consumer);
       consumer.resumeEngine();
     }
-  }
-
-  #setCredit(consumer: Consumer): void {
-    const left = this.#sharedPrefetch === 0 ? Infinity : this.#sharedPrefetch - this.#consumed;
-    consumer.owed = 0;
-    consumer.engineConsumer?.setCredit(consumer.available(left));
   }
 
   /** One after another, so that dead letters keep their order; what is rejected meanwhile goes together. */

@@ -48,6 +48,7 @@ export const basicHandlers: readonly HandlerEntry[] = [
     try {
       const request = { ...args, consumerTag: tag };
       consumer.registered = await session.consume(queueName(channel, args.queue), request, consumer);
+      if (connection.output.unsent >= connection.settings.maxUnsentBytes) consumer.pause();
     } catch (error) {
       consumers.delete(tag);
       throw error;

@@ -10,6 +10,7 @@ import { copyShort, copyBytes } from '../../format/copy.ts';
 import { basicCancel, basicDeliver } from '../../wire/amqp/basic-methods.ts';
 import { frameEnd, frameHeadBytes, frameType } from '../../wire/amqp/protocol.ts';
 import type { Channel } from './channel.ts';
+import type { Connection } from './connection.ts';
 import { contentBytes, smallMessageBytes, writeLargeContent, writeSmallContent } from './message-frames.ts';
 import type { Output } from './output.ts';
 
@@ -69,10 +70,20 @@ export class Consumer implements ConsumerSink {
       this.#channel.connection.checkHeaderFits(delivery);
       writeLargeContent(output, this.#number, delivery, this.#channel.connection.maxPayloadBytes);
     }
-    if (output.unsent < this.#channel.connection.settings.maxUnsentBytes) return true;
+    const { connection } = this.#channel;
+    if (output.unsent < connection.settings.maxUnsentBytes) return true;
+    this.stopped = true;
+    connection.stopped.push(this);
+    pauseOthers(connection);
+    return false;
+  }
+
+  /** Another consumer has filled the output. */
+  pause(): void {
+    if (this.stopped || this.registered === null) return;
     this.stopped = true;
     this.#channel.connection.stopped.push(this);
-    return false;
+    this.registered.pause();
   }
 
   cancelled(): void {
@@ -116,6 +127,14 @@ export class Consumer implements ConsumerSink {
     this.#templateView.setUint32(3, end - frameHeadBytes);
     this.#templateBytes = end + 1;
     this.#envelopeId = delivery.envelopeId;
+  }
+}
+
+/** Each would else put one message more on top, of any size. */
+function pauseOthers(connection: Connection): void {
+  for (const channel of connection.channels) {
+    if (channel === undefined) continue;
+    for (const consumer of channel.consumers.values()) consumer.pause();
   }
 }
 

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import {
   basicAck,
   basicCancel,
+  basicConsume,
   basicGet,
   basicNack,
   basicQos,
@@ -17,6 +18,17 @@ import { serve } from './serve.ts';
 
 const served = await serve();
 const narrow = await serve({ maxUnsentBytes: 64 * 1024, maxConsumersPerChannel: 2, maxKeptBytes: 2_000 });
+const crowded = await serve({ maxUnsentBytes: 64 * 1024 });
+
+const late = {
+  queue: '',
+  consumerTag: 'late',
+  noLocal: false,
+  noAck: false,
+  exclusive: false,
+  noWait: false,
+  arguments: {},
+};
 
 const close = { replyCode: 200, replyText: 'bye', classId: 0, methodId: 0 };
 
@@ -147,6 +159,45 @@ test('Frozen subscriber starves others: one that never reads is bounded, the res
   for (let index = 0; index < 4_000; index++)
     assert.equal((await frozen.message('basic.deliver')).body.length, body.length);
 });
+
+test(
+  'Frozen subscriber starves others: many consumers of one that never reads take no more than one does',
+  { timeout: 30_000 },
+  async () => {
+    const other = await crowded.client();
+    const taken: number[] = [];
+    for (const consumers of [1, 400]) {
+      const queue = `crowd-${consumers}`;
+      await other.declare(queue);
+      const frozen = await crowded.client();
+      for (let index = 0; index < consumers; index++) await frozen.consume(queue, `c${index}`);
+      frozen.socket.pause();
+      for (let index = 0; index < 800; index++) other.send(publish(queue, Buffer.alloc(50_000, 1)));
+      let ready = -1;
+      // Until the buffers of the sockets are full as well.
+      for (let before = -2; ready !== before;) {
+        before = ready;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        ready = await readyIn(other, queue);
+      }
+      taken.push(800 - ready);
+      // One that comes later gets nothing either, and all go on once there is room.
+      if (consumers > 1) {
+        frozen.send(basicConsume.frame(1, { ...late, queue }));
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        assert.equal(await readyIn(other, queue), ready);
+        frozen.socket.resume();
+        for (let count = 0; count < 800;) {
+          const frame = await frozen.next();
+          if (frame?.name === 'basic.deliver') count++;
+        }
+      }
+      frozen.end();
+    }
+    const [one, many] = taken;
+    assert.ok(many! < one! + 60, `one consumer took ${one}, 400 took ${many}`);
+  },
+);
 
 test('a client that asks and never reads the answers is not read from any more', async () => {
   const client = await narrow.client();

@@ -166,19 +166,23 @@ test('Memory from declared length: partial bodies of one connection are bounded,
   );
 });
 
-test('Memory from declared length: properties count as part of what is not whole, until it is', async () => {
-  const client = await strict.client();
-  const properties = encodeProperties({ headers: { filler: 'x'.repeat(100_000) } });
-  // Far more than may be held at a time, but each is whole at once.
-  for (let round = 0; round < 20; round++) client.send(publish('nowhere', '', { properties }));
-  for (let number = 2; number <= 20; number++) await client.openChannel(number);
-  for (let number = 1; number <= 20; number++) {
-    const target = { exchange: '', routingKey: 'x', mandatory: false, immediate: false };
-    client.send(basicPublish.frame(number, target), headerFrame(number, 1, properties));
-  }
-  const { args } = await client.expect('connection.close');
-  assert.equal(
-    args['replyText'],
-    'RESOURCE_ERROR - messages that are not whole hold more than 1500000 bytes on this connection',
-  );
-});
+test(
+  'Memory from declared length: properties count as part of what is not whole, until it is',
+  { timeout: 10_000 },
+  async () => {
+    const client = await strict.client();
+    const properties = encodeProperties({ headers: { filler: 'x'.repeat(100_000) } });
+    // Far more than may be held at a time, but each is whole at once.
+    for (let round = 0; round < 20; round++) client.send(publish('nowhere', '', { properties }));
+    for (let number = 2; number <= 20; number++) await client.openChannel(number);
+    for (let number = 1; number <= 20; number++) {
+      const target = { exchange: '', routingKey: 'x', mandatory: false, immediate: false };
+      client.send(basicPublish.frame(number, target), headerFrame(number, 1, properties));
+    }
+    const { args } = await client.expect('connection.close');
+    assert.equal(
+      args['replyText'],
+      'RESOURCE_ERROR - messages that are not whole hold more than 1500000 bytes on this connection',
+    );
+  },
+);
