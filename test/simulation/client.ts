@@ -726,7 +726,8 @@ export class Client implements EngineListener {
     if (copy === null) return;
     const { queue } = copy;
     const what = `append ${copy.appendId} from ${queue.key}@${view.number}`;
-    if (copy.expiresAt !== 0 && copy.expiresAt < world.scheduler.nowMs())
+    // At most once: it was taken out in time, and is delivered once that is durable.
+    if (!noAck && copy.expiresAt !== 0 && copy.expiresAt < world.scheduler.nowMs())
       this.violate(`${what}: delivered after it expired`);
     const { deliveryLimit } = queue.limits;
     if (deliveryLimit !== undefined && copy.deliveries >= deliveryLimit)

@@ -647,17 +647,23 @@ export class LocalQueue implements EngineQueue {
       while (level.returned.size > 0 && budget-- > 0) {
         const number = level.returned.pop();
         level.announced.push(number);
-        journal.entryRoom(32);
-        journal.directory.u8(EntryKind.COUNTED);
-        journal.directory.u32(this.id);
-        journal.directory.f64(number);
-        journal.directory.u32((this.counts.get(number) ?? 0) + 1);
+        this.#noteCount(number, (this.counts.get(number) ?? 0) + 1);
       }
       level.announcedIn = journal.sequence;
       journal.mustSync();
       this.#host.pumpWhenSynced(this);
     }
     return level.announced.size > 0 && level.announcedIn <= journal.synced;
+  }
+
+  #noteCount(number: number, deliveries: number): void {
+    if (!this.#journalled) return;
+    const { journal } = this.#host;
+    journal.entryRoom(32);
+    journal.directory.u8(EntryKind.COUNTED);
+    journal.directory.u32(this.id);
+    journal.directory.f64(number);
+    journal.directory.u32(deliveries);
   }
 
   /** One past the last number that may be delivered fresh now. */
@@ -671,8 +677,7 @@ export class LocalQueue implements EngineQueue {
   /** The journal must say more before anything else is delivered. */
   #awaitMark(consumer: LocalConsumer): boolean {
     // What was noted and is on its way answers by `marked`; otherwise note more.
-    const underWay =
-      this.#notedMayBelow > this.mayBelow || (consumer.afterSync && this.#notedNext > this.#syncedNext);
+    const underWay = this.#notedMayBelow > this.mayBelow || (consumer.afterSync && this.#notedNext > this.#syncedNext);
     this.#touchJournal();
     if (!underWay) this.#host.journal.mustSync();
     return false;
@@ -894,7 +899,10 @@ export class LocalQueue implements EngineQueue {
     this.#stopped = true;
     this.stopTakers();
     for (const consumer of [...this.#consumers]) consumer.cancel();
-    for (const number of this.held.heldBy(0)) this.giveBack(number);
+    for (const number of this.held.heldBy(0)) {
+      this.giveBack(number);
+      this.#noteCount(number, this.counts.get(number)!);
+    }
     // Their next delivery was journalled, but it does not happen any more.
     for (const level of this.levels) while (level.announced.size > 0) level.returned.push(level.announced.pop());
   }
