@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { GetSink } from '../../broker/index.ts';
 import { ConnectionError } from '../../wire/amqp/amqp-error.ts';
 import {
   basicCancel,
@@ -68,11 +69,13 @@ export const basicHandlers: readonly HandlerEntry[] = [
   handler(basicCancelOk, () => undefined),
 
   handler(basicGet, async (channel, args) => {
-    const taken = await channel.session.get(queueName(channel, args.queue), args.noAck, {
+    const name = queueName(channel, args.queue);
+    const sink: GetSink = {
       deliver: (tag, delivery, remaining) => {
         if (channel.open) writeGetOk(channel, tag, delivery, remaining);
       },
-    });
+    };
+    const taken = await channel.connection.gets.take(() => channel.session.get(name, args.noAck, sink));
     if (taken === null) reply(channel, basicGetEmpty, {});
   }),
 

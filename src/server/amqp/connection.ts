@@ -31,11 +31,11 @@ import { Channel } from './channel.ts';
 import { unknownClient, type Client } from './client.ts';
 import { CommitToken, type CountedBatch } from './commit.ts';
 import { handleConnectionMethod } from './connection-handlers.ts';
-import type { Consumer } from './consumer.ts';
 import { closingError } from './errors.ts';
 import { FrameCarry } from './frame-carry.ts';
 import { message, publishMessage, runFrames } from './frame-run.ts';
 import { channelMethods } from './handlers.ts';
+import { GetTurns, type Stopped } from './get-turns.ts';
 import { Handshake, type Negotiated } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Output } from './output.ts';
@@ -72,8 +72,9 @@ export class Connection implements CommitReceiver<CommitToken> {
   /** What is taken is as large as what a client fills to the whole frame_max, as RabbitMQ takes it: some count no overhead. */
   maxReceivedBytes = firstFrameMaxBytes;
   readonly budget: PartialBudget;
-  /** Consumers that wait for the output to drain. */
-  stopped: Consumer[] = [];
+  /** Consumers, and a get, that wait for the output to drain. */
+  stopped: Stopped[] = [];
+  readonly gets: GetTurns;
 
   /** The open batch of the read that is being handled, and what its commit will confirm. */
   batch: CountedBatch | null = null;
@@ -110,6 +111,7 @@ export class Connection implements CommitReceiver<CommitToken> {
     const { maxMessageBytes, maxPartialBytes } = this.settings;
     this.budget = { maxMessageBytes, maxPartialBytes, partialBytes: 0 };
     this.output = new Output(socket, () => this.#drained());
+    this.gets = new GetTurns(this.output, this.settings, (stopped) => this.stopped.push(stopped));
     this.#handshake = new Handshake(this);
     this.#handshakeTimer = setTimeout(() => {
       this.log('the handshake took too long');
@@ -390,9 +392,9 @@ export class Connection implements CommitReceiver<CommitToken> {
     const { maxUnsentBytes } = this.settings;
     if (unsent <= maxUnsentBytes) this.#resume(paused.unsent);
     if (unsent > maxUnsentBytes / 2 || this.stopped.length === 0) return;
-    const consumers = this.stopped;
+    const { stopped } = this;
     this.stopped = [];
-    for (const consumer of consumers) consumer.resume();
+    for (const each of stopped) each.resume();
   }
 
   // Opening and closing

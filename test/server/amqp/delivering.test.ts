@@ -199,6 +199,29 @@ test(
   },
 );
 
+test(
+  'Frozen subscriber starves others: one that gets and never reads is bounded, on many channels as well',
+  {
+    timeout: 30_000,
+  },
+  async () => {
+    const other = await crowded.client();
+    const frozen = await crowded.client();
+    await other.declare('got');
+    for (let number = 2; number <= 10; number++) await frozen.openChannel(number);
+    for (let index = 0; index < 800; index++) other.send(publish('got', Buffer.alloc(50_000, 1)));
+    assert.equal(await readyIn(other, 'got'), 800);
+    frozen.socket.pause();
+    for (let index = 0; index < 800; index++)
+      frozen.send(basicGet.frame(1 + (index % 10), { queue: 'got', noAck: true }));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const ready = await readyIn(other, 'got');
+    assert.ok(ready > 400, `${ready} of 800 are still in the queue`);
+    frozen.socket.resume();
+    for (let count = 0; count < 800; count++) await frozen.message('basic.get_ok');
+  },
+);
+
 test('a client that asks and never reads the answers is not read from any more', async () => {
   const client = await narrow.client();
   client.socket.pause();

@@ -1,0 +1,38 @@
+import type { AmqpSettings } from './settings.ts';
+import type { Output } from './output.ts';
+
+/** What waits for room in the output of a connection. */
+export interface Stopped {
+  resume(): void;
+}
+
+/**
+ * The gets of one connection, on whatever channels: one after the other, and none while the client leaves answers untaken. A
+ * get is a few bytes and its answer may be the largest message, so a client that asks and never reads would cost any memory.
+ */
+export class GetTurns {
+  readonly #output: Output;
+  readonly #settings: AmqpSettings;
+  readonly #whenRoom: (stopped: Stopped) => void;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** `whenRoom` resumes what it is given once the socket took most of the output. */
+  constructor(output: Output, settings: AmqpSettings, whenRoom: (stopped: Stopped) => void) {
+    this.#output = output;
+    this.#settings = settings;
+    this.#whenRoom = whenRoom;
+  }
+
+  /** Calls `get` when it is its turn, and answers what that does. */
+  take<T>(get: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(() => this.#room()).then(get);
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #room(): Promise<void> {
+    while (this.#output.unsent >= this.#settings.maxUnsentBytes) {
+      await new Promise<void>((resolve) => this.#whenRoom({ resume: resolve }));
+    }
+  }
+}
