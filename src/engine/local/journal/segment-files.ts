@@ -171,7 +171,8 @@ export class SegmentFiles implements SegmentReader {
   async release(id: number): Promise<void> {
     await this.#stopReading(id);
     const path = join(this.#directory, segmentName(id));
-    if (this.#spares.length < this.#options.spareSegments) {
+    // On a full disk its space is what the next segment waits for.
+    if (!this.#blocked && this.#spares.length < this.#options.spareSegments) {
       const bytes = await this.size(id);
       if (bytes >= this.#options.firstSegmentBytes) {
         const name = `spare-${this.#nextSpare++}.seg`;
@@ -220,7 +221,9 @@ export class SegmentFiles implements SegmentReader {
       made ??= spare === null ? await this.#allocate(path, id, capacity) : await this.#reuse(spare, path, id);
       await this.#files.syncDirectory(this.#directory);
     });
-    return done ? made : null;
+    if (done) return made;
+    await (made as FileHandle | null)?.close().catch(() => undefined);
+    return null;
   }
 
   /** Tries until it is done; while space is missing publishers are blocked. False: closed, or failed for good. */
