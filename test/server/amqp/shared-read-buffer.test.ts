@@ -20,12 +20,8 @@ test('all sockets read into one buffer, pause, resume, end and close as sockets 
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const clients = ['one', 'two'].map((text) => connect(port, '127.0.0.1').end(text));
-  for (const client of clients) {
-    const [answer] = (await once(client, 'data')) as [Buffer];
-    assert.equal(answer.toString(), 'bye');
-    await once(client, 'close');
-  }
+  const answers = ['one', 'two'].map((text) => answered(connect(port, '127.0.0.1').end(text)));
+  assert.deepEqual(await Promise.all(answers), ['bye', 'bye']);
   assert.deepEqual(texts.sort(), ['one', 'two']);
   assert.equal(buffers.size, 1, 'this Node does not let a server read into a given buffer');
 
@@ -37,10 +33,17 @@ test('all sockets read into one buffer, pause, resume, end and close as sockets 
   assert.ok(!texts.includes('later'));
   sockets.at(-1)?.resume();
   while (!texts.includes('later')) await new Promise((resolve) => setImmediate(resolve));
-  paused.end();
-  await once(paused, 'end');
+  assert.equal(await answered(paused.end()), 'bye');
 
   const closed = once(server, 'close');
   server.close();
   await closed;
 });
+
+/** All that comes until the connection is closed. */
+async function answered(client: Socket): Promise<string> {
+  let text = '';
+  client.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  await once(client, 'close');
+  return text;
+}
