@@ -62,6 +62,8 @@ export class LocalQueue implements EngineQueue {
 
   // What the open group holds of this queue.
   #dirty = false;
+  /** Something fresh was delivered, if only to a consumer that is gone again. */
+  #delivers = false;
   #stopped = false;
   #openSequence = 0;
   #openFirst = 0;
@@ -220,7 +222,8 @@ export class LocalQueue implements EngineQueue {
       this.#rangeBytes = 0;
     }
     const delivered = this.#delivered();
-    const wanted = this.#consumers.length > 0 || this.#takers.size > 0;
+    const wanted = this.#consumers.length > 0 || this.#takers.size > 0 || this.#delivers;
+    this.#delivers = false;
     const mayBelow = wanted ? this.#mayDeliver(delivered) : delivered;
     if (delivered !== this.#notedDelivered || mayBelow > this.#notedMayBelow) {
       this.#notedDelivered = delivered;
@@ -531,6 +534,7 @@ export class LocalQueue implements EngineQueue {
       if (level.returned.size > 0 || this.levels.length > 1) break;
     }
     if (this.#journalled) {
+      this.#delivers = true;
       this.#touchJournal();
       this.#host.journal.scheduleLazily();
     }
