@@ -27,6 +27,18 @@ const options: ts.CompilerOptions = {
   inlineSourceMap: true,
 };
 
+/** By text: the builds of several mutants differ in one file each. */
+const outputs = new Map<string, string>();
+
+function transpiled(file: string, text: string): string {
+  let output = outputs.get(text);
+  if (output === undefined) {
+    output = ts.transpileModule(text, { compilerOptions: options, fileName: join(root, file) }).outputText;
+    outputs.set(text, output);
+  }
+  return output;
+}
+
 export interface Build {
   readonly directory: string;
   remove(): void;
@@ -51,10 +63,7 @@ export function build(patches: readonly Patch[] = []): Build {
         }
         const path = join(directory, file.replace(/\.ts$/, '.js'));
         mkdirSync(dirname(path), { recursive: true });
-        writeFileSync(
-          path,
-          ts.transpileModule(text, { compilerOptions: options, fileName: join(root, file) }).outputText,
-        );
+        writeFileSync(path, transpiled(file, text));
       }
     }
     for (const patch of unused) throw new Error(`no such file to patch: ${patch.file}`);

@@ -10,6 +10,8 @@ export interface Mutant {
   readonly patches?: readonly Patch[];
 }
 
+const engine = 'src/engine/local';
+
 export const mutants: readonly Mutant[] = [
   {
     name: 'confirm-before-sync',
@@ -27,5 +29,158 @@ export const mutants: readonly Mutant[] = [
     name: 'failed-append-ignored',
     bug: 'a failed write of the journal is taken for a good one',
     files: 'failed-append-ignored',
+  },
+  {
+    name: 'segment-deleted-early',
+    bug: 'an emptied segment goes although a recovery would still read the settlements in it',
+    patches: [
+      {
+        file: `${engine}/disk-store.ts`,
+        find: 'segment.alive === 0 && segment.id < covered',
+        replace: 'segment.alive === 0',
+      },
+    ],
+  },
+  {
+    name: 'emptied-before-durable',
+    bug: 'a segment goes before the settlements that emptied it are durable',
+    patches: [
+      {
+        file: `${engine}/disk-store.ts`,
+        find: 'if (emptied.length === 0) return;\n    await new Promise<void>((resolve, reject) =>',
+        replace:
+          'if (emptied.length === 0) return;\n    await new Promise<void>((resolve, reject) => void resolve() ||',
+      },
+    ],
+  },
+  {
+    name: 'tail-not-rewritten',
+    bug: 'what recovery read at the end of the journal is taken for durable',
+    patches: [{ file: `${engine}/disk-store.ts`, find: 'await this.#proveTail(recovered);', replace: '' }],
+  },
+  {
+    name: 'tail-cut-too-short',
+    bug: 'the cut behind the recovered journal is one byte off',
+    patches: [
+      { file: `${engine}/disk-store.ts`, find: 'file.truncate(tail.end)', replace: 'file.truncate(tail.end - 1)' },
+    ],
+  },
+  {
+    name: 'torn-run-replayed',
+    bug: 'recovery takes a group whose messages are torn',
+    patches: [
+      {
+        file: `${engine}/journal/recovery.ts`,
+        find: '|| !runsAreWhole(bytes, offset, header)',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'checkpoint-not-synced',
+    bug: 'a checkpoint gets its name before its bytes are on disk',
+    patches: [{ file: `${engine}/journal/checkpoints.ts`, find: 'await file.sync();', replace: '' }],
+  },
+  {
+    name: 'checkpoint-ahead',
+    bug: 'a checkpoint is written before the groups that it covers are durable',
+    patches: [
+      {
+        file: `${engine}/disk-store.ts`,
+        find: 'segment: tail.segment, offset: tail.offset, sealed });\n        await new Promise<void>((resolve, reject) =>',
+        replace:
+          'segment: tail.segment, offset: tail.offset, sealed });\n        await new Promise<void>((resolve, reject) => void resolve() ||',
+      },
+    ],
+  },
+  {
+    name: 'settlement-not-journalled',
+    bug: 'a single range of settlements is left out of its group',
+    patches: [
+      {
+        file: `${engine}/queue.ts`,
+        find: 'if (this.#ranges.length > 0) {',
+        replace: 'if (this.#ranges.length === 2) this.#ranges = [];\n    if (this.#ranges.length > 2) {',
+      },
+    ],
+  },
+  {
+    name: 'settlement-waits',
+    bug: 'a settlement is confirmed with one group and written with a later one',
+    patches: [
+      {
+        file: `${engine}/queue.ts`,
+        find: 'if (this.#ranges.length > 0) {',
+        replace: 'if (this.#ranges.length > 2) {',
+      },
+    ],
+  },
+  {
+    name: 'compaction-moves-all',
+    bug: 'compaction writes settled messages again',
+    patches: [
+      {
+        file: `${engine}/journal/compaction.ts`,
+        find: 'queue.living(placement.first, placement.count)',
+        replace: '[[placement.first, placement.count] as const]',
+      },
+    ],
+  },
+  {
+    name: 'transaction-split',
+    bug: 'an atomic batch may be divided over two groups',
+    patches: [
+      {
+        file: `${engine}/batch.ts`,
+        find: 'journal.roomTogether(this.#bytes());\n    journal.atomic = true;',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'delivery-not-journalled',
+    bug: 'how far a queue may have been delivered is not written',
+    patches: [
+      {
+        file: `${engine}/queue.ts`,
+        find: `      directory.u8(EntryKind.DELIVERED);
+      directory.u32(this.id);
+      directory.f64(delivered);
+      directory.f64(this.#notedMayBelow);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'count-not-journalled',
+    bug: 'a redelivery is not counted on disk',
+    patches: [
+      {
+        file: `${engine}/queue.ts`,
+        find: `    journal.directory.u8(EntryKind.COUNTED);
+    journal.directory.u32(this.id);
+    journal.directory.f64(number);
+    journal.directory.u32(deliveries);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'sequence-in-memory',
+    bug: "a producer's last sequence is not written with its message",
+    patches: [
+      {
+        file: `${engine}/identities.ts`,
+        find: 'this.#noteProducer(identity.producer, identity.epoch, identity.sequence);',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'ids-in-memory',
+    bug: 'a message id is not written with its message',
+    patches: [{ file: `${engine}/identities.ts`, find: 'this.#noteId(identity.scope, hash, now);', replace: '' }],
   },
 ];
