@@ -214,9 +214,9 @@ const connectionErrors: readonly Case[] = [
   },
   {
     name: 'a frame beyond frame_max',
-    frames: Buffer.from([3, 0, 1, 0, 2, 0, 0]),
+    frames: Buffer.from([3, 0, 1, 0, 2, 0, 1]),
     code: 501,
-    text: 'FRAME_ERROR - type 3, frame of 131072 bytes is larger than the 131064 allowed',
+    text: 'FRAME_ERROR - type 3, frame of 131073 bytes is larger than the 131072 allowed',
     id: 0,
   },
   {

@@ -133,7 +133,7 @@ describe('handshake', () => {
     client.send(Buffer.from([1, 0, 0, 0xff, 0xff, 0xff, 0xff]));
     assert.deepEqual(await client.untilEnd(), []);
     assert.ok(
-      served.lines.at(-1)?.includes('FRAME_ERROR - type 1, frame of 4294967295 bytes is larger than the 8184 allowed'),
+      served.lines.at(-1)?.includes('FRAME_ERROR - type 1, frame of 4294967295 bytes is larger than the 8192 allowed'),
     );
   });
 
