@@ -51,7 +51,6 @@ export class Routes {
   readonly #graph: TopologyGraph;
   readonly #engine: Engine;
   readonly #maxCached: number;
-  #cached = 0;
   /** Routes that headers decided, by the queues they lead to. */
   readonly #byQueues = new Map<string, CachedRoute>();
 
@@ -62,7 +61,7 @@ export class Routes {
   }
 
   get cachedCount(): number {
-    return this.#cached;
+    return this.#graph.cachedRoutes;
   }
 
   /** The route by routing key alone; where headers decide, it has no targets. */
@@ -139,10 +138,11 @@ export class Routes {
   }
 
   #makeRoom(): void {
-    if (this.#cached >= this.#maxCached) {
-      for (const exchange of this.#graph.exchanges.values()) exchange.routes.clear();
-      this.#cached = 0;
+    const graph = this.#graph;
+    if (graph.cachedRoutes >= this.#maxCached) {
+      for (const exchange of graph.exchanges.values()) exchange.routes.clear();
+      graph.cachedRoutes = 0;
     }
-    this.#cached += 1;
+    graph.cachedRoutes += 1;
   }
 }

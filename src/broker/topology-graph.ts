@@ -19,6 +19,8 @@ export class TopologyGraph {
   version = 1;
   /** Grows when exchanges come or go. */
   exchangesVersion = 1;
+  /** How many routes the exchanges remember. */
+  cachedRoutes = 0;
   readonly defaultExchange: Exchange;
 
   constructor(vhost: string) {
@@ -42,6 +44,7 @@ export class TopologyGraph {
     if (!this.exchanges.delete(exchange.name)) return;
     this.version += 1;
     this.exchangesVersion += 1;
+    this.cachedRoutes -= exchange.routes.size;
     exchange.routes.clear();
     for (const binding of exchange.bindings.values()) this.removeBinding(binding, changes);
     for (const binding of exchange.incoming) this.removeBinding(binding, changes);
@@ -65,6 +68,8 @@ export class TopologyGraph {
     if (queue.deleted) return;
     queue.deleted = true;
     this.queues.delete(queue.name);
+    // Its name may never come again (a reply queue's), and its route would keep all that it had.
+    if (this.defaultExchange.routes.delete(queue.name)) this.cachedRoutes -= 1;
     this.touchQueue(queue);
     for (const binding of queue.incoming) this.removeBinding(binding, changes);
     changes.push({ op: 'delete-queue', key: queue.key });

@@ -137,6 +137,21 @@ test('the cache is bounded', async () => {
   assert.equal(bench.vhost.routes.cachedCount, 10);
 });
 
+test('a queue that goes takes the route to its name with it', async () => {
+  const bench = await new Bench().open();
+  const session = bench.session();
+  await bench.exchange(session, 't', 'topic');
+  bench.vhost.route(guest, 't', 'kept');
+  for (let i = 0; i < 5; i++) {
+    await bench.queue(session, `reply-${i}`);
+    bench.vhost.route(guest, '', `reply-${i}`);
+    await bench.vhost.deleteQueue(session, `reply-${i}`, { ifUnused: false, ifEmpty: false });
+  }
+  assert.equal(bench.vhost.routes.cachedCount, 1);
+  await bench.vhost.deleteExchange(session, 't', { ifUnused: false });
+  assert.equal(bench.vhost.routes.cachedCount, 0);
+});
+
 test('a headers exchange behind another makes the message decide', async () => {
   const bench = await new Bench().open();
   const session = bench.session();
