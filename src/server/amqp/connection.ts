@@ -118,7 +118,7 @@ export class Connection implements CommitReceiver<CommitToken> {
       this.destroy();
     }, this.settings.handshakeTimeoutMs);
     socket.setNoDelay(true);
-    socket.on('end', () => this.output.end());
+    socket.on('end', () => this.#peerEnded());
     socket.on('error', () => this.destroy());
     socket.on('close', () => this.closed());
   }
@@ -253,7 +253,7 @@ export class Connection implements CommitReceiver<CommitToken> {
 
   #frameOfClosingChannel(channel: Channel, id: number | null): void {
     if (id === channelClose.id) this.output.writeFrame(channelCloseOk.frame(channel.number, {}));
-    if (id === channelCloseOk.id) void this.removeChannel(channel);
+    if (id === channelCloseOk.id) this.removeChannel(channel).catch((error: unknown) => this.#logBug(error));
   }
 
   #contentOfChannel(channel: Channel, bytes: Buffer, start: number, next: number): void {
@@ -394,7 +394,11 @@ export class Connection implements CommitReceiver<CommitToken> {
     if (unsent > maxUnsentBytes / 2 || this.stopped.length === 0) return;
     const { stopped } = this;
     this.stopped = [];
-    for (const each of stopped) each.resume();
+    try {
+      for (const each of stopped) each.resume();
+    } catch (error) {
+      this.#fail(closingError(error), 0);
+    }
   }
 
   // Opening and closing
@@ -526,6 +530,12 @@ export class Connection implements CommitReceiver<CommitToken> {
     this.stopped = [];
     await Promise.all(channels.map((channel) => this.removeChannel(channel)));
     await this.#negotiated?.scope.close();
+  }
+
+  /** The peer sends nothing more; what was to be sent to it still is, if it takes it. */
+  #peerEnded(): void {
+    this.output.end();
+    this.#destroyAfter(this.settings.silentCloseDelayMs);
   }
 
   /** Both sides said what they had to say. */
