@@ -1000,7 +1000,10 @@ export class Client implements EngineListener {
 
   #remove(view: DeliveryView, reason: RemovalReason, session: Session): void {
     // Close gives everything back, and that may be too much again; nobody acts on it any more.
-    if (this.closing) return this.#removedWhileClosing(view);
+    if (this.closing) {
+      this.#removedWhileClosing(view);
+      return;
+    }
     const copy = this.judge(view, null, `removed (${reason})`);
     if (copy === null) return;
     this.world.coverage.add(`removal.${reason}`);

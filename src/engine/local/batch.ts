@@ -16,7 +16,7 @@ import type {
 import { EngineError } from '../errors.ts';
 import type { LocalLease } from './lease.ts';
 import type { LocalQueue } from './queue.ts';
-import { LocalTargets } from './targets.ts';
+import { type LocalTargets } from './targets.ts';
 import type { BatchHost } from './batch-host.ts';
 
 /** Room for what is noted of most identities; a longer one makes its group grow. */
@@ -81,7 +81,7 @@ export class PlainBatch implements Batch {
     this.#items = 0;
     this.#outcomes = null;
     this.#durable = false;
-    this.#host.committed(receiver as CommitReceiver<unknown>, token, outcomes, durable);
+    this.#host.committed(receiver, token, outcomes, durable);
   }
 
   #tell(outcome: ItemOutcome): void {
@@ -137,11 +137,11 @@ export class AtomicBatch implements Batch {
   commit<T>(receiver: CommitReceiver<T>, token: T): void {
     const judged = this.#judge();
     if (judged.some((outcome) => outcome.outcome !== 'duplicate')) {
-      this.#host.committed(receiver as CommitReceiver<unknown>, token, judged, false);
+      this.#host.committed(receiver, token, judged, false);
       return;
     }
     const { durable, outcomes } = this.#apply(judged);
-    this.#host.committed(receiver as CommitReceiver<unknown>, token, outcomes.length === 0 ? null : outcomes, durable);
+    this.#host.committed(receiver, token, outcomes.length === 0 ? null : outcomes, durable);
   }
 
   #judge(): ItemOutcome[] {

@@ -85,12 +85,15 @@ export class ChunkList {
   #hint = 0;
 
   get pages(): readonly ChunkPage[] {
-    if (this.#head > 0) {
-      this.#pages = this.#pages.slice(this.#head);
-      this.#hint = Math.max(0, this.#hint - this.#head);
-      this.#head = 0;
-    }
+    this.#compact();
     return this.#pages;
+  }
+
+  #compact(): void {
+    if (this.#head === 0) return;
+    this.#pages = this.#pages.slice(this.#head);
+    this.#hint = Math.max(0, this.#hint - this.#head);
+    this.#head = 0;
   }
 
   get isEmpty(): boolean {
@@ -209,7 +212,7 @@ export class ChunkList {
     if (at < 0 || at === this.#pages.length - 1) return;
     if (at === this.#head) {
       this.#pages[this.#head++] = TOMBSTONE;
-      if (this.#head >= 64 && this.#head * 2 >= this.#pages.length) void this.pages;
+      if (this.#head >= 64 && this.#head * 2 >= this.#pages.length) this.#compact();
     } else {
       this.#pages.splice(at, 1);
     }

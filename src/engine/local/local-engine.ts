@@ -34,7 +34,7 @@ import { Identities } from './identities.ts';
 import type { Journal } from './journal/journal.ts';
 import { KeyedState } from './keyed-state.ts';
 import { LocalLease } from './lease.ts';
-import { LocalQueue } from './queue.ts';
+import { type LocalQueue } from './queue.ts';
 import type { QueueHost } from './queue-host.ts';
 import { MessageLoader } from './message-loader.ts';
 import type { RunReader } from './run.ts';
@@ -225,6 +225,8 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       const done = (taken: boolean): void => {
         local.removeTaker(taker);
         taker.lease.consumers.delete(taker);
+        // Taken out for it already, but not given to it any more.
+        if (!taken) taker.settled?.giveBack();
         resolve(taken);
       };
       const taker = new LocalConsumer(
@@ -254,7 +256,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
   async load(queue: EngineQueue, lease: Lease, numbers: readonly number[], sink: Sink): Promise<void> {
     const local = queue as LocalQueue;
     const loader = this.#loader(local);
-    await null;
+    await Promise.resolve();
     for (const number of numbers) {
       if (local.deleted || local.held.holder(number) !== lease.id) continue;
       if (!(await loader.seek(number)) || local.held.holder(number) !== lease.id) continue;
@@ -422,8 +424,8 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
 }
 
 async function settleTurns(): Promise<void> {
-  await null;
-  await null;
+  await Promise.resolve();
+  await Promise.resolve();
 }
 
 function exclusionOf(queue: LocalQueue, options: ConsumeOptions): EngineError | null {

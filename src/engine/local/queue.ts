@@ -12,7 +12,7 @@ import { ChunkCursor } from './chunk-list.ts';
 import type { LocalConsumer } from './consumer.ts';
 import { ConsumerRing } from './consumer-ring.ts';
 import { HeldWindow } from './held-window.ts';
-import { EntryKind, TRANSIENT_QUEUE, type EntryWriter } from './journal/directory.ts';
+import { EntryKind, type EntryWriter } from './journal/directory.ts';
 import type { LocalLease } from './lease.ts';
 import { Level } from './level.ts';
 import { END, WAIT, type RunCursor } from './run-cursor.ts';
@@ -125,7 +125,6 @@ export class LocalQueue implements EngineQueue {
     segment: number,
     offset: number,
     expires: boolean,
-    dueAt: number,
   ): void {
     const first = this.next;
     this.next = first + count;
@@ -138,7 +137,6 @@ export class LocalQueue implements EngineQueue {
       this.#openFirst = first;
     }
     if (expires) this.sawExpiring = true;
-    void dueAt;
     if (level.fresh === 0) level.head = first;
     level.fresh += count;
     this.ready += count;
@@ -422,7 +420,10 @@ export class LocalQueue implements EngineQueue {
   removeConsumer(consumer: LocalConsumer): void {
     this.#takers.get(consumer)?.();
     const at = this.#consumers.indexOf(consumer);
-    if (at < 0) return;
+    if (at < 0) {
+      this.#takers.get(consumer)?.();
+      return;
+    }
     this.#consumers.splice(at, 1);
     this.#ring.remove(consumer);
     if (this.ready > 0) this.#host.dispatcher.pump(this);

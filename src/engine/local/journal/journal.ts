@@ -8,7 +8,6 @@ import type { Clock } from '../../clock.ts';
 import type { CommitReceiver, ItemOutcome, MessageView } from '../../engine.ts';
 import { copyBytes } from '../../../format/copy.ts';
 import {
-  MAX_PROPERTIES_BYTES,
   MESSAGE_DUE,
   MESSAGE_EXPIRES,
   MESSAGE_HEADER_BYTES,
@@ -257,7 +256,7 @@ export class Journal {
         directory.u32(queue.id);
         directory.f64(queue.next);
       }
-      queue.appendRun(count, this.#runBodyBytes, this.#priority, segment, offset, expires, dueAt);
+      queue.appendRun(count, this.#runBodyBytes, this.#priority, segment, offset, expires);
     }
     this.#block!.used = this.#at;
     this.#runCount = 0;
