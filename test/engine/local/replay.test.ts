@@ -32,10 +32,12 @@ test('what was settled in the group that moves its run stays settled, and uncoun
     for (const body of texts(5)) batch.append(targets, messageOf({ body }));
   });
   const { lease, sink } = await fixture.held(queue, 5);
+  const { journal, topology } = engine();
+  // What the deliveries noted is written a while later: the segment's bytes are read when all of it is there.
+  await new Promise((resolve) => journal.whenSynced(resolve));
   const segment = [...engine().segments.values()].find((each) => each.alive > 0)!;
   const bytes = await readFile(join(directory(), segmentName(segment.id)));
   const acked = fixture.settle(lease, sink.deliveries.slice(1, 3), 'ack');
-  const { journal, topology } = engine();
   const moved = new Compaction(journal, { topology } as StoreHost, systemClock, () => undefined).move(segment, bytes);
   await Promise.all([acked, moved]);
   await fixture.crash();
