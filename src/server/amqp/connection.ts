@@ -11,12 +11,7 @@ import {
 import { ConnectionError, type ChannelError, replyCode, replyText } from '../../wire/amqp/amqp-error.ts';
 import { basicPublish } from '../../wire/amqp/basic-methods.ts';
 import { channelClose, channelCloseOk, channelOpen, channelOpenOk } from '../../wire/amqp/channel-methods.ts';
-import {
-  connectionBlocked,
-  connectionClose,
-  connectionCloseOk,
-  connectionUnblocked,
-} from '../../wire/amqp/connection-methods.ts';
+import { connectionClose, connectionCloseOk } from '../../wire/amqp/connection-methods.ts';
 import { headerFixedBytes, heartbeatFrame } from '../../wire/amqp/content.ts';
 import {
   basicClass,
@@ -33,6 +28,7 @@ import { CommitToken, type CountedBatch } from './commit.ts';
 import { handleConnectionMethod } from './connection-handlers.ts';
 import { closingError } from './errors.ts';
 import { FrameCarry } from './frame-carry.ts';
+import { checkChannelFrame, methodOf, notForConnection, unexpectedFrame } from './frame-check.ts';
 import { message, publishMessage, runFrames } from './frame-run.ts';
 import { channelMethods } from './handlers.ts';
 import { GetTurns, type Stopped } from './get-turns.ts';
@@ -40,11 +36,10 @@ import { Handshake, type Negotiated } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { Output } from './output.ts';
 import type { PartialBudget } from './partial-content.ts';
+import { PublisherBrake } from './publisher-brake.ts';
+import { ReadPauses, type PauseReason } from './read-pauses.ts';
 import type { AmqpSettings } from './settings.ts';
 import type { Reader } from './shared-read-buffer.ts';
-
-/** Why the socket is not read. */
-const paused = { blocked: 1, behind: 2, kept: 4, unsent: 8, ended: 16 } as const;
 
 /**
  * One client.
@@ -83,6 +78,8 @@ export class Connection implements CommitReceiver<CommitToken> {
   publishing = false;
 
   readonly #socket: Socket;
+  readonly #pauses: ReadPauses;
+  readonly #brake: PublisherBrake;
   readonly #carry = new FrameCarry();
   readonly #counted: CountedBatch;
   #handshake: Handshake | null;
@@ -92,9 +89,7 @@ export class Connection implements CommitReceiver<CommitToken> {
   #negotiated: (Negotiated & { readonly scope: ConnectionScope }) | null = null;
   #channelMax = 0;
   #channelCount = 0;
-  #paused = 0;
   #keptBytes = 0;
-  #toldBlocked = false;
   #released: Promise<void> | null = null;
 
   /** `accept` makes the socket, which passes what it reads to the function given. */
@@ -105,6 +100,8 @@ export class Connection implements CommitReceiver<CommitToken> {
     this.settings = server.settings;
     this.#counted = server.batch;
     this.#socket = socket;
+    this.#pauses = new ReadPauses(socket);
+    this.#brake = new PublisherBrake(this, this.#pauses);
     const { remoteAddress = '?', remotePort = 0, localAddress = '?', localPort = 0 } = socket;
     this.name = `${remoteAddress}:${remotePort} -> ${localAddress}:${localPort}`;
     this.loopback = isLoopback(remoteAddress);
@@ -138,7 +135,7 @@ export class Connection implements CommitReceiver<CommitToken> {
       this.#fail(closingError(error), 0);
     }
     this.commitBatch();
-    if (this.output.unsent > 2 * this.settings.maxUnsentBytes) this.#pause(paused.unsent);
+    if (this.output.unsent > 2 * this.settings.maxUnsentBytes) this.#pause('unsent');
   }
 
   #handle(bytes: Buffer, end: number): void {
@@ -190,10 +187,7 @@ export class Connection implements CommitReceiver<CommitToken> {
     const id = methodOf(bytes, start, next);
     const size = next - start - frameOverheadBytes;
     if (type === frameType.heartbeat && size === 0) return;
-    if (id === null) {
-      if (type === frameType.method || type === frameType.heartbeat || !isFrameType(type)) throw unknownFrame(type);
-      throw unexpectedFrame(type);
-    }
+    if (id === null) throw notForConnection(type);
     const argumentsAt = start + frameHeadBytes + 4;
     this.commitBatch();
     if (this.#handshake === null) {
@@ -214,7 +208,7 @@ export class Connection implements CommitReceiver<CommitToken> {
   #frameOfNoChannel(bytes: Buffer, start: number, next: number, number: number): void {
     const id = methodOf(bytes, start, next);
     if (id === null) {
-      checkFrameType(bytes[start]!, next - start - frameOverheadBytes);
+      checkChannelFrame(bytes[start]!, next - start - frameOverheadBytes);
       throw new ConnectionError('UNEXPECTED_FRAME', 'expected method frame, got non method frame instead');
     }
     if (id !== channelOpen.id) throw new ConnectionError('CHANNEL_ERROR', "expected 'channel.open'");
@@ -236,7 +230,7 @@ export class Connection implements CommitReceiver<CommitToken> {
       this.#frameOfClosingChannel(channel, id);
       return;
     }
-    checkFrameType(bytes[start]!, next - start - frameOverheadBytes);
+    checkChannelFrame(bytes[start]!, next - start - frameOverheadBytes);
     if (channel.content.expects !== 'method') {
       this.#contentOfChannel(channel, bytes, start, next);
       return;
@@ -296,7 +290,7 @@ export class Connection implements CommitReceiver<CommitToken> {
   #keep(channel: Channel, bytes: Buffer, start: number, next: number): void {
     channel.kept.add(bytes, start, next);
     this.#keptBytes += next - start;
-    if (this.#keptBytes > this.settings.maxKeptBytes) this.#pause(paused.kept);
+    if (this.#keptBytes > this.settings.maxKeptBytes) this.#pause('kept');
   }
 
   /** Handles the frames that were kept, until one has to wait again. */
@@ -314,7 +308,7 @@ export class Connection implements CommitReceiver<CommitToken> {
     }
     this.commitBatch();
     this.#keptBytes -= before - kept.size;
-    if (this.#keptBytes <= this.settings.maxKeptBytes) this.#resume(paused.kept);
+    if (this.#keptBytes <= this.settings.maxKeptBytes) this.#pauses.set('kept', false);
   }
 
   // Publishing
@@ -354,26 +348,8 @@ export class Connection implements CommitReceiver<CommitToken> {
     this.pressureChanged();
   }
 
-  /** Stops reading from a publisher while the broker can't take more, and tells it why where that may last. */
   pressureChanged(): void {
-    if (!this.publishing || this.state !== 'running') return;
-    const { blocked, behind } = this.broker.pressure;
-    if (blocked !== null && !this.#toldBlocked) this.#tellBlocked(blocked);
-    if (blocked === null && this.#toldBlocked) this.#tellUnblocked();
-    if (blocked === null) this.#resume(paused.blocked);
-    else this.#pause(paused.blocked);
-    if (behind) this.#pause(paused.behind);
-    else this.#resume(paused.behind);
-  }
-
-  #tellBlocked(reason: string): void {
-    this.#toldBlocked = true;
-    if (this.client.connectionBlocked) this.output.writeFrame(connectionBlocked.frame(0, { reason }));
-  }
-
-  #tellUnblocked(): void {
-    this.#toldBlocked = false;
-    if (this.client.connectionBlocked) this.output.writeFrame(connectionUnblocked.frame(0, {}));
+    if (this.publishing && this.state === 'running') this.#brake.follow(this.broker.pressure);
   }
 
   // Delivering
@@ -390,7 +366,7 @@ export class Connection implements CommitReceiver<CommitToken> {
   #drained(): void {
     const { unsent } = this.output;
     const { maxUnsentBytes } = this.settings;
-    if (unsent <= maxUnsentBytes) this.#resume(paused.unsent);
+    if (unsent <= maxUnsentBytes) this.#pauses.set('unsent', false);
     if (unsent > maxUnsentBytes / 2 || this.stopped.length === 0) return;
     const { stopped } = this;
     this.stopped = [];
@@ -414,7 +390,7 @@ export class Connection implements CommitReceiver<CommitToken> {
         this.log(`missed heartbeats from client, timeout: ${heartbeatSeconds}s`);
         this.destroy();
       },
-      paused: () => this.#paused !== 0,
+      paused: () => this.#pauses.paused,
     });
   }
 
@@ -515,8 +491,7 @@ export class Connection implements CommitReceiver<CommitToken> {
     this.state = 'closing';
     this.#stopTimers();
     for (const channel of this.channels) if (channel !== undefined) channel.ready = false;
-    this.#paused &= paused.ended;
-    if (this.#paused === 0) this.#socket.resume();
+    this.#pauses.clear();
   }
 
   /** Gives back everything that this connection held. */
@@ -587,16 +562,8 @@ export class Connection implements CommitReceiver<CommitToken> {
     this.#closeTimer = setTimeout(() => this.destroy(), delayMs);
   }
 
-  #pause(reason: number): void {
-    if (this.state !== 'running') return;
-    if (this.#paused === 0) this.#socket.pause();
-    this.#paused |= reason;
-  }
-
-  #resume(reason: number): void {
-    if ((this.#paused & reason) === 0) return;
-    this.#paused &= ~reason;
-    if (this.#paused === 0) this.#socket.resume();
+  #pause(reason: PauseReason): void {
+    if (this.state === 'running') this.#pauses.set(reason, true);
   }
 
   #logBug(error: unknown): void {
@@ -611,31 +578,6 @@ function closeArguments(error: ChannelError | ConnectionError, id: number) {
     classId: id >>> 16,
     methodId: id & 0xffff,
   };
-}
-
-/** Class and method of a method frame, or null. */
-function methodOf(bytes: Buffer, start: number, next: number): number | null {
-  if (bytes[start] !== frameType.method || next - start < frameOverheadBytes + 4) return null;
-  return bytes.readUInt32BE(start + frameHeadBytes);
-}
-
-function isFrameType(type: number): boolean {
-  return type === frameType.header || type === frameType.body || type === frameType.heartbeat;
-}
-
-/** On a channel. @throws ConnectionError */
-function checkFrameType(type: number, size: number): void {
-  if (type === frameType.heartbeat && size === 0) throw unexpectedFrame(type);
-  if (type === frameType.heartbeat || (type === frameType.method && size < 4)) throw unknownFrame(type);
-  if (type !== frameType.method && !isFrameType(type)) throw unknownFrame(type);
-}
-
-function unknownFrame(type: number): ConnectionError {
-  return new ConnectionError('FRAME_ERROR', `type ${type}, unknown frame`);
-}
-
-function unexpectedFrame(type: number): ConnectionError {
-  return new ConnectionError('UNEXPECTED_FRAME', `type ${type} is not expected here`);
 }
 
 function tooHigh(number: number, channelMax: number): string {

@@ -195,7 +195,8 @@ test(
       frozen.end();
     }
     const [one, many] = taken;
-    assert.ok(many! < one! + 60, `one consumer took ${one}, 400 took ${many}`);
+    // One more for each would be 400 more; the kernel's buffers alone differ by a hundred from run to run.
+    assert.ok(many! < one! + 200, `one consumer took ${one}, 400 took ${many}`);
   },
 );
 
