@@ -55,6 +55,7 @@ export class DiskStore implements LocalStore, GroupStore {
       blocked: () => {
         this.#judgeSpace();
         this.#host?.blocked();
+        this.#tidySoon();
       },
       unblocked: () => {
         this.#judgeSpace();
@@ -252,9 +253,14 @@ export class DiskStore implements LocalStore, GroupStore {
       // Not within the call that noticed: a checkpoint is of the state between two groups.
       await new Promise<void>((resolve) => this.#clock.defer(resolve));
       if (this.journal.failure !== null || this.#closing) return;
-      await this.#checkpoints!.keepReserve();
+      if (!this.#segmentFiles.blocked) await this.#checkpoints!.keepReserve();
       if (!this.#hasWork()) return;
       await this.#checkpoint(false);
+      // Space is missing: emptied segments can't wait until traffic brings the two checkpoints that must be newer.
+      for (let round = 0; round < 2 && this.#segmentFiles.blocked && this.#hasEmptied(); round++) {
+        this.journal.mustSync();
+        await this.#checkpoint(false);
+      }
       for (const segment of this.#sparse()) {
         segment.busy = true;
         await this.#compact(segment);
@@ -266,10 +272,13 @@ export class DiskStore implements LocalStore, GroupStore {
     }
   }
 
+  #hasEmptied(): boolean {
+    return [...this.segments.values()].some((segment) => segment.sealed && segment.alive === 0);
+  }
+
   #hasWork(): boolean {
     const covered = this.#checkpoints!.coveredSegment;
-    const emptied = [...this.segments.values()].some((segment) => segment.sealed && segment.alive === 0);
-    return emptied || this.#checkpoints!.isStale(this.journal.sequence - 1) || covered === 0;
+    return this.#hasEmptied() || this.#checkpoints!.isStale(this.journal.sequence - 1) || covered === 0;
   }
 
   async #checkpoint(sealed: boolean): Promise<void> {

@@ -120,6 +120,11 @@ export class SegmentFiles implements SegmentReader {
     }
   }
 
+  /** No more space can be had now. */
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
   /** Whether what is left must be kept for settlements: no more space can be had, and half of the segment in use is used. */
   isShort(tail: Place | null): boolean {
     const current = this.#current;
