@@ -589,7 +589,7 @@ export class Journal {
     this.#place = {
       segment: place.segment,
       offset: place.offset,
-      end: Math.max(place.end, block.start + block.buffer.length),
+      end: Math.max(place.end, block.start + bytes + CLOSING_BYTES),
     };
     if (old.pins === 0 && start === 0) this.window.drop(old);
   }
