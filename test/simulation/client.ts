@@ -2,29 +2,29 @@
  * A small broker on top of the engine, living in one simulated process: it makes the calls, books them in the model, and
  * judges every answer and every delivery as it comes.
  */
-import {
-  type Batch,
-  type BrowsedMessage,
-  type DeliveryView,
-  type Engine,
-  type EngineListener,
-  type EngineQueue,
-  type Identity,
-  type ItemOutcome,
-  type QueueLimits,
-  type RemovalReason,
-  type Settlement,
-  type TopologyChange,
-  type TopologyEntry,
+import type {
+  Batch,
+  BrowsedMessage,
+  DeliveryView,
+  Engine,
+  EngineListener,
+  EngineQueue,
+  Identity,
+  ItemOutcome,
+  QueueLimits,
+  RemovalReason,
+  Settlement,
+  TopologyChange,
+  TopologyEntry,
 } from '../../src/engine/engine.ts';
-import { type EngineError } from '../../src/engine/errors.ts';
+import type { EngineError } from '../../src/engine/errors.ts';
 import { type MemoryRecorder, messageId as historyId } from '../../src/verify/index.ts';
-import { type Coverage } from './coverage.ts';
+import type { Coverage } from './coverage.ts';
 import { Copy, type KeyState, type Model, ModelQueue, type ProducerModel, type Unit } from './model.ts';
 import { bodyIsRight, OutgoingMessage, parseProperties } from './payload.ts';
-import { type Owner, type Scheduler } from './scheduler.ts';
-import { type Session, type Subscription } from './session.ts';
-import { type Trace } from './trace.ts';
+import type { Owner, Scheduler } from './scheduler.ts';
+import type { Session, Subscription } from './session.ts';
+import type { Trace } from './trace.ts';
 
 export const deadLetters = 'dead-letters';
 

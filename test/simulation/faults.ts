@@ -1,4 +1,4 @@
-import { type Coverage } from './coverage.ts';
+import type { Coverage } from './coverage.ts';
 
 /** Every kind of call of the `Files` seam. */
 export const fileCalls = [

@@ -2,9 +2,9 @@
  * After a restart: what the engine has must be what the model allows, and what was in doubt is in doubt no longer. Evidence is gathered for each
  * unit that had no answer (a message is there, another is not); all evidence of one unit must agree, and units must be a prefix of their order.
  */
-import { type BrowsedMessage, type KeyedValue, type ProducerState, type Topology } from '../../src/engine/engine.ts';
+import type { BrowsedMessage, KeyedValue, ProducerState, Topology } from '../../src/engine/engine.ts';
 import { messageId as historyId } from '../../src/verify/index.ts';
-import { type Client } from './client.ts';
+import type { Client } from './client.ts';
 import { type Copy, describeTopology, type Model, type ModelQueue, type Unit } from './model.ts';
 import { bodyIsRight, parseProperties } from './payload.ts';
 

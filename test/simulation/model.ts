@@ -2,7 +2,7 @@
  * What a correct engine may hold: every message copy of every queue with what is known of it, every batch with whether it is
  * known to be durable. In doubt (a crash before the answer) both are lawful until recovery shows which one it was; from then on that is a fact.
  */
-import { type QueueLimits, type QueueSpec, type RemovalReason, type TopologyEntry } from '../../src/engine/engine.ts';
+import type { QueueLimits, QueueSpec, RemovalReason, TopologyEntry } from '../../src/engine/engine.ts';
 
 /** One durable unit: a batch, a topology change, a purge. In order of their calls, which is the order of the journal. */
 export interface Unit {

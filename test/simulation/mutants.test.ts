@@ -3,8 +3,8 @@ import { after, before, describe, it } from 'node:test';
 import { build, type Build } from './build.ts';
 import { runFleet } from './fleet.ts';
 import { mutants } from './mutants.ts';
-import { type FilesMutation } from './mutated-files.ts';
-import { type SeedReport } from './worker.ts';
+import type { FilesMutation } from './mutated-files.ts';
+import type { SeedReport } from './worker.ts';
 
 /** What is wrong, without the numbers and names of one history. */
 function kindOf(violation: string): string {

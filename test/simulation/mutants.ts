@@ -1,6 +1,6 @@
 /** Planted bugs, each of which the simulation must catch. */
-import { type Patch } from './build.ts';
-import { type FilesMutation } from './mutated-files.ts';
+import type { Patch } from './build.ts';
+import type { FilesMutation } from './mutated-files.ts';
 
 export interface Mutant {
   readonly name: string;

@@ -1,5 +1,5 @@
 /** Bugs that can be planted at the seam: a `Files` that says a thing is done before it is, or never does it. */
-import { type FileHandle, type Files } from '../../src/engine/local/journal/files.ts';
+import type { FileHandle, Files } from '../../src/engine/local/journal/files.ts';
 
 export type FilesMutation =
   | 'append-confirmed-before-sync'

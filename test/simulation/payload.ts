@@ -1,5 +1,5 @@
 /** Message bytes that are known from two numbers, so a body can be judged without having been kept. */
-import { type MessageView } from '../../src/engine/engine.ts';
+import type { MessageView } from '../../src/engine/engine.ts';
 import { Random } from './random.ts';
 
 const noise = Buffer.alloc(1 << 18);

@@ -1,8 +1,8 @@
 /** The conformance suite's plain model as an engine to simulate: nothing is lost, so the judge must find nothing, unless a defect is planted. */
-import { type Clock } from '../../src/engine/clock.ts';
-import { type EngineQueue, type Lease, type Sink } from '../../src/engine/engine.ts';
+import type { Clock } from '../../src/engine/clock.ts';
+import type { EngineQueue, Lease, Sink } from '../../src/engine/engine.ts';
 import { type Defect, ModelEngine, ModelStore } from '../conformance/model-engine.ts';
-import { type EngineFactory } from './simulation.ts';
+import type { EngineFactory } from './simulation.ts';
 
 class PlainEngine extends ModelEngine {
   readonly #clock: Clock;

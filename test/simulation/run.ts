@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { build } from './build.ts';
 import { runFleet } from './fleet.ts';
 import { mutants } from './mutants.ts';
-import { type replaySeed as replaySeedType } from './replay.ts';
+import type { replaySeed as replaySeedType } from './replay.ts';
 import { currentCommit, drawSeeds } from './seeds.ts';
 import type { SeedReport } from './worker.ts';
 

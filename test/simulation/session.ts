@@ -1,5 +1,5 @@
-import { type EngineConsumer, type Lease } from '../../src/engine/engine.ts';
-import { type Copy, type Hold, type ModelQueue } from './model.ts';
+import type { EngineConsumer, Lease } from '../../src/engine/engine.ts';
+import type { Copy, Hold, ModelQueue } from './model.ts';
 
 /** Who consumes: one lease and what it holds. */
 export interface Session {

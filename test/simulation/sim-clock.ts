@@ -1,5 +1,5 @@
-import { type Clock, type Timer } from '../../src/engine/clock.ts';
-import { type Owner, type Scheduler } from './scheduler.ts';
+import type { Clock, Timer } from '../../src/engine/clock.ts';
+import type { Owner, Scheduler } from './scheduler.ts';
 
 /** The clock of one simulated process: dies with it. */
 export class SimClock implements Clock {

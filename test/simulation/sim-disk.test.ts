@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type FileHandle } from '../../src/engine/local/journal/files.ts';
+import type { FileHandle } from '../../src/engine/local/journal/files.ts';
 import { Coverage } from './coverage.ts';
 import { Faults } from './faults.ts';
 import { Random } from './random.ts';

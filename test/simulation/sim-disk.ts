@@ -5,8 +5,8 @@
  *
  * The list is the page cache: bytes made durable by a later O_DSYNC write replace those of older unsynced writes to the same range.
  */
-import { type Coverage } from './coverage.ts';
-import { type Random } from './random.ts';
+import type { Coverage } from './coverage.ts';
+import type { Random } from './random.ts';
 
 const pageBytes = 4096;
 const sectorBytes = 512;

@@ -3,18 +3,13 @@
  * any call may fail; and what the process does wrong (a buffer changed under a write, a handle used after its close) is noted.
  */
 import { EngineError } from '../../src/engine/errors.ts';
-import {
-  type DirectoryLock,
-  type FileHandle,
-  type Files,
-  type OpenMode,
-} from '../../src/engine/local/journal/files.ts';
-import { type Coverage } from './coverage.ts';
+import type { DirectoryLock, FileHandle, Files, OpenMode } from '../../src/engine/local/journal/files.ts';
+import type { Coverage } from './coverage.ts';
 import { type FaultCode, type FileCall, type Faults, systemError } from './faults.ts';
-import { type Random } from './random.ts';
-import { type Owner, type Scheduler } from './scheduler.ts';
+import type { Random } from './random.ts';
+import type { Owner, Scheduler } from './scheduler.ts';
 import { Directory, Inode, type SimDisk } from './sim-disk.ts';
-import { type Trace } from './trace.ts';
+import type { Trace } from './trace.ts';
 
 export interface SimHost {
   readonly scheduler: Scheduler;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { memoryEngine } from '../../src/engine/local/index.ts';
-import { type Defect } from '../conformance/model-engine.ts';
+import type { Defect } from '../conformance/model-engine.ts';
 import { plainEngine } from './plain-engine.ts';
 import { drawSeeds } from './seeds.ts';
 import { simulate } from './simulation.ts';

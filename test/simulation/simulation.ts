@@ -3,15 +3,9 @@
  * power cut, a kill, a failed call, a full disk or a clean close; any of them may also strike while it opens. The last life drains
  * every queue and looks at what is left on the disk.
  */
-import { type Clock } from '../../src/engine/clock.ts';
-import {
-  type Engine,
-  type KeyedValue,
-  type ProducerState,
-  type Topology,
-  type BrowsedMessage,
-} from '../../src/engine/engine.ts';
-import { type Files } from '../../src/engine/local/journal/files.ts';
+import type { Clock } from '../../src/engine/clock.ts';
+import type { Engine, KeyedValue, ProducerState, Topology, BrowsedMessage } from '../../src/engine/engine.ts';
+import type { Files } from '../../src/engine/local/journal/files.ts';
 import { check, MemoryRecorder, NO_MINIMUMS, messageId as historyId } from '../../src/verify/index.ts';
 import { Client, type World } from './client.ts';
 import { Coverage } from './coverage.ts';

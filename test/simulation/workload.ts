@@ -1,10 +1,10 @@
 /** Draws what the broker does next. A seed has its own mixture of operations, queues and sizes. */
-import { type QueueLimits } from '../../src/engine/engine.ts';
+import type { QueueLimits } from '../../src/engine/engine.ts';
 import { type AppendRequest, type Client, deadLetters } from './client.ts';
-import { type Copy, type ModelQueue } from './model.ts';
+import type { Copy, ModelQueue } from './model.ts';
 import { mostBodyBytes } from './payload.ts';
-import { type Random } from './random.ts';
-import { type Session } from './session.ts';
+import type { Random } from './random.ts';
+import type { Session } from './session.ts';
 
 type Operation =
   | 'publish'

@@ -16,7 +16,7 @@ import type {
 import { EngineError } from '../errors.ts';
 import type { LocalLease } from './lease.ts';
 import type { LocalQueue } from './queue.ts';
-import { type LocalTargets } from './targets.ts';
+import type { LocalTargets } from './targets.ts';
 import type { BatchHost } from './batch-host.ts';
 
 /** Room for what is noted of most identities; a longer one makes its group grow. */

@@ -34,7 +34,7 @@ import { Identities } from './identities.ts';
 import type { Journal } from './journal/journal.ts';
 import { KeyedState } from './keyed-state.ts';
 import { LocalLease } from './lease.ts';
-import { type LocalQueue } from './queue.ts';
+import type { LocalQueue } from './queue.ts';
 import type { QueueHost } from './queue-host.ts';
 import { MessageLoader } from './message-loader.ts';
 import type { RunReader } from './run.ts';

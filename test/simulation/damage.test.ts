@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { before, describe, it } from 'node:test';
+import { localEngine } from '../../src/engine/local/index.ts';
+import { SEGMENT_HEADER_BYTES } from '../../src/engine/local/journal/segment-file.ts';
+import { scanSegment } from '../../src/engine/local/journal/segment-scan.ts';
+import { cutShort, type Image, judgeDamage, makeStore, type Opened, openImage, withBitTurned } from './damage.ts';
+import { dataDirectory, type EngineFactory } from './simulation.ts';
+
+const KiB = 1024;
+const segmentBytes = 16 * KiB;
+const marker = 'postrider';
+
+const factory: EngineFactory = (files, clock) =>
+  localEngine(dataDirectory, {
+    files,
+    clock,
+    segmentBytes,
+    firstSegmentBytes: segmentBytes,
+    blockBytes: 4 * KiB,
+    windowBytes: 8 * KiB,
+    spareSegments: 0,
+    reserveBytes: KiB,
+    scrubIntervalMs: 0,
+  });
+
+/** Of a segment and of a checkpoint, so that all of it takes half a minute; each is odd, so that every bit of a byte has its turn. */
+const bitStrides = { segment: 131, checkpoint: 31, other: 1 };
+const cutStrides = { segment: 37, checkpoint: 5, other: 1 };
+
+function kindOf(file: string): keyof typeof bitStrides {
+  return file.endsWith('.seg') ? 'segment' : file.endsWith('.ckpt') ? 'checkpoint' : 'other';
+}
+
+for (const sealed of [true, false]) {
+  describe(`damage to a store that was ${sealed ? 'closed' : 'killed'}`, () => {
+    let image: Image;
+    let whole: Opened;
+
+    before(async () => {
+      image = await makeStore(factory, 60, sealed);
+      whole = await openImage(factory, image);
+      assert.equal(whole.rejected, null);
+      assert.deepEqual(whole.contents.wrong, []);
+      assert.ok(whole.contents.facts.size > 80);
+    });
+
+    async function judgeEach(
+      changed: (file: string) => Iterable<readonly [what: string, image: Image]>,
+    ): Promise<void> {
+      const wrong: string[] = [];
+      for (const file of image.keys()) {
+        if (file === 'reserve') continue;
+        for (const [what, damaged] of changed(file)) {
+          const verdict = judgeDamage(whole.contents, await openImage(factory, damaged), file);
+          if (verdict !== null) wrong.push(`${file}, ${what}: ${verdict}`);
+        }
+      }
+      assert.equal(wrong.length, 0, `${wrong.length} times:\n${wrong.slice(0, 10).join('\n')}`);
+    }
+
+    it(`is told when a bit turns (each ${bitStrides.segment}th of a segment, each ${bitStrides.checkpoint}th of a checkpoint)`, () =>
+      judgeEach(function* (file) {
+        for (let bit = 0; bit < image.get(file)!.length * 8; bit += bitStrides[kindOf(file)])
+          yield [`bit ${bit & 7} of byte ${bit >> 3}`, withBitTurned(image, file, bit)];
+      }));
+
+    it(`is told when a file is cut short (at each ${cutStrides.segment}th byte of a segment, each ${cutStrides.checkpoint}th of a checkpoint)`, () =>
+      judgeEach(function* (file) {
+        for (let size = 0; size < image.get(file)!.length; size += cutStrides[kindOf(file)])
+          yield [`cut to ${size}`, cutShort(image, file, size)];
+      }));
+
+    it('is told when a file is gone', async () => {
+      for (const file of image.keys()) {
+        if (file === 'reserve') continue;
+        const rest = new Map([...image].filter(([name]) => name !== file));
+        const verdict = judgeDamage(whole.contents, await openImage(factory, rest), file);
+        // Without its marker the directory is not known for what it is.
+        if (file === marker) assert.match(verdict ?? '', /FOREIGN/);
+        else assert.equal(verdict, null, file);
+      }
+    });
+
+    it('shows in a scan for every bit of a full segment', () => {
+      const bytes = Buffer.from(image.get('journal-0000000001.seg')!);
+      const pieces = [...scanSegment(bytes, 1)];
+      const end = pieces.findLast((piece) => piece.kind === 'group')!.to;
+      const expected = JSON.stringify(pieces);
+      const unseen: number[] = [];
+      for (let bit = SEGMENT_HEADER_BYTES * 8; bit < end * 8; bit++) {
+        bytes[bit >> 3]! ^= 1 << (bit & 7);
+        if (JSON.stringify([...scanSegment(bytes, 1)]) === expected) unseen.push(bit);
+        bytes[bit >> 3]! ^= 1 << (bit & 7);
+      }
+      assert.deepEqual(unseen, []);
+    });
+  });
+}
+
+describe('a directory that is not for this version', () => {
+  const refused = async (image: Image, code: string, named: string): Promise<void> => {
+    const { rejected, image: after } = await openImage(factory, image);
+    assert.equal(rejected?.code, code);
+    assert.ok(rejected.message.includes(named), rejected.message);
+    assert.deepEqual(after, image);
+  };
+
+  it('is refused when its marker is of another program', () =>
+    refused(new Map([[marker, Buffer.from('a horse\n')]]), 'FOREIGN', marker));
+
+  it('is refused when it holds files of others', () =>
+    refused(new Map([['letters.txt', Buffer.from('dear sir')]]), 'FOREIGN', 'letters.txt'));
+
+  it('is refused when a newer version wrote it', async () => {
+    const image = new Map(await makeStore(factory, 10, true));
+    image.set(marker, Buffer.from('postrider journal 999\n'));
+    await refused(image, 'NEWER', '999');
+  });
+});
