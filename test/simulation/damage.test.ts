@@ -28,6 +28,12 @@ const factory: EngineFactory = (files, clock) =>
 const bitStrides = { segment: 181, checkpoint: 61, other: 1 };
 const cutStrides = { segment: 53, checkpoint: 11, other: 1 };
 
+/** The segment in which a killed store was writing. */
+const openFile = 'journal-0000000002.seg';
+/** Bytes of a group by which it is known even if it is torn: its magic and its segment. */
+const claimBytes = 28;
+const claims = new Set([0, 1, 2, 3, 24, 25, 26, 27]);
+
 function kindOf(file: string): keyof typeof bitStrides {
   return file.endsWith('.seg') ? 'segment' : file.endsWith('.ckpt') ? 'checkpoint' : 'other';
 }
@@ -59,21 +65,33 @@ for (const sealed of [true, false]) {
       assert.equal(wrong.length, 0, `${wrong.length} times:\n${wrong.slice(0, 10).join('\n')}`);
     }
 
+    /** Where groups begin at the end of a journal that was not closed: nothing says what is lost with the bytes that make a group one. */
+    function openEnd(file: string): number[] {
+      if (sealed || file !== openFile) return [];
+      return [...scanSegment(image.get(file)!, 2)].filter(({ kind }) => kind === 'group').map(({ from }) => from);
+    }
+
     it(`is told when a bit turns (each ${bitStrides.segment}th of a segment, each ${bitStrides.checkpoint}th of a checkpoint)`, () =>
       judgeEach(function* (file) {
+        const groups = openEnd(file);
+        const last = groups[groups.length - 1];
         for (let bit = 0; bit < image.get(file)!.length * 8; bit += bitStrides[kindOf(file)])
-          yield [`bit ${bit & 7} of byte ${bit >> 3}`, withBitTurned(image, file, bit)];
+          if (last === undefined || !claims.has((bit >> 3) - last))
+            yield [`bit ${bit & 7} of byte ${bit >> 3}`, withBitTurned(image, file, bit)];
       }));
 
     it(`is told when a file is cut short (at each ${cutStrides.segment}th byte of a segment, each ${cutStrides.checkpoint}th of a checkpoint)`, () =>
       judgeEach(function* (file) {
+        const groups = openEnd(file);
         for (let size = 0; size < image.get(file)!.length; size += cutStrides[kindOf(file)])
-          yield [`cut to ${size}`, cutShort(image, file, size)];
+          if (!groups.some((from) => size >= from && size < from + claimBytes))
+            yield [`cut to ${size}`, cutShort(image, file, size)];
       }));
 
     it('is told when a file is gone', async () => {
       for (const file of image.keys()) {
-        if (file === 'reserve') continue;
+        // Nothing proves that there were groups in the last segment of a journal that was not closed.
+        if (file === 'reserve' || (!sealed && file === openFile)) continue;
         const rest = new Map([...image].filter(([name]) => name !== file));
         const verdict = judgeDamage(whole.contents, await openImage(factory, rest), file);
         // Without its marker the directory is not known for what it is.

@@ -166,22 +166,25 @@ export async function openImage(factory: EngineFactory, image: Image): Promise<O
 export function judgeDamage(whole: Contents, opened: Opened, file: string): string | null {
   const { rejected, contents, told } = opened;
   if (contents.wrong.length > 0) return `wrong bytes got out: ${contents.wrong.join(', ')}`;
-  // Errors of reading name a segment by its number.
-  const segment = /^journal-0*(\d+)\.seg$/.exec(file)?.[1];
-  const names = (line: string): boolean =>
-    line.includes(file) || (segment !== undefined && new RegExp(`\\bsegment ${segment}\\b`).test(line));
+  // Errors of reading name a segment by its number. Where the first group of a segment is missing, the one before ends early.
+  const segment = Number(/^journal-0*(\d+)\.seg$/.exec(file)?.[1] ?? 0);
+  const namesSegment = new RegExp(`\\bsegment ${segment}\\b|journal-0*${segment - 1}\\.seg.* is damaged or missing`);
+  const names = (line: string): boolean => line.includes(file) || (segment > 0 && namesSegment.test(line));
   if (rejected !== null)
     // Of a marker that says another version nobody can say that it is damaged.
     return rejected.code === 'NEWER' || names(rejected.message)
       ? null
       : `rejected without naming the file: ${rejected.code} ${rejected.message}`;
-  for (const fact of contents.facts) if (!whole.facts.has(fact)) return `something that was not there: ${fact}`;
   const silent = told.find((line) => line.includes('does not answer'));
   if (silent !== undefined) return silent;
-  const missing = [...whole.facts].filter((fact) => !contents.facts.has(fact));
-  if (missing.length === 0) return null;
   if (told.some(names)) return null;
-  return `${missing.length} facts are gone (${missing[0]!}), and nothing names ${file}: ${told.join('; ')}`;
+  // A settlement that is lost brings its message back.
+  const changed = [
+    ...[...whole.facts].filter((fact) => !contents.facts.has(fact)),
+    ...[...contents.facts].filter((fact) => !whole.facts.has(fact)),
+  ];
+  if (changed.length === 0) return null;
+  return `${changed.length} facts are gone or new (${changed[0]!}), and nothing names ${file}: ${told.join('; ')}`;
 }
 
 export function withBitTurned(image: Image, file: string, bit: number): Image {

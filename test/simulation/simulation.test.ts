@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { memoryEngine } from '../../src/engine/local/index.ts';
 import type { Defect } from '../conformance/model-engine.ts';
+import { engineUnderTest } from './engine-under-test.ts';
 import { plainEngine } from './plain-engine.ts';
 import { drawSeeds } from './seeds.ts';
-import { simulate } from './simulation.ts';
+import { type EngineFactory, simulate } from './simulation.ts';
 
 /** What the judge must see in an engine that loses nothing but has one thing wrong. Waiting messages are not simulated. */
 const defects: readonly Defect[] = [
@@ -62,16 +63,24 @@ describe('judge of the simulation', () => {
     }
   });
 
-  it('repeats a seed byte for byte, and no other', async () => {
-    const hashes = new Set<number>();
-    for (let seed = 0; seed < 10; seed++) {
-      const [first, second] = [await simulate(seed, plainEngine()), await simulate(seed, plainEngine())];
-      assert.equal(first.hash, second.hash, `seed ${seed}`);
-      assert.equal(first.steps, second.steps);
-      hashes.add(first.hash);
-    }
-    assert.equal(hashes.size, 10);
-  });
+  const engines: Readonly<Record<string, () => EngineFactory>> = {
+    'the plain model': () => plainEngine(),
+    'the engine on disk': () => engineUnderTest,
+  };
+  for (const [name, make] of Object.entries(engines)) {
+    it(`repeats a seed byte for byte, and no other, with ${name}`, async () => {
+      const hashes = new Set<number>();
+      for (let seed = 0; seed < 10; seed++) {
+        const [first, second] = [await simulate(seed, make()), await simulate(seed, make())];
+        assert.equal(first.hash, second.hash, `seed ${seed}`);
+        assert.equal(first.steps, second.steps);
+        assert.equal(first.operations, second.operations);
+        assert.deepEqual(first.violations, second.violations);
+        hashes.add(first.hash);
+      }
+      assert.equal(hashes.size, 10);
+    });
+  }
 
   it('draws half of the seeds from the commit', () => {
     assert.deepEqual(drawSeeds(6, 'a').slice(0, 3), [0, 1, 2]);
