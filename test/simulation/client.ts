@@ -377,7 +377,7 @@ export class Client implements EngineListener {
   }
 
   historyName(queue: ModelQueue): string {
-    return `${queue.key} ${JSON.stringify(queue.spec.value)}`;
+    return queue.historyName;
   }
 
   session(): Session {

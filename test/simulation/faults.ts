@@ -75,7 +75,11 @@ export class Faults {
 }
 
 export function systemError(code: string, call: string, path: string): NodeJS.ErrnoException {
+  // Most are expected, and a stack costs more than all the rest of a call.
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
   const error: NodeJS.ErrnoException = new Error(`${code}: simulated, ${call} '${path}'`);
+  Error.stackTraceLimit = stackTraceLimit;
   error.code = code;
   error.syscall = call;
   error.path = path;

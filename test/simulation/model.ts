@@ -112,6 +112,8 @@ export class Copy {
 
 export class ModelQueue {
   readonly spec: QueueSpec;
+  /** Each life of a key is a queue of its own to the second judge. */
+  readonly historyName: string;
   readonly copies = new Map<number, Copy>();
   /** Appends whose copies are gone for certain, or were refused. */
   readonly gone = new Set<number>();
@@ -125,6 +127,7 @@ export class ModelQueue {
 
   constructor(spec: QueueSpec) {
     this.spec = spec;
+    this.historyName = `${spec.key} ${JSON.stringify(spec.value)}`;
   }
 
   get key(): string {

@@ -14,6 +14,9 @@ function kindOf(violation: string): string {
     .replace(/\b(dead-letters|qN)\b/g, 'Q');
 }
 
+/** No mutant is about space: what is said of it shows no more than that the history is another. */
+const ofSpace = /^(settlements wait|the disk did not shrink)/;
+
 const mostSeeds = 150;
 const threads = 2;
 
@@ -38,7 +41,7 @@ describe('simulation of a planted bug', () => {
       const options = { threads, mostFailures: 1, ...(mutation === undefined ? {} : { mutation }) };
       const failure = (await runFleet(built, seeds, options)).failures[0];
       if (failure === undefined) return null;
-      if (!known.has(kindOf(failure.violations[0]!))) return failure;
+      if (!known.has(kindOf(failure.violations[0]!)) && !ofSpace.test(failure.violations[0]!)) return failure;
       seeds = seeds.filter((seed) => seed > failure.seed);
     }
     return null;

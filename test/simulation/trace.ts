@@ -4,20 +4,25 @@
  */
 import { crc32 } from 'node:zlib';
 
+/** Lines are hashed when there are so many characters of them: one call for each costs more than the hash. */
+const mostWaiting = 16 * 1024;
+
 export class Trace {
-  hash = 0;
   count = 0;
   /** Set to print every line as it comes (replay). */
   print: ((line: string) => void) | null = null;
   readonly #kept: string[] = [];
   readonly #keep: number;
+  #hash = 0;
+  #waiting = '';
 
   constructor(keep: number) {
     this.#keep = keep;
   }
 
   line(text: string): void {
-    this.hash = crc32(text, this.hash);
+    this.#waiting += text;
+    if (this.#waiting.length > mostWaiting) this.#fold();
     this.count++;
     this.print?.(text);
     if (this.#kept.length < this.#keep) this.#kept.push(text);
@@ -26,7 +31,18 @@ export class Trace {
 
   /** Folds bytes in without a line. */
   bytes(bytes: Uint8Array): void {
-    this.hash = crc32(bytes, this.hash);
+    this.#waiting += ` ${crc32(bytes)} `;
+  }
+
+  get hash(): number {
+    this.#fold();
+    return this.#hash;
+  }
+
+  #fold(): void {
+    if (this.#waiting === '') return;
+    this.#hash = crc32(this.#waiting, this.#hash);
+    this.#waiting = '';
   }
 
   last(): string[] {
