@@ -32,7 +32,7 @@ export const deadLetters = 'dead-letters';
 export interface World {
   readonly scheduler: Scheduler;
   readonly model: Model;
-  readonly trace: Trace;
+  readonly trace: Trace | null;
   readonly coverage: Coverage;
   readonly history: MemoryRecorder;
   nextAppend: number;
@@ -234,7 +234,7 @@ export class BatchBuilder {
   commit(onDone?: () => void): void {
     const client = this.#client;
     client.world.coverage.add(`op.commit-${this.unit.atomic ? 'atomic' : 'plain'}`);
-    client.world.trace.line(
+    client.world.trace?.line(
       `${client.world.scheduler.nowUs} commit #${this.unit.serial}${this.unit.atomic ? ' atomic' : ''} ${this.items.map(describeItem).join(', ')}`,
     );
     client.open.add(this.unit);
@@ -302,20 +302,20 @@ export class Client implements EngineListener {
     this.#alive('failed');
     if (this.failure !== null) this.violate(`failed() was called twice: ${error.message}`);
     this.failure = error;
-    this.world.trace.line(`${this.world.scheduler.nowUs} FAILED ${error.message}`);
+    this.world.trace?.line(`${this.world.scheduler.nowUs} FAILED ${error.message}`);
   }
 
   blocked(): void {
     this.#alive('blocked');
     this.world.coverage.add('engine.blocked');
-    this.world.trace.line(`${this.world.scheduler.nowUs} blocked`);
+    this.world.trace?.line(`${this.world.scheduler.nowUs} blocked`);
     this.blockedNow = true;
   }
 
   unblocked(): void {
     this.#alive('unblocked');
     this.world.coverage.add('engine.unblocked');
-    this.world.trace.line(`${this.world.scheduler.nowUs} unblocked`);
+    this.world.trace?.line(`${this.world.scheduler.nowUs} unblocked`);
     this.blockedNow = false;
   }
 
@@ -331,7 +331,7 @@ export class Client implements EngineListener {
     this.#alive('damaged');
     this.damage.push(`${queue.key}: ${error.message}`);
     if (!this.readsFailed()) this.violate(`${queue.key} was called damaged: ${error.message}`);
-    this.world.trace.line(`${this.world.scheduler.nowUs} damaged ${queue.key}: ${error.message}`);
+    this.world.trace?.line(`${this.world.scheduler.nowUs} damaged ${queue.key}: ${error.message}`);
   }
 
   leaseLost(): void {
@@ -341,7 +341,7 @@ export class Client implements EngineListener {
   notice(line: string): void {
     this.notices.push(line);
     this.world.coverage.add(`notice.${line.replace(/\d+/g, '#').slice(0, 60)}`);
-    this.world.trace.line(`${this.world.scheduler.nowUs} notice ${line}`);
+    this.world.trace?.line(`${this.world.scheduler.nowUs} notice ${line}`);
   }
 
   /** Nothing is asked of what can't serve. */
@@ -413,7 +413,7 @@ export class Client implements EngineListener {
       (value) => {
         if (this.owner.dead) return;
         this.waiting.delete(id);
-        this.world.trace.line(`${this.world.scheduler.nowUs} answered ${what}`);
+        this.world.trace?.line(`${this.world.scheduler.nowUs} answered ${what}`);
         try {
           answered(value);
         } catch (error) {
@@ -423,7 +423,7 @@ export class Client implements EngineListener {
       (error: unknown) => {
         if (this.owner.dead) return;
         this.waiting.delete(id);
-        this.world.trace.line(`${this.world.scheduler.nowUs} rejected ${what}: ${String(error)}`);
+        this.world.trace?.line(`${this.world.scheduler.nowUs} rejected ${what}: ${String(error)}`);
         if (rejected !== undefined) rejected(error);
         else if (this.failure === null && !this.closing) this.violate(`${what} was rejected: ${String(error)}`);
       },
@@ -438,7 +438,7 @@ export class Client implements EngineListener {
 
   #commitFailed(batch: PendingBatch, error: EngineError): void {
     this.#alive('commit failed');
-    this.world.trace.line(`${this.world.scheduler.nowUs} failed ${show(batch)}: ${error.message}`);
+    this.world.trace?.line(`${this.world.scheduler.nowUs} failed ${show(batch)}: ${error.message}`);
     this.open.delete(batch.unit);
     this.settlesUnderWay.delete(batch.unit);
     for (const item of batch.items) {
@@ -450,7 +450,7 @@ export class Client implements EngineListener {
     this.#alive('committed');
     const { unit, items } = batch;
     const { world } = this;
-    world.trace.line(
+    world.trace?.line(
       `${world.scheduler.nowUs} committed ${show(batch)} ${outcomes === null ? '' : outcomes.map((one) => `${one.item}:${one.outcome}${one.reason === null ? '' : `(${one.reason})`}`).join(' ')}`,
     );
     if (this.failure !== null) this.violate(`batch ${show(batch)} confirmed after the engine failed`);
@@ -663,7 +663,7 @@ export class Client implements EngineListener {
     const received = parseProperties(view.head.subarray(view.propertiesStart, view.propertiesEnd));
     const body = view.body.subarray(view.bodyStart, view.bodyEnd);
     const where = `${view.queue.key}@${view.number} ${context}`;
-    world.trace.line(
+    world.trace?.line(
       `${world.scheduler.nowUs} deliver ${where} append ${received?.appendId ?? '?'}${view.redelivered ? ' redelivered' : ''} count ${view.deliveryCount}`,
     );
     if (queue === undefined) {
@@ -795,7 +795,7 @@ export class Client implements EngineListener {
     const { credit, noAck, afterSync, priority } = options;
     const name = `consumer-${this.world.nextNonce++}`;
     this.world.coverage.add(`op.consume${noAck ? '-no-ack' : ''}${afterSync ? '-after-sync' : ''}`);
-    this.world.trace.line(
+    this.world.trace?.line(
       `${this.world.scheduler.nowUs} consume ${queue.key} ${name} under ${session.name} credit ${credit}${noAck ? ' no-ack' : ''}`,
     );
     const subscription: Subscription = {
@@ -827,7 +827,7 @@ export class Client implements EngineListener {
           return false;
         },
         cancelled: (reason) => {
-          this.world.trace.line(`${this.world.scheduler.nowUs} ${name} cancelled: ${reason}`);
+          this.world.trace?.line(`${this.world.scheduler.nowUs} ${name} cancelled: ${reason}`);
           if (reason === 'deleted' && !queue.deleted) this.violate(`${name}: told that ${queue.key} was deleted`);
           subscription.cancelled = true;
         },
@@ -850,7 +850,7 @@ export class Client implements EngineListener {
 
   cancel(subscription: Subscription): void {
     this.world.coverage.add('op.cancel');
-    this.world.trace.line(`${this.world.scheduler.nowUs} cancel ${subscription.name}`);
+    this.world.trace?.line(`${this.world.scheduler.nowUs} cancel ${subscription.name}`);
     subscription.cancelled = true;
     if (subscription.noAck) this.displace(subscription.queue);
     subscription.engine?.cancel();
@@ -867,7 +867,7 @@ export class Client implements EngineListener {
 
   release(session: Session): void {
     this.world.coverage.add('op.release');
-    this.world.trace.line(`${this.world.scheduler.nowUs} release ${session.name}`);
+    this.world.trace?.line(`${this.world.scheduler.nowUs} release ${session.name}`);
     for (const one of this.subscriptions) {
       if (one.session !== session || one.cancelled) continue;
       this.cancel(one);
@@ -882,7 +882,7 @@ export class Client implements EngineListener {
 
   take(queue: ModelQueue, session: Session, noAck: boolean): void {
     this.world.coverage.add(`op.take${noAck ? '-no-ack' : ''}`);
-    this.world.trace.line(
+    this.world.trace?.line(
       `${this.world.scheduler.nowUs} take ${queue.key} under ${session.name}${noAck ? ' no-ack' : ''}`,
     );
     let delivered = false;
@@ -924,7 +924,7 @@ export class Client implements EngineListener {
     const numbers = copies.map((copy) => copy.number);
     const shown: Copy[] = [];
     let next = 0;
-    this.world.trace.line(`${this.world.scheduler.nowUs} load ${queue.key} ${numbers.join(' ')}`);
+    this.world.trace?.line(`${this.world.scheduler.nowUs} load ${queue.key} ${numbers.join(' ')}`);
     const loaded = this.engine.load(this.handle(queue), session.lease, numbers, {
       deliver: (view) => {
         const received = parseProperties(view.head.subarray(view.propertiesStart, view.propertiesEnd));
@@ -1044,7 +1044,7 @@ export class Client implements EngineListener {
     const { model, trace, scheduler } = this.world;
     const unit = model.unit('change', true);
     this.open.add(unit);
-    trace.line(`${scheduler.nowUs} change #${unit.serial} ${what}`);
+    trace?.line(`${scheduler.nowUs} change #${unit.serial} ${what}`);
     this.world.coverage.add(`op.${what.split(' ')[0]!}`);
     const done = this.engine.change(changes);
     model.changed(unit, (state) => {
@@ -1097,7 +1097,7 @@ export class Client implements EngineListener {
     this.open.add(unit);
     coverage.add('op.purge');
     queue.purges++;
-    trace.line(`${scheduler.nowUs} purge #${unit.serial} ${queue.key}`);
+    trace?.line(`${scheduler.nowUs} purge #${unit.serial} ${queue.key}`);
     const nowMs = scheduler.nowMs();
     // Where consumers or limits are at work, the engine may be about to do something else with a message.
     const exact = !this.isConsumed(queue) && Object.keys(queue.limits).every((name) => name === 'maxPriority');
@@ -1131,7 +1131,7 @@ export class Client implements EngineListener {
     const { model, coverage } = this.world;
     const { scheduler, trace } = this.world;
     coverage.add('op.producer');
-    trace.line(`${scheduler.nowUs} producer ${name}`);
+    trace?.line(`${scheduler.nowUs} producer ${name}`);
     this.wait(`producer ${name}`, this.engine.producer(name), ({ epoch, lastSequence }) => {
       const known = model.producers.get(name);
       if (known === undefined) {

@@ -2,17 +2,20 @@ import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { localEngine } from '../../src/engine/local/index.ts';
 import { GROUP_TRAILER_BYTES, readGroup } from '../../src/engine/local/journal/group.ts';
-import { SEGMENT_HEADER_BYTES } from '../../src/engine/local/journal/segment-file.ts';
+import { SEGMENT_HEADER_BYTES, readSegmentHeader } from '../../src/engine/local/journal/segment-file.ts';
 import { scanSegment } from '../../src/engine/local/journal/segment-scan.ts';
 import { cutShort, type Image, judgeDamage, makeStore, type Opened, openImage, withBitTurned } from './damage.ts';
+import { Random } from './random.ts';
 import { dataDirectory, type EngineFactory } from './simulation.ts';
 
 const KiB = 1024;
 const segmentBytes = 16 * KiB;
 const marker = 'postrider';
 
-const factory: EngineFactory = (files, clock) =>
-  localEngine(dataDirectory, {
+const factory: EngineFactory = (files, clock) => {
+  const salts = new Random(clock.now());
+  return localEngine(dataDirectory, {
+    randomBits: () => salts.uint32(),
     files,
     clock,
     segmentBytes,
@@ -23,6 +26,7 @@ const factory: EngineFactory = (files, clock) =>
     reserveBytes: KiB,
     scrubIntervalMs: 0,
   });
+};
 
 /** Of a segment and of a checkpoint, so that all of it takes half a minute; each is odd, so that every bit of a byte has its turn. */
 const bitStrides = { segment: 181, checkpoint: 61, other: 1 };
@@ -30,9 +34,9 @@ const cutStrides = { segment: 53, checkpoint: 11, other: 1 };
 
 /** The segment in which a killed store was writing. */
 const openFile = 'journal-0000000002.seg';
-/** Bytes of a group by which it is known even if it is torn: its magic and its segment. */
-const claimBytes = 28;
-const claims = new Set([0, 1, 2, 3, 24, 25, 26, 27]);
+/** Bytes of a group by which it is known even if it is torn: its magic, its segment and its salt. */
+const claimBytes = 44;
+const claims = new Set([0, 24, 40].flatMap((at) => [at, at + 1, at + 2, at + 3]));
 
 function kindOf(file: string): keyof typeof bitStrides {
   return file.endsWith('.seg') ? 'segment' : file.endsWith('.ckpt') ? 'checkpoint' : 'other';
@@ -107,8 +111,9 @@ describe('damage to a segment', () => {
     const bytes = (await makeStore(factory, 60, false)).get('journal-0000000001.seg')!;
     const pieces = [...scanSegment(bytes, 1)];
     const groups = pieces.filter((piece) => piece.kind === 'group');
+    const salt = readSegmentHeader(bytes, 1).salt!;
     const paddings = groups.map(({ from, to }) => {
-      const { directoryStart, directoryLength } = readGroup(bytes, from, 1, from)!;
+      const { directoryStart, directoryLength } = readGroup(bytes, from, 1, from, salt)!;
       return { from: from + directoryStart + directoryLength, to: to - GROUP_TRAILER_BYTES };
     });
     const expected = JSON.stringify(pieces);

@@ -12,7 +12,6 @@ import { type Owner, Scheduler } from './scheduler.ts';
 import { SimClock } from './sim-clock.ts';
 import { SimDisk } from './sim-disk.ts';
 import { SimFiles } from './sim-files.ts';
-import { Trace } from './trace.ts';
 
 export type Image = ReadonlyMap<string, Buffer>;
 
@@ -45,7 +44,7 @@ class Machine {
     this.disk = new SimDisk(coverage);
     this.disk.root.prepare('disk');
     if (image !== null) this.disk.load(dataDirectory, image);
-    const host = { scheduler: this.scheduler, disk: this.disk, random: new Random(1), trace: new Trace(1), coverage };
+    const host = { scheduler: this.scheduler, disk: this.disk, random: new Random(1), trace: null, coverage };
     this.files = new SimFiles(host, this.owner, new Faults(coverage));
     this.clock = new SimClock(this.scheduler, this.owner);
   }

@@ -1,10 +1,13 @@
 /** The embedded engine with sizes so small that a seed sees many segments, checkpoints and compactions. */
 import { localEngine } from '../../src/engine/local/index.ts';
+import { Random } from './random.ts';
 import { dataDirectory, type EngineFactory } from './simulation.ts';
 
 const KiB = 1024;
 
 export const engineUnderTest: EngineFactory = (files, clock, random) => {
+  // Another in each life.
+  const salts = new Random(clock.now(), 5);
   const segmentBytes = random.pick([8, 16, 32]) * KiB;
   return localEngine(dataDirectory, {
     files,
@@ -18,6 +21,7 @@ export const engineUnderTest: EngineFactory = (files, clock, random) => {
     spareSegments: random.below(3),
     reserveBytes: 64 * KiB,
     sparseShare: random.pick([0.25, 0.5, 0.9]),
-    scrubIntervalMs: random.pick([0, 500, 30_000]),
+    scrubIntervalMs: random.pick([0, 1000, 5000]),
+    randomBits: () => salts.uint32(),
   });
 };

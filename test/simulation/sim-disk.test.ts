@@ -7,7 +7,6 @@ import { Random } from './random.ts';
 import { type Owner, Scheduler } from './scheduler.ts';
 import { SimDisk } from './sim-disk.ts';
 import { SimFiles } from './sim-files.ts';
-import { Trace } from './trace.ts';
 
 class Machine {
   readonly scheduler = new Scheduler();
@@ -28,7 +27,7 @@ class Machine {
     const { scheduler, disk, random, coverage } = this;
     this.owner = { dead: false };
     this.faults = new Faults(coverage);
-    return new SimFiles({ scheduler, disk, random, coverage, trace: new Trace(10) }, this.owner, this.faults);
+    return new SimFiles({ scheduler, disk, random, coverage, trace: null }, this.owner, this.faults);
   }
 
   /** Runs until the promise is answered. */

@@ -15,7 +15,7 @@ export interface SimHost {
   readonly scheduler: Scheduler;
   readonly disk: SimDisk;
   readonly random: Random;
-  readonly trace: Trace;
+  readonly trace: Trace | null;
   readonly coverage: Coverage;
 }
 
@@ -28,7 +28,7 @@ export class SimFiles implements Files {
   readonly misuse: string[] = [];
   /** Told of each call as it is made. */
   called: ((call: FileCall) => void) | null = null;
-  readonly #underWay = new Map<number, string>();
+  readonly #underWay = new Map<number, { readonly call: FileCall; readonly path: string }>();
   #calls = 0;
   readonly #slowness: number;
 
@@ -51,9 +51,9 @@ export class SimFiles implements Files {
     const { scheduler, trace } = this.host;
     const id = this.#calls++;
     const code = this.faults.next(call, path, scheduler.steps);
-    this.#underWay.set(id, `${call}-${path.slice(path.lastIndexOf('/') + 1)}`);
+    this.#underWay.set(id, { call, path });
     this.called?.(call);
-    trace.line(`${scheduler.nowUs} ${id} ${call} ${path} ${detail}`);
+    trace?.line(`${scheduler.nowUs} ${id} ${call} ${path} ${detail}`);
     scheduler.at(this.#latencyUs(call), this.owner, () => {
       let error: Error | null = null;
       this.#underWay.delete(id);
@@ -67,7 +67,7 @@ export class SimFiles implements Files {
         failed?.(code);
         error = systemError(code, call, path);
       }
-      trace.line(
+      trace?.line(
         `${scheduler.nowUs} ${id} = ${error === null ? 'ok' : ((error as NodeJS.ErrnoException).code ?? 'error')}`,
       );
       ended(error);
@@ -76,7 +76,13 @@ export class SimFiles implements Files {
 
   /** What calls are under way: kind and file. */
   underWay(): string[] {
-    return [...this.#underWay.values()];
+    return [...this.#underWay.values()].map(({ call, path }) => `${call}-${path.slice(path.lastIndexOf('/') + 1)}`);
+  }
+
+  /** The range of a call, for the history; nothing without one. */
+  told(position: number | readonly number[], length: number, sync = false): string {
+    if (this.host.trace === null) return '';
+    return `${String(position)}+${length}${sync ? ' sync' : ''}`;
   }
 
   promise<T>(
@@ -291,7 +297,7 @@ export class SimFileHandle implements FileHandle {
     this.#enter('read', false);
     if (offset + length > into.length) this.#files.misuse.push(`read beyond its buffer: ${this.path}`);
     try {
-      return await this.#files.promise('read', this.path, `${position}+${length}`, () => {
+      return await this.#files.promise('read', this.path, this.#files.told(position, length), () => {
         const seen = this.#inode.seen.view();
         const end = Math.min(position + length, seen.length);
         if (position >= end) return 0;
@@ -307,7 +313,7 @@ export class SimFileHandle implements FileHandle {
     this.#enter('readEach', false);
     if (length * positions.length > into.length) this.#files.misuse.push(`readEach beyond its buffer: ${this.path}`);
     try {
-      return await this.#files.promise('read', this.path, `${positions.join(' ')} +${length}`, () => {
+      return await this.#files.promise('read', this.path, this.#files.told(positions, length), () => {
         const seen = this.#inode.seen.view();
         return positions.map((position, at) => {
           const bytes = seen.subarray(position, position + length);
@@ -360,12 +366,12 @@ export class SimFileHandle implements FileHandle {
     const inode = this.#inode;
     const given = bytes.subarray(offset, offset + length);
     const copy = Buffer.from(given);
-    trace.bytes(copy);
+    trace?.bytes(copy);
     const op = inode.begin('write', position, copy);
     this.#files.call(
       call,
       this.path,
-      `${position}+${length}${sync ? ' sync' : ''}`,
+      this.#files.told(position, length, sync),
       () => {
         if (copy.compare(given) !== 0)
           this.#files.misuse.push(`buffer changed under ${call}: ${this.path} at ${position}`);

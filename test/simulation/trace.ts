@@ -9,22 +9,23 @@ const mostWaiting = 16 * 1024;
 
 export class Trace {
   count = 0;
-  /** Set to print every line as it comes (replay). */
-  print: ((line: string) => void) | null = null;
   readonly #kept: string[] = [];
   readonly #keep: number;
+  readonly #print: ((line: string) => void) | null;
   #hash = 0;
   #waiting = '';
 
-  constructor(keep: number) {
+  /** `print` gets every line as it comes (replay). */
+  constructor(keep: number, print: ((line: string) => void) | null = null) {
     this.#keep = keep;
+    this.#print = print;
   }
 
   line(text: string): void {
     this.#waiting += text;
     if (this.#waiting.length > mostWaiting) this.#fold();
     this.count++;
-    this.print?.(text);
+    this.#print?.(text);
     if (this.#kept.length < this.#keep) this.#kept.push(text);
     else this.#kept[(this.count - 1) % this.#keep] = text;
   }

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { engineUnderTest } from './engine-under-test.ts';
 import { type FilesMutation, mutatedFiles } from './mutated-files.ts';
-import { simulate } from './simulation.ts';
+import { type SeedResult, simulate } from './simulation.ts';
 
 export interface WorkerOrders {
   readonly seeds: readonly number[];
@@ -56,14 +56,21 @@ function send(done: boolean): void {
   coverage.clear();
 }
 
+async function run(
+  seed: number,
+  traced: boolean,
+): Promise<{ readonly result: SeedResult; readonly violations: string[] }> {
+  const result = await simulate(seed, factory, { traced });
+  // Rejections surface once this turn is over.
+  await new Promise((resolve) => setImmediate(resolve));
+  return { result, violations: [...result.violations, ...unhandled.splice(0)] };
+}
+
 let failed = 0;
 let sentAt = performance.now();
 for (let at = first; at < seeds.length && failed < mostFailures; at += stride) {
   const seed = seeds[at]!;
-  const result = await simulate(seed, factory);
-  // Rejections surface once this turn is over.
-  await new Promise((resolve) => setImmediate(resolve));
-  const violations = [...result.violations, ...unhandled.splice(0)];
+  const { result, violations } = await run(seed, false);
   report.ran++;
   report.operations += result.operations;
   report.steps += result.steps;
@@ -71,7 +78,9 @@ for (let at = first; at < seeds.length && failed < mostFailures; at += stride) {
   for (const [name, count] of result.coverage.counts) coverage.set(name, (coverage.get(name) ?? 0) + count);
   if (violations.length > 0) {
     failed++;
-    report.failures.push({ seed, violations, last: result.last, operations: result.operations });
+    const again = await run(seed, true);
+    if (again.violations.join() !== violations.join()) violations.push('it did not happen again when it was repeated');
+    report.failures.push({ seed, violations, last: again.result.last, operations: result.operations });
     send(false);
   } else if (performance.now() - sentAt > 500) {
     sentAt = performance.now();
