@@ -32,6 +32,14 @@ export class PlainBatch implements Batch {
     this.#host = host;
   }
 
+  /** What the batch before left, if it was given up instead of committed, is forgotten. */
+  begin(): this {
+    this.#items = 0;
+    this.#outcomes = null;
+    this.#durable = false;
+    return this;
+  }
+
   append(targets: Targets, message: MessageView): void {
     const item = this.#items++;
     const local = targets as LocalTargets;
@@ -78,9 +86,7 @@ export class PlainBatch implements Batch {
   commit<T>(receiver: CommitReceiver<T>, token: T): void {
     const outcomes = this.#outcomes;
     const durable = this.#durable;
-    this.#items = 0;
-    this.#outcomes = null;
-    this.#durable = false;
+    this.begin();
     this.#host.committed(receiver, token, outcomes, durable);
   }
 
@@ -226,23 +232,26 @@ export class AtomicBatch implements Batch {
     let durable = false;
     journal.roomTogether(this.#bytes());
     journal.atomic = true;
-    this.#items.forEach((entry, item) => {
-      if (skipped.has(item)) return;
-      if (entry.kind === 'append') {
-        applyAppend(this.#host, entry.targets, entry.message);
-        durable ||= entry.targets.durable || entry.message.identity !== null;
-      } else if (entry.kind === 'settle') {
-        journal.endRun();
-        entry.queue.settle(entry.first, entry.count, entry.settlement);
-        durable ||= entry.queue.durable && entry.settlement !== 'requeue';
-      } else {
-        const revision = keyed.put(entry.key, entry.value);
-        if (entry.expectedRevision !== undefined) outcomes.push({ item, outcome: 'written', reason: null, revision });
-        durable = true;
-      }
-    });
-    journal.endRun();
-    journal.atomic = false;
+    try {
+      this.#items.forEach((entry, item) => {
+        if (skipped.has(item)) return;
+        if (entry.kind === 'append') {
+          applyAppend(this.#host, entry.targets, entry.message);
+          durable ||= entry.targets.durable || entry.message.identity !== null;
+        } else if (entry.kind === 'settle') {
+          journal.endRun();
+          entry.queue.settle(entry.first, entry.count, entry.settlement);
+          durable ||= entry.queue.durable && entry.settlement !== 'requeue';
+        } else {
+          const revision = keyed.put(entry.key, entry.value);
+          if (entry.expectedRevision !== undefined) outcomes.push({ item, outcome: 'written', reason: null, revision });
+          durable = true;
+        }
+      });
+      journal.endRun();
+    } finally {
+      journal.atomic = false;
+    }
     return { durable, outcomes };
   }
 }
@@ -321,9 +330,12 @@ function applyAppend(host: BatchHost, targets: LocalTargets, message: MessageVie
     journal.entryRoom(journal.bytesOf(targets, message) + IDENTITY_BYTES);
     journal.atomic = true;
   }
-  identities.remember(message.identity);
-  journal.append(targets, message);
-  if (alone) journal.atomic = false;
+  try {
+    identities.remember(message.identity);
+    journal.append(targets, message);
+  } finally {
+    if (alone) journal.atomic = false;
+  }
 }
 
 function copyOf(message: MessageView): MessageView {

@@ -1,5 +1,5 @@
 /** Hot path. A consumer of one queue: its credit, and whether it can take a message now. */
-import type { ConsumeOptions, EngineConsumer, Sink } from '../engine.ts';
+import type { ConsumeOptions, DeliveryView, EngineConsumer, Sink } from '../engine.ts';
 import type { LocalLease } from './lease.ts';
 import type { LocalQueue } from './queue.ts';
 import { SettledDeliveries } from './settled-deliveries.ts';
@@ -44,6 +44,16 @@ export class LocalConsumer implements EngineConsumer {
       !this.cancelled &&
       (this.settled === null || this.settled.hasRoom)
     );
+  }
+
+  /** A sink that throws is in no state for more, until it is resumed. */
+  offer(delivery: DeliveryView): void {
+    try {
+      if (!this.sink.deliver(delivery)) this.stopped = true;
+    } catch (error) {
+      this.stopped = true;
+      this.queue.sinkThrew(error);
+    }
   }
 
   /** Its owner knows it. */

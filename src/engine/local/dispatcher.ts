@@ -6,11 +6,15 @@ export class Dispatcher {
   removed = false;
   /** A batch is open: sinks must wait. */
   held = false;
+  readonly #later: (task: () => void) => void;
   readonly #flushRemoved: () => void;
   #touched: LocalQueue[] = [];
   #running = false;
+  #waiting = false;
 
-  constructor(flushRemoved: () => void) {
+  /** `later` runs a task in a turn of its own. */
+  constructor(later: (task: () => void) => void, flushRemoved: () => void) {
+    this.#later = later;
     this.#flushRemoved = flushRemoved;
   }
 
@@ -27,23 +31,50 @@ export class Dispatcher {
   }
 
   run(): void {
-    if (this.#running || this.held) return;
+    if (this.held) {
+      this.#awaitTurn();
+      return;
+    }
+    if (this.#running) return;
     this.#running = true;
-    try {
-      while (this.#touched.length > 0 || this.removed) {
-        const touched = this.#touched;
-        this.#touched = [];
-        for (const queue of touched) {
-          queue.touched = false;
+    while (this.#touched.length > 0 || this.removed) {
+      const touched = this.#touched;
+      this.#touched = [];
+      for (const queue of touched) {
+        queue.touched = false;
+        try {
           queue.dispatch();
-        }
-        if (this.removed) {
-          this.removed = false;
-          this.#flushRemoved();
+        } catch (error) {
+          this.threw(error);
         }
       }
-    } finally {
-      this.#running = false;
+      if (this.removed) {
+        this.removed = false;
+        try {
+          this.#flushRemoved();
+        } catch (error) {
+          this.threw(error);
+        }
+      }
     }
+    this.#running = false;
+  }
+
+  /** What a sink threw is thrown in a turn of its own: it must hinder neither other queues nor whoever has this one dispatched. */
+  threw(error: unknown): void {
+    this.#later(() => {
+      throw error;
+    });
+  }
+
+  /** A batch ends within its turn: one that is still open afterwards was given up, and holds nobody. */
+  #awaitTurn(): void {
+    if (this.#waiting) return;
+    this.#waiting = true;
+    this.#later(() => {
+      this.#waiting = false;
+      this.held = false;
+      this.run();
+    });
   }
 }

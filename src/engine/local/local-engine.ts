@@ -82,7 +82,10 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     this.topology = new LocalTopology(this);
     this.identities = new Identities(() => this.journal);
     this.keyed = new KeyedState(() => this.journal);
-    this.dispatcher = new Dispatcher(() => this.removal?.sink.flush());
+    this.dispatcher = new Dispatcher(
+      (task) => this.#clock.defer(task),
+      () => this.removal?.sink.flush(),
+    );
     this.delivery = emptyDelivery();
     this.#plain = new PlainBatch(this);
   }
@@ -154,7 +157,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
 
   begin(atomic?: 'required' | 'idempotent'): Batch {
     this.dispatcher.held = true;
-    return atomic === undefined ? this.#plain : new AtomicBatch(this);
+    return atomic === undefined ? this.#plain.begin() : new AtomicBatch(this);
   }
 
   committed(
@@ -235,8 +238,11 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
         { credit: 1, noAck, priority: Infinity },
         {
           deliver: (delivery) => {
-            sink.deliver(delivery);
-            done(true);
+            try {
+              sink.deliver(delivery);
+            } finally {
+              done(true);
+            }
             return true;
           },
           cancelled: () => done(false),

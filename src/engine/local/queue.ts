@@ -95,6 +95,10 @@ export class LocalQueue implements EngineQueue {
     return this.#host.delivery;
   }
 
+  sinkThrew(error: unknown): void {
+    this.#host.dispatcher.threw(error);
+  }
+
   get consumerCount(): number {
     return this.#consumers.length;
   }
@@ -523,7 +527,7 @@ export class LocalQueue implements EngineQueue {
       delivery.number = number;
       delivery.envelopeId = cursor.envelopeId;
       consumer.credit--;
-      if (!consumer.sink.deliver(delivery)) consumer.stopped = true;
+      consumer.offer(delivery);
       if (!consumer.canTake) {
         this.#ring.remove(consumer);
         break;
@@ -633,7 +637,7 @@ export class LocalQueue implements EngineQueue {
     delivery.deliveryCount = deliveries;
     delivery.envelopeId = cursor.envelopeId;
     consumer.credit--;
-    if (!consumer.sink.deliver(delivery)) consumer.stopped = true;
+    consumer.offer(delivery);
     if (!consumer.canTake) this.#ring.remove(consumer);
     else this.#ring.rotate(consumer);
     return true;
@@ -796,7 +800,11 @@ export class LocalQueue implements EngineQueue {
     delivery.redelivered = from !== 'fresh' && this.mayBeRepeat(number);
     delivery.envelopeId = cursor.envelopeId;
     this.#host.dispatcher.removed = true;
-    removal.sink.remove(delivery, reason);
+    try {
+      removal.sink.remove(delivery, reason);
+    } catch (error) {
+      this.sinkThrew(error);
+    }
   }
 
   /** Wakes up when the first message at a head expires. */

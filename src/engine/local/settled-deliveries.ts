@@ -85,7 +85,7 @@ export class SettledDeliveries {
         this.#extents.shift();
         this.#bytes -= extent.bytes;
       }
-      if (!consumer.sink.deliver(delivery)) consumer.stopped = true;
+      consumer.offer(delivery);
     }
   }
 
