@@ -34,7 +34,7 @@ import { channelMethods } from './handlers.ts';
 import { GetTurns, type Stopped } from './get-turns.ts';
 import { Handshake, type Negotiated } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
-import { Output } from './output.ts';
+import { beginTurn, Output } from './output.ts';
 import type { PartialBudget } from './partial-content.ts';
 import { PublisherBrake } from './publisher-brake.ts';
 import { ReadPauses, type PauseReason } from './read-pauses.ts';
@@ -129,6 +129,7 @@ export class Connection implements CommitReceiver<CommitToken> {
 
   #read(bytes: Buffer, end: number): void {
     if (this.deaf || this.state === 'closed') return;
+    beginTurn();
     try {
       this.#handle(bytes, end);
     } catch (error) {

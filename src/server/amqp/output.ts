@@ -32,6 +32,30 @@ function takeChunk(): Chunk {
   return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), end: 0 };
 }
 
+/** Those that have something to send at the end of this turn of the event loop. */
+let due: Output[] = [];
+let sent: Output[] = [];
+let turnBegun = false;
+
+/**
+ * Called before a read is handled: the outputs' end of the turn then comes before that of the engine, which gives the disk what
+ * it has. What can be delivered already need not wait for that.
+ */
+export function beginTurn(): void {
+  if (turnBegun) return;
+  turnBegun = true;
+  setImmediate(endTurn);
+}
+
+function endTurn(): void {
+  turnBegun = false;
+  const outputs = due;
+  due = sent;
+  for (const output of outputs) output.endTurn();
+  outputs.length = 0;
+  sent = outputs;
+}
+
 const nothing: Chunk = { bytes: Buffer.alloc(0), view: new DataView(new ArrayBuffer(0)), end: 0 };
 
 export class Output {
@@ -156,13 +180,15 @@ export class Output {
 
   #schedule(): void {
     this.#scheduled = true;
-    setImmediate(this.#turnEnded);
+    due.push(this);
+    beginTurn();
   }
 
-  readonly #turnEnded = (): void => {
+  /** Called once this turn's frames were written. */
+  endTurn(): void {
     this.#scheduled = false;
     this.flush();
-  };
+  }
 
   /** One of the writes that are on their way is done. */
   readonly #written = (): void => {
