@@ -44,6 +44,9 @@ export const allCapabilities: FieldTable = {
   authentication_failure_close: true,
 };
 
+/** A test that waits longer for a frame has failed. */
+const patienceMs = 15_000;
+
 export class RawClient {
   readonly socket: Socket;
   /** Everything that came and is not part of a frame yet. */
@@ -82,16 +85,17 @@ export class RawClient {
   }
 
   /** The next frame that is no heartbeat; null when the server has ended. */
-  async next(): Promise<Frame | null> {
+  async next(awaited = 'a frame, or the end', waitMs = patienceMs): Promise<Frame | null> {
+    const deadline = performance.now() + waitMs;
     for (;;) {
       const frame = this.#takeFrame();
       if (frame !== null && frame.name !== 'heartbeat') return frame;
-      if (frame === null && !(await this.#more())) return null;
+      if (frame === null && !(await this.#more(awaited, waitMs, deadline))) return null;
     }
   }
 
-  async expect(name: string): Promise<Frame> {
-    const frame = await this.next();
+  async expect(name: string, waitMs = patienceMs): Promise<Frame> {
+    const frame = await this.next(name, waitMs);
     assert.equal(frame?.name, name, frame === null ? 'the connection ended' : JSON.stringify(frame.args));
     return frame;
   }
@@ -171,9 +175,16 @@ export class RawClient {
     return shown(frame);
   }
 
-  async #more(): Promise<boolean> {
+  async #more(awaited: string, waitMs: number, deadline: number): Promise<boolean> {
     if (this.ended) return false;
-    await new Promise<void>((resolve) => (this.#wake = resolve));
+    await new Promise<void>((resolve, reject) => {
+      const late = (): void => reject(new Error(`${awaited} did not come within ${waitMs} ms`));
+      const timer = setTimeout(late, deadline - performance.now());
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
     return true;
   }
 }
