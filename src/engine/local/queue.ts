@@ -493,7 +493,8 @@ export class LocalQueue implements EngineQueue {
   #deliverFresh(level: Level, consumer: LocalConsumer): boolean {
     const cursor = level.freshCursor;
     const reader = cursor.reader;
-    const delivery = this.#host.delivery;
+    const { delivery, journal } = this.#host;
+    const { sequence } = journal;
     const alone = consumer.right === consumer;
     const ttlMs = this.limits.messageTtlMs;
     const expires = ttlMs !== undefined || this.sawExpiring;
@@ -527,6 +528,7 @@ export class LocalQueue implements EngineQueue {
       delivery.number = number;
       delivery.envelopeId = cursor.envelopeId;
       consumer.credit--;
+      if (this.#journalled && !this.#delivers) this.#noteDelivery();
       consumer.offer(delivery);
       if (!consumer.canTake) {
         this.#ring.remove(consumer);
@@ -536,14 +538,17 @@ export class LocalQueue implements EngineQueue {
         this.#ring.rotate(consumer);
         break;
       }
-      if (level.returned.size > 0 || this.levels.length > 1) break;
-    }
-    if (this.#journalled) {
-      this.#delivers = true;
-      this.#touchJournal();
-      this.#host.journal.scheduleLazily();
+      // A sink that commits may have closed the group: how far deliveries may go is another number then.
+      if (level.returned.size > 0 || this.levels.length > 1 || journal.sequence !== sequence) break;
     }
     return true;
+  }
+
+  /** The open group says how far deliveries came: before the sink has it, which may close that group. */
+  #noteDelivery(): void {
+    this.#delivers = true;
+    this.#touchJournal();
+    this.#host.journal.scheduleLazily();
   }
 
   /** Settles fresh messages for an at-most-once consumer; they are delivered once that is durable. */
