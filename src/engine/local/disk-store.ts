@@ -186,7 +186,8 @@ export class DiskStore implements LocalStore, GroupStore {
       count++;
     }
     const groups = this.#waiting.splice(0, count);
-    for (const group of groups) sealGroup(group.block.buffer, group.start, this.journal.synced);
+    const salt = this.#segmentFiles.saltOf(first.block.segment);
+    for (const group of groups) sealGroup(group.block.buffer, group.start, this.journal.synced, salt);
     this.#segmentFiles.withFile(first.block.segment, first.offset + end - first.start, (file) => {
       this.#appending = true;
       file.append(first.block.buffer, first.start, end - first.start, first.offset, true, (error) => {

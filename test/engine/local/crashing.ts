@@ -6,7 +6,11 @@ import type { TestContext } from 'node:test';
 import { localEngine, type LocalEngine, type LocalEngineOptions } from '../../../src/engine/local/index.ts';
 import { readDirectory, type DirectoryEntry } from '../../../src/engine/local/journal/directory.ts';
 import { readGroup } from '../../../src/engine/local/journal/group.ts';
-import { SEGMENT_HEADER_BYTES, segmentOfName } from '../../../src/engine/local/journal/segment-file.ts';
+import {
+  SEGMENT_HEADER_BYTES,
+  readSegmentHeader,
+  segmentOfName,
+} from '../../../src/engine/local/journal/segment-file.ts';
 import { Fixture } from '../../conformance/fixture.ts';
 
 const KiB = 1024;
@@ -67,8 +71,10 @@ export async function groupsIn(directory: string): Promise<DirectoryEntry[][]> {
     const segment = segmentOfName(name);
     if (segment === null) continue;
     const bytes = await readFile(join(directory, name));
-    let at = SEGMENT_HEADER_BYTES;
-    for (let header = readGroup(bytes, at, segment, at); header !== null; header = readGroup(bytes, at, segment, at)) {
+    const salt = readSegmentHeader(bytes, segment).salt!;
+    for (let at = SEGMENT_HEADER_BYTES; ;) {
+      const header = readGroup(bytes, at, segment, at, salt);
+      if (header === null) break;
       groups.push([...readDirectory(bytes, at + header.directoryStart, header.directoryLength)]);
       at += header.length;
     }

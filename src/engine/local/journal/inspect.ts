@@ -16,7 +16,7 @@ import type { Files } from './files.ts';
 import { OfflineFiles } from './offline-files.ts';
 import { Recovery } from './recovery.ts';
 import { residentsOf } from './residents.ts';
-import { FORMAT_VERSION, isSegmentHeader, segmentName } from './segment-file.ts';
+import { FORMAT_VERSION, readSegmentHeader, segmentName } from './segment-file.ts';
 import { scanSegment, type ByteRange } from './segment-scan.ts';
 
 export interface JournalInspection {
@@ -234,7 +234,7 @@ class Inspection {
       const size = await file.size();
       const buffer = Buffer.allocUnsafeSlow(size);
       const bytes = buffer.subarray(0, await file.read(buffer, 0, size, 0));
-      const outline = new SegmentOutline(id, bytes.length, isSegmentHeader(bytes, id));
+      const outline = new SegmentOutline(id, bytes.length, readSegmentHeader(bytes, id).whole);
       for (const piece of scanSegment(bytes, id)) outline.add(piece);
       return outline;
     } finally {

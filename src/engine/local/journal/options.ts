@@ -1,4 +1,6 @@
-/** Sizes of the journal. The defaults serve; tests make them small. */
+import { randomBytes } from 'node:crypto';
+
+/** Sizes of the journal, and where its chance comes from. The defaults serve; tests make them small, and the same each time. */
 export interface JournalOptions {
   /** Recent bytes kept in memory. Default 32 MiB. */
   readonly windowBytes: number;
@@ -20,6 +22,8 @@ export interface JournalOptions {
   readonly sparseShare: number;
   /** Milliseconds between two looks of the scrub at a sealed segment. Default 30 s; 0: no scrub. */
   readonly scrubIntervalMs: number;
+  /** 32 random bits, for the salt of a segment. Nobody may be able to foretell them. Default: the system's. */
+  readonly randomBits: () => number;
 }
 
 const MiB = 1024 * 1024;
@@ -35,4 +39,5 @@ export const defaultJournalOptions: JournalOptions = {
   reserveBytes: 4 * MiB,
   sparseShare: 0.25,
   scrubIntervalMs: 30_000,
+  randomBits: () => randomBytes(4).readUInt32LE(),
 };

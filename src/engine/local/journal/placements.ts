@@ -1,7 +1,7 @@
 /** Where a segment's groups put messages: each run of each queue, as the directories say. */
 import { readDirectory } from './directory.ts';
 import { readGroup } from './group.ts';
-import { SEGMENT_HEADER_BYTES } from './segment-file.ts';
+import { SEGMENT_HEADER_BYTES, readSegmentHeader } from './segment-file.ts';
 
 export interface Placement {
   readonly queue: number;
@@ -13,9 +13,11 @@ export interface Placement {
 
 /** @throws RangeError at the first group that is not whole, though messages may lie behind it; it says where */
 export function* placementsOf(bytes: Buffer, segment: number, lastSequence: number): Generator<Placement> {
+  const { salt } = readSegmentHeader(bytes, segment);
+  if (salt === null) throw new RangeError('its header is not what was written');
   let offset = SEGMENT_HEADER_BYTES;
   for (;;) {
-    const header = readGroup(bytes, offset, segment, offset);
+    const header = readGroup(bytes, offset, segment, offset, salt);
     if (header === null) throw new RangeError(`no whole group stands at byte ${offset}`);
     const runs = new Map<number, number>();
     for (const entry of readDirectory(bytes, offset + header.directoryStart, header.directoryLength)) {

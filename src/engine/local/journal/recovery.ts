@@ -14,8 +14,8 @@ import type { EntryChange } from '../topology.ts';
 import { CheckpointImage, type CheckpointPosition, type Parts } from './checkpoint.ts';
 import { RUN_FLAG_EXPIRES, readDirectory } from './directory.ts';
 import type { Files } from './files.ts';
-import { GROUP_MAGIC, readGroup, type GroupHeader } from './group.ts';
-import { SEGMENT_HEADER_BYTES, isSegmentHeader, segmentName } from './segment-file.ts';
+import { GROUP_MAGIC, claimsToBeGroup, readGroup, type GroupHeader } from './group.ts';
+import { SEGMENT_HEADER_BYTES, readSegmentHeader, segmentName, type Salt } from './segment-file.ts';
 
 export interface Recovered {
   /** Of the next group. */
@@ -104,8 +104,10 @@ export class Recovery {
     for (const id of tail) {
       const bytes = await this.#read(id);
       const start = from?.segment === id ? from.offset : SEGMENT_HEADER_BYTES;
-      if (!isSegmentHeader(bytes, id)) {
-        if (start > SEGMENT_HEADER_BYTES || id !== tail[tail.length - 1]) {
+      const { whole, salt } = readSegmentHeader(bytes, id);
+      if (!whole || salt === null) {
+        const holdsGroups = salt !== null && readGroup(bytes, start, id, start, salt) !== null;
+        if (start > SEGMENT_HEADER_BYTES || id !== tail[tail.length - 1] || holdsGroups) {
           throw new EngineError(
             'CORRUPT',
             `segment ${this.#path(id)}, bytes 0 to ${SEGMENT_HEADER_BYTES}: its header is not what was written`,
@@ -113,10 +115,10 @@ export class Recovery {
         }
         continue;
       }
-      const end = this.#replaySegment(id, bytes, start);
+      const end = this.#replaySegment(id, bytes, start, salt);
       if (end > start) broken = null;
       broken ??= { id, offset: end };
-      this.#seekProof(bytes, id, end);
+      this.#seekProof(bytes, id, end, salt);
     }
     if (this.#proven >= this.#expected) {
       const at = broken ?? { id: tail[tail.length - 1] ?? 0, offset: 0 };
@@ -129,10 +131,10 @@ export class Recovery {
   }
 
   /** Applies whole groups in sequence. Returns where they end. */
-  #replaySegment(id: number, bytes: Buffer, start: number): number {
+  #replaySegment(id: number, bytes: Buffer, start: number, salt: Salt): number {
     let offset = start;
     for (;;) {
-      const header = readGroup(bytes, offset, id, offset);
+      const header = readGroup(bytes, offset, id, offset, salt);
       if (header?.sequence !== this.#expected || !runsAreWhole(bytes, offset, header)) return offset;
       this.#apply(bytes, offset, header);
       this.#proven = Math.max(this.#proven, header.syncedThrough);
@@ -151,16 +153,14 @@ export class Recovery {
   }
 
   /** Looks behind the end of the journal for a group that says what was durable when it was written. */
-  #seekProof(bytes: Buffer, id: number, from: number): void {
-    let torn = false;
+  #seekProof(bytes: Buffer, id: number, from: number, salt: Salt): void {
     for (let at = from; at + 8 <= bytes.length; at += 8) {
       if (bytes.readUInt32LE(at) !== GROUP_MAGIC) continue;
-      torn ||= at === from && bytes.readUInt32LE(at + 24) === id;
-      const header = readGroup(bytes, at, id, at);
+      const header = readGroup(bytes, at, id, at, salt);
       if (header !== null && header.sequence >= this.#expected)
         this.#proven = Math.max(this.#proven, header.syncedThrough);
     }
-    if (torn)
+    if (claimsToBeGroup(bytes, from, id, salt))
       this.#host.notice(
         `segment ${this.#path(id)}: a group at byte ${from} was torn by the last stop and is cut; it was never confirmed`,
       );
@@ -270,7 +270,9 @@ export class Recovery {
 /** Whether each run that the directory names is what was written. */
 export function runsAreWhole(bytes: Buffer, start: number, header: GroupHeader): boolean {
   for (const entry of readDirectory(bytes, start + header.directoryStart, header.directoryLength)) {
-    if (entry.kind === 'run' && !isWholeRun(bytes, start + entry.offset, header.directoryStart - entry.offset))
+    if (entry.kind !== 'run') continue;
+    const at = start + entry.offset;
+    if (!isWholeRun(bytes, at, header.directoryStart - entry.offset) || bytes.readUInt32LE(at + 4) !== entry.crc)
       return false;
   }
   return true;

@@ -15,7 +15,7 @@ import type { StoreHost } from '../store.ts';
 import type { Files } from './files.ts';
 import type { Journal } from './journal.ts';
 import { residentsOf } from './residents.ts';
-import { SEGMENT_HEADER_BYTES, isSegmentHeader, segmentName } from './segment-file.ts';
+import { SEGMENT_HEADER_BYTES, readSegmentHeader, segmentName } from './segment-file.ts';
 import { scanSegment, type ByteRange } from './segment-scan.ts';
 
 /** Verified in one turn of the event loop. */
@@ -121,7 +121,7 @@ export class Scrub {
 
   async #verify(segment: Segment, bytes: Buffer): Promise<void> {
     if (!this.#isThere(segment)) return;
-    if (!isSegmentHeader(bytes, segment.id))
+    if (!readSegmentHeader(bytes, segment.id).whole)
       this.#damaged(segment, bytes, { from: 0, to: SEGMENT_HEADER_BYTES }, 'its header is not what was written');
     let verified = 0;
     for (const piece of scanSegment(bytes, segment.id)) {

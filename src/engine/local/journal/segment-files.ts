@@ -9,7 +9,7 @@ import { READ_AHEAD_BYTES, type SegmentReader } from '../backlog-reader.ts';
 import type { FileHandle, Files } from './files.ts';
 import type { Place } from './journal.ts';
 import type { JournalOptions } from './options.ts';
-import { SEGMENT_HEADER_BYTES, isSpareName, segmentHeader, segmentName } from './segment-file.ts';
+import { SEGMENT_HEADER_BYTES, isSpareName, segmentHeader, segmentName, type Salt } from './segment-file.ts';
 
 const RETRY_MS = 500;
 const ZEROS = Buffer.alloc(256 * 1024);
@@ -22,6 +22,7 @@ export interface SegmentFilesHost {
 
 interface OpenSegment {
   readonly id: number;
+  readonly salt: Salt;
   capacity: number;
   file: FileHandle | null;
   readonly ready: Promise<FileHandle | null>;
@@ -100,6 +101,11 @@ export class SegmentFiles implements SegmentReader {
     void segment.ready.then(async (file) => {
       if (file !== null && (end <= segment.capacity || (await this.#extend(segment, file, end)))) use(file);
     });
+  }
+
+  /** What the groups of the segment are known by, which was begun and is not closed. */
+  saltOf(id: number): Salt {
+    return (this.#current?.id === id ? this.#current : this.#older.get(id)!).salt;
   }
 
   /** A group that can't be divided passes the segment's end. False: closed, or failed for good. */
@@ -209,21 +215,23 @@ export class SegmentFiles implements SegmentReader {
     const spare = this.#spares.pop();
     const capacity = spare?.bytes ?? this.#capacity;
     this.#capacity = Math.min(this.#options.segmentBytes, this.#capacity * 2);
+    const salt = { low: this.#options.randomBits(), high: this.#options.randomBits() };
     let segment: OpenSegment | null = null;
-    const ready = this.#make(id, capacity, spare?.name ?? null).then((file) => {
+    const ready = this.#make(id, salt, capacity, spare?.name ?? null).then((file) => {
       if (segment !== null) segment.file = file;
       return file;
     });
-    segment = { id, capacity, file: null, ready };
+    segment = { id, salt, capacity, file: null, ready };
     return segment;
   }
 
   /** Null: closed, or failed for good. */
-  async #make(id: number, capacity: number, spare: string | null): Promise<FileHandle | null> {
+  async #make(id: number, salt: Salt, capacity: number, spare: string | null): Promise<FileHandle | null> {
     const path = join(this.#directory, segmentName(id));
     let made: FileHandle | null = null;
     const done = await this.#persist(id, async () => {
-      made ??= spare === null ? await this.#allocate(path, id, capacity) : await this.#reuse(spare, path, id);
+      made ??=
+        spare === null ? await this.#allocate(path, id, salt, capacity) : await this.#reuse(spare, path, id, salt);
       await this.#files.syncDirectory(this.#directory);
     });
     if (done) return made;
@@ -258,13 +266,13 @@ export class SegmentFiles implements SegmentReader {
     }
   }
 
-  async #allocate(path: string, id: number, capacity: number): Promise<FileHandle> {
+  async #allocate(path: string, id: number, salt: Salt, capacity: number): Promise<FileHandle> {
     // What a failed try left behind.
     const temporary = `${path}.new`;
     await this.#files.unlink(temporary).catch(() => undefined);
     const file = await this.#files.open(temporary, 'create');
     try {
-      await file.write(segmentHeader(id), 0, SEGMENT_HEADER_BYTES, 0);
+      await file.write(segmentHeader(id, salt), 0, SEGMENT_HEADER_BYTES, 0);
       await writeZeros(file, SEGMENT_HEADER_BYTES, capacity);
       await file.sync();
       await this.#files.rename(temporary, path);
@@ -276,11 +284,11 @@ export class SegmentFiles implements SegmentReader {
     }
   }
 
-  async #reuse(spare: string, path: string, id: number): Promise<FileHandle> {
+  async #reuse(spare: string, path: string, id: number, salt: Salt): Promise<FileHandle> {
     const old = join(this.#directory, spare);
     const file = await this.#files.open(old, 'update');
     try {
-      await file.write(segmentHeader(id), 0, SEGMENT_HEADER_BYTES, 0);
+      await file.write(segmentHeader(id, salt), 0, SEGMENT_HEADER_BYTES, 0);
       await file.sync();
       await this.#files.rename(old, path);
       return file;

@@ -1,8 +1,8 @@
 /** Reads a segment's groups one after the other, verifies each with its runs, and finds its way behind bytes that are no group. */
 import { isWholeRun } from '../run.ts';
 import { readDirectory } from './directory.ts';
-import { GROUP_HEADER_BYTES, GROUP_MAGIC, GROUP_TRAILER_BYTES, readGroup } from './group.ts';
-import { SEGMENT_HEADER_BYTES } from './segment-file.ts';
+import { GROUP_HEADER_BYTES, GROUP_TRAILER_BYTES, claimsToBeGroup, readGroup } from './group.ts';
+import { SEGMENT_HEADER_BYTES, readSegmentHeader, type Salt } from './segment-file.ts';
 
 /** A range of bytes in a segment; `to` is one past the last. */
 export interface ByteRange {
@@ -34,11 +34,17 @@ export type ScannedPiece =
 const magic = Buffer.from('PRGR');
 const endMagic = Buffer.from('PREN');
 
+/** Without a header that tells the salt all of it is a gap. */
 export function* scanSegment(bytes: Buffer, segment: number): Generator<ScannedPiece> {
+  const { salt } = readSegmentHeader(bytes, segment);
   let offset = SEGMENT_HEADER_BYTES;
+  if (salt === null) {
+    yield { kind: 'gap', from: offset, to: Math.max(offset, bytes.length), claims: false, followed: false };
+    return;
+  }
   let sequence = 0;
   for (;;) {
-    const header = readGroup(bytes, offset, segment, offset);
+    const header = readGroup(bytes, offset, segment, offset, salt);
     if (header !== null && header.sequence > sequence) {
       ({ sequence } = header);
       yield {
@@ -52,11 +58,8 @@ export function* scanSegment(bytes: Buffer, segment: number): Generator<ScannedP
       offset += header.length;
       continue;
     }
-    const next = nextGroup(bytes, segment, offset + 8, sequence);
-    const claims =
-      offset + GROUP_HEADER_BYTES <= bytes.length &&
-      bytes.readUInt32LE(offset) === GROUP_MAGIC &&
-      bytes.readUInt32LE(offset + 24) === segment;
+    const next = nextGroup(bytes, segment, salt, offset + 8, sequence);
+    const claims = claimsToBeGroup(bytes, offset, segment, salt);
     const to = next ?? (claims ? endOfBroken(bytes, offset, sequence) : bytes.length);
     yield { kind: 'gap', from: offset, to, claims, followed: next !== null };
     if (next === null) return;
@@ -76,10 +79,10 @@ function damagedRuns(bytes: Buffer, group: number, directoryStart: number, direc
 }
 
 /** Where the first whole group with a later sequence stands, from `from` on. */
-function nextGroup(bytes: Buffer, segment: number, from: number, sequence: number): number | null {
+function nextGroup(bytes: Buffer, segment: number, salt: Salt, from: number, sequence: number): number | null {
   for (let at = bytes.indexOf(magic, from); at >= 0; at = bytes.indexOf(magic, at + 1)) {
     if (at % 8 !== 0) continue;
-    const header = readGroup(bytes, at, segment, at);
+    const header = readGroup(bytes, at, segment, at, salt);
     if (header !== null && header.sequence > sequence) return at;
   }
   return null;

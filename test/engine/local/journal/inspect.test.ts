@@ -128,7 +128,7 @@ describe('inspect of a damaged journal', () => {
     await journal.engine.close();
     const segment = (await journal.segments())[1]!;
     const group = segment.groups[2]!;
-    for (const at of [0, 5, 8, 17, 25, 28, 33, 36, 44].map((offset) => group.from + offset).concat(group.to - 3)) {
+    for (const at of [0, 5, 8, 17, 25, 28, 33, 36, 41, 44].map((offset) => group.from + offset).concat(group.to - 3)) {
       await journal.flip(segment.file, at);
       const damage = await damageOf();
       assert.deepEqual(
