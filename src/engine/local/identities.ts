@@ -76,11 +76,11 @@ export class Identities {
     const journal = this.#journal();
     if (journal.volatile) return;
     const bytes = Buffer.from(name, 'utf8');
-    journal.entryRoom(19 + bytes.length);
+    journal.entryRoom(21 + bytes.length);
     journal.directory.u8(EntryKind.PRODUCER);
     journal.directory.f64(epoch);
     journal.directory.f64(sequence);
-    journal.directory.u16(bytes.length);
+    journal.directory.u32(bytes.length);
     journal.directory.bytes(bytes);
   }
 
@@ -88,11 +88,11 @@ export class Identities {
     const journal = this.#journal();
     if (journal.volatile) return;
     const bytes = Buffer.from(scope, 'utf8');
-    journal.entryRoom(27 + bytes.length);
+    journal.entryRoom(29 + bytes.length);
     journal.directory.u8(EntryKind.IDENTITY);
     journal.directory.f64(at);
     journal.directory.bytes(Buffer.from(hash, 'latin1'));
-    journal.directory.u16(bytes.length);
+    journal.directory.u32(bytes.length);
     journal.directory.bytes(bytes);
   }
 }

@@ -25,11 +25,11 @@ export class KeyedState {
     const journal = this.#journal();
     if (!journal.volatile) {
       const bytes = Buffer.from(key, 'utf8');
-      journal.entryRoom(15 + bytes.length + (value?.length ?? 0));
+      journal.entryRoom(17 + bytes.length + (value?.length ?? 0));
       const { directory } = journal;
       directory.u8(EntryKind.STATE);
       directory.f64(revision);
-      directory.u16(bytes.length);
+      directory.u32(bytes.length);
       directory.u32(value === null ? DELETED_VALUE : value.length);
       directory.bytes(bytes);
       if (value !== null) directory.bytes(value);

@@ -25,7 +25,7 @@ function forgedGroup(segment: number, offset: number, sequence: number, syncedTh
   entries.u8(EntryKind.STATE);
   entries.f64(1_000);
   const key = Buffer.from('forged');
-  entries.u16(key.length);
+  entries.u32(key.length);
   entries.u32(0);
   entries.bytes(key);
   const length = (GROUP_HEADER_BYTES + entries.length + GROUP_TRAILER_BYTES + 7) & ~7;

@@ -5,12 +5,12 @@
  *   SETTLED    u32 queue, f64 body bytes, u32 n, n x { f64 first, u32 count }
  *   DELIVERED  u32 queue, f64 numbers below were delivered, f64 numbers below may be delivered before the next such entry
  *   COUNTED    u32 queue, f64 number, u32 deliveries, the one about to happen included
- *   STATE      f64 revision, u16 key length, u32 value length (0xffffffff: deleted), key, value
+ *   STATE      f64 revision, u32 key length, u32 value length (0xffffffff: deleted), key, value
  *   ENTRY      f64 topology revision, u32 length, JSON of the change
  *   QUEUE      f64 topology revision, u32 queue, u32 length, JSON of its specification
  *   GONE       f64 topology revision, u32 queue
- *   PRODUCER   f64 epoch, f64 last sequence, u16 length, name
- *   IDENTITY   f64 remembered at, 16 bytes hash, u16 length, scope
+ *   PRODUCER   f64 epoch, f64 last sequence, u32 length, name
+ *   IDENTITY   f64 remembered at, 16 bytes hash, u32 length, scope
  *   MOVED      u32 queue, f64 first number of the run that was copied, u32 n, n x { f64 first, u32 count, u32 offset in the group }
  *   SEALED     nothing: the store was closed after this group
  *
@@ -202,7 +202,7 @@ function readEntry(reader: EntryReader): DirectoryEntry {
       return { kind: 'counted', queue: reader.u32(), number: reader.f64(), deliveries: reader.u32() };
     case EntryKind.STATE: {
       const revision = reader.f64();
-      const keyLength = reader.u16();
+      const keyLength = reader.u32();
       const valueLength = reader.u32();
       const key = reader.bytes(keyLength).toString('utf8');
       return { kind: 'state', revision, key, value: valueLength === DELETED_VALUE ? null : reader.bytes(valueLength) };
@@ -223,14 +223,14 @@ function readEntry(reader: EntryReader): DirectoryEntry {
         kind: 'producer',
         epoch: reader.f64(),
         sequence: reader.f64(),
-        name: reader.bytes(reader.u16()).toString('utf8'),
+        name: reader.bytes(reader.u32()).toString('utf8'),
       };
     case EntryKind.IDENTITY:
       return {
         kind: 'identity',
         at: reader.f64(),
         hash: reader.bytes(16),
-        scope: reader.bytes(reader.u16()).toString('utf8'),
+        scope: reader.bytes(reader.u32()).toString('utf8'),
       };
     case EntryKind.MOVED: {
       const queue = reader.u32();

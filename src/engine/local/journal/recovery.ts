@@ -135,8 +135,12 @@ export class Recovery {
     let offset = start;
     for (;;) {
       const header = readGroup(bytes, offset, id, offset, salt);
-      if (header?.sequence !== this.#expected || !runsAreWhole(bytes, offset, header)) return offset;
-      this.#apply(bytes, offset, header);
+      try {
+        if (header?.sequence !== this.#expected || !runsAreWhole(bytes, offset, header)) return offset;
+        this.#apply(bytes, offset, header);
+      } catch (error) {
+        throw this.#unreadable(id, offset, header!, error as Error);
+      }
       this.#proven = Math.max(this.#proven, header.syncedThrough);
       this.#unproven.push({
         segment: id,
@@ -249,6 +253,16 @@ export class Recovery {
     }
     const segment = this.#segments.get(header.segment);
     if (segment !== undefined) segment.lastSequence = header.sequence;
+  }
+
+  /** Its checksum is right, so a stop did not cut it: it was written so, or for another version. */
+  #unreadable(id: number, offset: number, { sequence, length }: GroupHeader, cause: Error): EngineError {
+    return new EngineError(
+      'CORRUPT',
+      `segment ${this.#path(id)}, bytes ${offset} to ${offset + length}: what group ${sequence} did can't be read (${cause.message}): ` +
+        'restore the directory from a copy',
+      { cause },
+    );
   }
 
   async #read(id: number): Promise<Buffer> {

@@ -67,13 +67,21 @@ export function* scanSegment(bytes: Buffer, segment: number): Generator<ScannedP
   }
 }
 
+/** A directory that can't be read counts as one. */
 function damagedRuns(bytes: Buffer, group: number, directoryStart: number, directoryLength: number): ByteRange[] {
   const damaged: ByteRange[] = [];
-  for (const entry of readDirectory(bytes, group + directoryStart, directoryLength)) {
-    if (entry.kind !== 'run') continue;
-    const from = group + entry.offset;
-    const whole = isWholeRun(bytes, from, directoryStart - entry.offset) && bytes.readUInt32LE(from + 4) === entry.crc;
-    if (!whole) damaged.push({ from, to: from + entry.length });
+  const start = group + directoryStart;
+  try {
+    for (const entry of readDirectory(bytes, start, directoryLength)) {
+      if (entry.kind !== 'run') continue;
+      const from = group + entry.offset;
+      const whole =
+        isWholeRun(bytes, from, directoryStart - entry.offset) && bytes.readUInt32LE(from + 4) === entry.crc;
+      if (!whole) damaged.push({ from, to: from + entry.length });
+    }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    damaged.push({ from: start, to: start + directoryLength });
   }
   return damaged;
 }
