@@ -1,7 +1,20 @@
-import { readFileSync } from 'node:fs';
-
-// package.json stands one level above both src/ and dist/.
-const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string };
-
-/** The version of this package, as `package.json` states it. */
-export const version: string = manifest.version;
+/** The public API. Explicit names only. */
+export { connect, type ConnectOptions } from './api/connect.ts';
+export type { ConsumeOptions } from './api/consume-options.ts';
+export type { Consumer, Handler } from './api/consumer.ts';
+export type { EmbeddedMq, Listening, ListenOptions } from './api/embedded-mq.ts';
+export { type ErrorCode, PostriderError } from './api/errors.ts';
+export type { Headers, Message } from './api/message.ts';
+export type { DeadLetterReason } from './api/message-headers.ts';
+export type { MessageStream, StreamOptions } from './api/message-stream.ts';
+export type { CloseOptions, Mq, MqEvents, TopicOptions } from './api/mq.ts';
+export type { PublishOptions } from './api/publish-options.ts';
+export type { Queue, QueueStats } from './api/queue.ts';
+export type { QueueOptions } from './api/queue-options.ts';
+export type { DeadLetter, RedriveOptions } from './api/redrive.ts';
+export type { RequestOptions } from './api/request.ts';
+export type { RetryPolicy } from './api/retry-policy.ts';
+export type { Serializer } from './api/serializer.ts';
+export type { StandardSchema } from './api/standard-schema.ts';
+export type { SubscriptionOptions, Topic } from './api/topic.ts';
+export { version } from './version.ts';

@@ -13,7 +13,7 @@ export class Consumer implements Sink, Holder {
   readonly noAck: boolean;
   readonly exclusive: boolean;
   /** Unacknowledged deliveries at most; 0: no limit. */
-  readonly prefetch: number;
+  prefetch: number;
   /** Null until the engine has it. */
   engineConsumer: EngineConsumer | null = null;
   /** Deliveries that are not acknowledged yet. */
@@ -96,6 +96,12 @@ export class Consumer implements Sink, Holder {
     if (this.#paused || this.#full || this.gone) return;
     this.#paused = true;
     this.engineConsumer?.setCredit(0);
+  }
+
+  setPrefetch(count: number): void {
+    if (this.noAck || this.gone) return;
+    this.prefetch = count;
+    if (!this.#full) this.#session.credit(this);
   }
 
   /** After `pause`, or after the sink answered false. */

@@ -1,5 +1,5 @@
 /** What a server gives a session to consume with, and gets. */
-import type { DeliveryView } from '../engine/engine.ts';
+import type { Batch, DeliveryView, Settlement } from '../engine/engine.ts';
 import type { FieldTable } from '../format/field-table.ts';
 
 export interface ConsumeRequest {
@@ -32,4 +32,13 @@ export interface SessionConsumer {
   pause(): void;
   /** After `pause`, or after `deliver` answered false. */
   resume(): void;
+  /** Another prefetch from now on; 0: no limit. */
+  setPrefetch(count: number): void;
+}
+
+/** A delivery that its session has let go of, for whoever settles it in a batch of his own. It is held until then. */
+export interface Claim {
+  settle(batch: Batch, settlement: Settlement): void;
+  /** It is settled: the consumer may get another. */
+  done(): void;
 }

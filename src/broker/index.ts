@@ -20,7 +20,7 @@ export { ConnectionScope } from './connection-scope.ts';
 export type { Pressure, PressureListener } from './pressure.ts';
 export type { Permission, Principal } from './principal.ts';
 export type { Route } from './route.ts';
-export type { ConsumerSink, ConsumeRequest, GetSink, SessionConsumer } from './consuming.ts';
+export type { Claim, ConsumerSink, ConsumeRequest, GetSink, SessionConsumer } from './consuming.ts';
 export { Session } from './session.ts';
 
 export type {

@@ -13,7 +13,7 @@ import type { Broker } from './broker.ts';
 import { BrokerError } from './broker-error.ts';
 import type { ConnectionScope } from './connection-scope.ts';
 import { Consumer } from './consumer.ts';
-import type { ConsumeRequest, ConsumerSink, GetSink, SessionConsumer } from './consuming.ts';
+import type { Claim, ConsumeRequest, ConsumerSink, GetSink, SessionConsumer } from './consuming.ts';
 import { brokerError } from './context.ts';
 import { GetHolder, type Holder } from './holder.ts';
 import { countsDeliveries, withDeliveryCount } from './delivery-count.ts';
@@ -205,6 +205,21 @@ export class Session implements Actor, RunTaker {
   /** As `ack`. Without `requeue` the message is dead-lettered where its queue says so, after the batch, in a commit of its own. */
   reject(batch: Batch, tag: number, multiple: boolean, requeue: boolean): boolean {
     return this.#settle(batch, tag, multiple, requeue ? 'requeue' : 'drop');
+  }
+
+  /** Takes a delivery out of the unacknowledged ones; null: it is not there. */
+  claim(tag: number): Claim | null {
+    const index = this.ledger.take(tag);
+    if (index < 0) return null;
+    const number = this.ledger.takenNumber;
+    const holder = this.#holders[index]!;
+    const { queue } = holder;
+    return {
+      settle: (batch, settlement) => {
+        if (!queue.deleted && this.#lease !== null) batch.settle(this.#lease, queue.handle!, number, 1, settlement);
+      },
+      done: () => holder.settled(1),
+    };
   }
 
   /** Gives everything unacknowledged back to its queues, to be delivered again (basic.recover with requeue). */

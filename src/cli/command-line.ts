@@ -7,7 +7,7 @@ import { CommandError } from './command-error.ts';
 import { exitCode, type ExitCode } from './exit-code.ts';
 import { errorReport } from './report-error.ts';
 import { paintFor } from './terminal.ts';
-import { version } from '../index.ts';
+import { version } from '../version.ts';
 
 type Register = (program: Command) => void;
 

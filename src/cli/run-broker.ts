@@ -3,7 +3,7 @@ import { Broker } from '../broker/index.ts';
 import type { ServeSettings } from '../config/serve-settings.ts';
 import type { EngineError } from '../engine/errors.ts';
 import { openLocal } from '../engine/local/index.ts';
-import { version } from '../index.ts';
+import { version } from '../version.ts';
 import { AmqpServer } from '../server/amqp/index.ts';
 import { exitCode, signalExitCode } from './exit-code.ts';
 import { address, listenError, tryAddress } from './listen-error.ts';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { isMap, isScalar, LineCounter, parseDocument, type Node } from 'yaml';
 import { ConfigError } from './config-error.ts';
-import { nearest } from './nearest.ts';
+import { nearest } from '../nearest.ts';
 import { serveSettings, type ServeSettings } from './serve-settings.ts';
 
 /** @throws ConfigError naming file, line and key */

@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { Connection } from 'rabbitmq-client';
-import { version } from '../../src/index.ts';
+import { version } from '../../src/version.ts';
 import { run, scratch, start, type Finished, type Running } from './postrider.ts';
 
 interface Listening {

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { commandLine } from '../../src/cli/command-line.ts';
-import { version } from '../../src/index.ts';
+import { version } from '../../src/version.ts';
 import { run, scratch } from './postrider.ts';
 
 interface Told {

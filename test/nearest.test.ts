@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { nearest } from '../../src/config/nearest.ts';
+import { nearest } from '../src/nearest.ts';
 
 const names = ['data', 'host', 'amqp-port', 'json'];
 

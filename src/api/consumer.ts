@@ -1,0 +1,364 @@
+/**
+ * Hot: between a link's deliveries and a handler. Deliveries are decoded as they come and handled after the turn that brought
+ * them; handlers that answer at once cost no promise. How many wait here adapts to how fast they are handled, so that one
+ * consumer does not sit on what another could do.
+ */
+import { asError, PostriderError } from './errors.ts';
+import { FailurePath } from './failure-path.ts';
+import type { ConsumeSettings } from './consume-options.ts';
+import type { Delivery, DeliverySink, LinkConsumer } from './link.ts';
+import { Message, type MessageHolder } from './message.ts';
+import type { DeadLetterReason } from './message-headers.ts';
+import type { PayloadCodec } from './payload-codec.ts';
+import { Prefetch } from './prefetch.ts';
+
+export type Handler<Payload> = (payload: Payload, message: Message<Payload>) => unknown;
+
+/** A consumer of whatever payload. */
+export interface ClosableConsumer {
+  close(options?: { readonly graceMs?: number }): Promise<void>;
+}
+
+/** What a consumer tells whoever made it. */
+export interface ConsumerHost {
+  /** A handler failed, and what is done about it. */
+  handlerFailed(error: Error, message: Message<unknown>, then: 'retry' | 'dead-letter' | 'drop' | 'lost'): void;
+  consumerClosed(consumer: ClosableConsumer): void;
+}
+
+export class Consumer<Payload> implements DeliverySink, MessageHolder {
+  /** The queue. */
+  readonly queue: string;
+  /** Resolves once it is closed, whoever closed it; rejects when the queue is gone. */
+  readonly closed: Promise<void>;
+  readonly #host: ConsumerHost;
+  readonly #codec: PayloadCodec<Payload, never>;
+  readonly #handler: Handler<Payload>;
+  readonly #settings: ConsumeSettings;
+  readonly #failures: FailurePath;
+  readonly #prefetch: Prefetch;
+  #link: LinkConsumer | null = null;
+  /** Decoded and not begun; from `#next` on. */
+  #waiting: Message<Payload>[] = [];
+  #next = 0;
+  /** Handlers that have not answered, in the order in which they began. */
+  readonly #running = new Set<Message<Payload>>();
+  /** Settlements and decodings that are under way. */
+  #busy = 0;
+  #due = false;
+  #stopped = false;
+  #closing: Promise<void> | null = null;
+  #idle: (() => void) | null = null;
+  #watch: NodeJS.Timeout | null = null;
+  #resolveClosed!: () => void;
+  #rejectClosed!: (error: PostriderError) => void;
+  readonly #run = (): void => this.#turn();
+
+  constructor(
+    host: ConsumerHost,
+    queue: string,
+    codec: PayloadCodec<Payload, never>,
+    handler: Handler<Payload>,
+    settings: ConsumeSettings,
+  ) {
+    this.#host = host;
+    this.queue = queue;
+    this.#codec = codec;
+    this.#handler = handler;
+    this.#settings = settings;
+    this.#failures = new FailurePath(queue, settings);
+    this.#prefetch = new Prefetch(settings.concurrency, settings.prefetch);
+    this.closed = new Promise((resolve, reject) => {
+      this.#resolveClosed = resolve;
+      this.#rejectClosed = reject;
+    });
+    // Nobody has to look at it.
+    this.closed.catch(() => undefined);
+    if (settings.timeoutMs !== Infinity) this.#watchTimeouts(settings.timeoutMs);
+  }
+
+  /** Consumer's maker's own. */
+  begin(link: LinkConsumer): void {
+    this.#link = link;
+  }
+
+  get prefetch(): number {
+    return this.#prefetch.count;
+  }
+
+  deliver(delivery: Delivery): boolean {
+    let payload: Payload | Promise<Payload>;
+    try {
+      payload = this.#codec.decode(delivery);
+    } catch (error) {
+      this.#undecodable(delivery, error);
+      return true;
+    }
+    if (payload instanceof Promise) this.#decodeLater(delivery, payload);
+    else this.#take(this.#message(delivery, payload));
+    if (!this.#settings.atMostOnce) return true;
+    // Nothing else bounds what is sent without acknowledgements.
+    if (this.#waiting.length - this.#next < this.#prefetch.count) return true;
+    this.#stopped = true;
+    return false;
+  }
+
+  lost(): void {
+    for (let at = this.#next; at < this.#waiting.length; at++) this.#waiting[at]!.end();
+    this.#waiting = [];
+    this.#next = 0;
+    const error = new PostriderError(
+      'DELIVERY_LOST',
+      'the connection died while the message was handled; it will come again',
+    );
+    for (const message of this.#running) message.abort(error);
+  }
+
+  ended(error: PostriderError): void {
+    this.#rejectClosed(error);
+    void this.close();
+  }
+
+  /**
+   * No more messages; resolves once the handlers that run have ended. What waits here unhandled goes back to the queue.
+   * `graceMs`: after so long (default 30 seconds) the rest is given back too, and its handlers' signals are aborted.
+   */
+  close(options: { readonly graceMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.graceMs ?? 30_000);
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async ack(message: Message<unknown>): Promise<void> {
+    this.#ended(message);
+    if (!this.#settings.atMostOnce) await this.#settling(this.#link!.acked(message.tag));
+  }
+
+  async retry(message: Message<unknown>, error: Error, delayMs: number | undefined): Promise<void> {
+    this.#ended(message);
+    await this.#settling(this.#fail(message, error, delayMs));
+  }
+
+  async deadLetter(message: Message<unknown>, error: Error, reason: DeadLetterReason): Promise<void> {
+    this.#ended(message);
+    await this.#settling(this.#giveUp(message, error, reason));
+  }
+
+  async requeue(message: Message<unknown>): Promise<void> {
+    this.#ended(message);
+    if (!this.#settings.atMostOnce) await this.#settling(this.#link!.requeue(message.tag));
+  }
+
+  #message(delivery: Delivery, payload: Payload): Message<Payload> {
+    const message = new Message(this, this.queue, payload, delivery);
+    // To be published again, should its handler fail.
+    if (!this.#settings.atMostOnce)
+      message.body = Buffer.from(delivery.body.subarray(delivery.bodyStart, delivery.bodyEnd));
+    return message;
+  }
+
+  #take(message: Message<Payload>): void {
+    this.#waiting.push(message);
+    if (this.#due || this.#running.size >= this.#settings.concurrency) return;
+    this.#due = true;
+    queueMicrotask(this.#run);
+  }
+
+  #turn(): void {
+    this.#due = false;
+    const { concurrency, atMostOnce } = this.#settings;
+    while (this.#running.size < concurrency && this.#next < this.#waiting.length && this.#closing === null) {
+      const message = this.#waiting[this.#next]!;
+      this.#next += 1;
+      this.#handle(message);
+    }
+    if (this.#next === this.#waiting.length) {
+      this.#waiting = [];
+      this.#next = 0;
+    } else if (this.#next > 1024) {
+      this.#waiting = this.#waiting.slice(this.#next);
+      this.#next = 0;
+    }
+    const left = this.#waiting.length - this.#next;
+    if (!atMostOnce && this.#prefetch.handled(left)) this.#link!.setPrefetch(this.#prefetch.count);
+    if (this.#stopped && left < this.#prefetch.count / 2) {
+      this.#stopped = false;
+      this.#link!.resume();
+    }
+  }
+
+  #handle(message: Message<Payload>): void {
+    let answer: unknown;
+    try {
+      answer = this.#handler(message.payload, message);
+    } catch (error) {
+      this.#failed(message, error);
+      return;
+    }
+    if (isThenable(answer)) {
+      message.startedAt = this.#settings.timeoutMs === Infinity ? 0 : performance.now();
+      this.#running.add(message);
+      answer.then(
+        () => this.#finished(message),
+        (error: unknown) => {
+          this.#running.delete(message);
+          this.#failed(message, error);
+          this.#goOn();
+        },
+      );
+      return;
+    }
+    this.#succeeded(message);
+  }
+
+  #finished(message: Message<Payload>): void {
+    this.#succeeded(message);
+    if (this.#settings.manual && !message.settled) return;
+    this.#running.delete(message);
+    this.#goOn();
+  }
+
+  #succeeded(message: Message<Payload>): void {
+    if (this.#settings.manual) {
+      // It holds its place among the concurrent ones until it is settled.
+      if (!message.settled) this.#running.add(message);
+      return;
+    }
+    if (!message.end()) return;
+    message.body = null;
+    if (!this.#settings.atMostOnce) this.#link!.ack(message.tag);
+  }
+
+  #failed(message: Message<Payload>, thrown: unknown): void {
+    const error = asError(thrown);
+    if (!message.end()) {
+      // Its own handler settled it before: nothing is left to do but to tell.
+      this.#host.handlerFailed(error, message, 'drop');
+      return;
+    }
+    void this.#settling(this.#fail(message, error, undefined)).catch(() => undefined);
+  }
+
+  async #fail(message: Message<unknown>, error: Error, delayMs: number | undefined): Promise<void> {
+    if (this.#settings.atMostOnce) {
+      this.#host.handlerFailed(error, message, 'lost');
+      return;
+    }
+    const again = this.#failures.againAfterMs(message, delayMs);
+    if (again === null) return this.#giveUp(message, error, 'failed');
+    this.#host.handlerFailed(error, message, 'retry');
+    await this.#failures.retry(this.#link!, message, again);
+  }
+
+  async #giveUp(message: Message<unknown>, error: Error, reason: DeadLetterReason): Promise<void> {
+    this.#host.handlerFailed(error, message, this.#settings.deadLetterQueue === null ? 'drop' : 'dead-letter');
+    if (!this.#settings.atMostOnce) await this.#failures.deadLetter(this.#link!, message, error, reason);
+  }
+
+  #undecodable(delivery: Delivery, thrown: unknown): void {
+    const error = asError(thrown);
+    const message = this.#message(delivery, undefined as Payload);
+    message.end();
+    const mismatch = error instanceof PostriderError && error.code === 'SCHEMA_MISMATCH';
+    void this.#settling(this.#giveUp(message, error, mismatch ? 'schema-mismatch' : 'undecodable')).catch(
+      () => undefined,
+    );
+  }
+
+  #decodeLater(delivery: Delivery, payload: Promise<Payload>): void {
+    const bare = this.#message(delivery, undefined as Payload);
+    const { tag, properties, routingKey, redelivered, deliveryCount } = delivery;
+    const kept = { tag, properties, routingKey, redelivered, deliveryCount };
+    const decoded = payload.then(
+      (value) => {
+        const message = new Message(this, this.queue, value, kept);
+        message.body = bare.body;
+        this.#take(message);
+      },
+      (thrown: unknown) => {
+        bare.end();
+        return this.#giveUp(bare, asError(thrown), 'schema-mismatch');
+      },
+    );
+    void this.#settling(decoded).catch(() => undefined);
+  }
+
+  /** It was settled by its handler: its place is free, if it was held for that. */
+  #ended(message: Message<unknown>): void {
+    if (this.#settings.manual && this.#running.delete(message as Message<Payload>)) this.#goOn();
+  }
+
+  async #settling(work: Promise<void>): Promise<void> {
+    this.#busy += 1;
+    try {
+      await work;
+    } finally {
+      this.#busy -= 1;
+      this.#tellIdle();
+    }
+  }
+
+  #goOn(): void {
+    if (!this.#due && this.#next < this.#waiting.length && this.#closing === null) {
+      this.#due = true;
+      queueMicrotask(this.#run);
+    }
+    this.#tellIdle();
+  }
+
+  #tellIdle(): void {
+    if (this.#idle !== null && this.#running.size === 0 && this.#busy === 0) this.#idle();
+  }
+
+  /** Handlers begin in order, so the oldest is the first. */
+  #watchTimeouts(timeoutMs: number): void {
+    this.#watch = setInterval(
+      () => {
+        const limit = performance.now() - timeoutMs;
+        for (const message of this.#running) {
+          if (message.startedAt > limit) return;
+          this.#running.delete(message);
+          const error = new PostriderError(
+            'TIMEOUT',
+            `the handler of queue '${this.queue}' did not end within ${timeoutMs} ms`,
+          );
+          message.abort(error);
+          this.#failed(message, error);
+          this.#goOn();
+        }
+      },
+      Math.max(5, Math.min(timeoutMs / 4, 5_000)),
+    ).unref();
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    const link = this.#link;
+    if (link !== null) await link.cancel().catch(() => undefined);
+    if (this.#running.size > 0 || this.#busy > 0) {
+      const timer = graceMs === Infinity ? null : setTimeout(() => this.#idle?.(), graceMs);
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve;
+      });
+      if (timer !== null) clearTimeout(timer);
+      const error = new PostriderError(
+        'CLOSED',
+        'the consumer was closed while the message was handled; it will come again',
+      );
+      for (const message of this.#running) {
+        message.end();
+        message.abort(error);
+      }
+    }
+    if (this.#watch !== null) clearInterval(this.#watch);
+    if (link !== null) await link.close().catch(() => undefined);
+    this.#host.consumerClosed(this);
+    this.#resolveClosed();
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function';
+}

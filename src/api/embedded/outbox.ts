@@ -1,0 +1,254 @@
+/**
+ * Hot: what the API asks for within a turn becomes one batch at its end, so that publishers and handlers that run side by side
+ * share a group of the journal. While the engine is blocked or behind, publishes wait here; settlements go on.
+ */
+import type {
+  Broker,
+  CommitReceiver,
+  EngineError,
+  ItemOutcome,
+  MessageView,
+  Route,
+  Session,
+} from '../../broker/index.ts';
+import { type BasicProperties, encodeProperties } from '../../format/basic-properties.ts';
+import { PostriderError } from '../errors.ts';
+import type { Address, Outgoing } from '../link.ts';
+import { brokerFailure, refusal } from './broker-failure.ts';
+
+export interface Publish {
+  readonly to: Address;
+  readonly message: Outgoing;
+  readonly resolve: () => void;
+  readonly reject: (error: PostriderError) => void;
+}
+
+/** Settles a delivery in the batch that the outbox makes. */
+export interface Settling {
+  readonly session: Session;
+  readonly tag: number;
+  readonly requeue: boolean;
+  /** Null: nobody waits for it. */
+  readonly done: ((error: PostriderError | null) => void) | null;
+}
+
+interface Committed {
+  readonly publishes: Publish[];
+  readonly settlings: Settling[];
+}
+
+/** How long a refusal for want of space waits when the engine doesn't say that it is blocked. */
+const fullPauseMs = 100;
+const noBytes: Buffer = Buffer.alloc(0);
+
+export class Outbox implements CommitReceiver<Committed> {
+  readonly #broker: Broker;
+  readonly #session: Session;
+  #publishes: Publish[] = [];
+  #settlings: Settling[] = [];
+  #due = false;
+  #failure: PostriderError | null = null;
+  /** Commits under way. */
+  #open = 0;
+  #idle: (() => void)[] = [];
+  #pause: NodeJS.Timeout | null = null;
+  readonly #flush = (): void => this.flush();
+  readonly #message: MessageView = {
+    head: noBytes,
+    envelopeStart: 0,
+    envelopeEnd: 0,
+    propertiesStart: 0,
+    propertiesEnd: 0,
+    body: noBytes,
+    bodyStart: 0,
+    bodyEnd: 0,
+    expiresAt: 0,
+    priority: 0,
+    dueAt: 0,
+    identity: null,
+  };
+  #encoded: BasicProperties | null = null;
+  #encodedBytes = noBytes;
+  #address: Address | null = null;
+  #route: Route | null = null;
+
+  constructor(broker: Broker, session: Session) {
+    this.#broker = broker;
+    this.#session = session;
+  }
+
+  publish(publish: Publish): void {
+    if (this.#failure !== null) {
+      publish.reject(this.#failure);
+      return;
+    }
+    this.#publishes.push(publish);
+    this.#schedule();
+  }
+
+  settle(settling: Settling): void {
+    this.#settlings.push(settling);
+    this.#schedule();
+  }
+
+  /** There is space again, or the disk has caught up. */
+  resume(): void {
+    if (this.#publishes.length > 0) this.#schedule();
+  }
+
+  /** The engine failed. What is on its way is told by the engine itself. */
+  fail(error: PostriderError): void {
+    this.#failure = error;
+    for (const publish of this.#publishes.splice(0)) publish.reject(error);
+    for (const { done } of this.#settlings.splice(0)) done?.(error);
+  }
+
+  /** Resolves when everything is answered; publishes that wait for space are given up. */
+  async close(): Promise<void> {
+    this.flush();
+    const error = new PostriderError('CLOSED', 'closed before there was space on the disk; the message was not stored');
+    for (const publish of this.#publishes.splice(0)) publish.reject(error);
+    this.#failure ??= new PostriderError('CLOSED', 'it is closed; connect again to publish');
+    while (this.#open > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    if (this.#pause !== null) clearTimeout(this.#pause);
+  }
+
+  /** Resolves once publishes may be tried again. */
+  async space(): Promise<void> {
+    const { pressure } = this.#broker;
+    do await new Promise((resolve) => setTimeout(resolve, fullPauseMs));
+    while (pressure.blocked !== null && this.#failure === null);
+  }
+
+  /** The message as the engine takes it; the same object again for the next. */
+  view(message: Outgoing, expiresAt: number): MessageView {
+    if (message.properties !== this.#encoded) {
+      this.#encodedBytes = encodeProperties(message.properties);
+      this.#encoded = message.properties;
+    }
+    const view = this.#message;
+    const { body } = message;
+    view.head = this.#encodedBytes;
+    view.propertiesStart = 0;
+    view.propertiesEnd = this.#encodedBytes.length;
+    view.body = Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+    view.bodyStart = 0;
+    view.bodyEnd = body.length;
+    view.expiresAt = expiresAt;
+    view.dueAt = message.delayMs > 0 ? this.#broker.context.clock.now() + message.delayMs : 0;
+    return view;
+  }
+
+  /** @throws BrokerError, FormatError */
+  resolve(to: Address, message: Outgoing): { route: Route; view: MessageView } {
+    const { vhost, principal } = this.#session;
+    if (to !== this.#address || this.#route?.version !== vhost.version) {
+      this.#address = null;
+      this.#route = vhost.route(principal, to.exchange, to.routingKey);
+      this.#address = to;
+    }
+    const view = this.view(message, 0);
+    return { route: this.#session.resolve(this.#route, view), view };
+  }
+
+  committed({ publishes, settlings }: Committed, outcomes: readonly ItemOutcome[] | null): void {
+    const waiting = outcomes === null ? null : this.#refused(publishes, outcomes);
+    for (const publish of publishes) if (waiting?.has(publish) !== true) publish.resolve();
+    for (const { done } of settlings) done?.(null);
+    this.#told();
+  }
+
+  failed({ publishes, settlings }: Committed, error: EngineError): void {
+    const unknown = new PostriderError(
+      'UNKNOWN_OUTCOME',
+      `the engine failed before it answered, so the message may be stored or not: ${error.message}`,
+      { cause: error },
+    );
+    for (const publish of publishes) publish.reject(unknown);
+    for (const { done } of settlings) done?.(unknown);
+    this.#told();
+  }
+
+  flush(): void {
+    this.#due = false;
+    const { publishes, settlings } = this.#take();
+    if (publishes.length === 0 && settlings.length === 0) return;
+    const batch = this.#broker.begin();
+    const sent: Publish[] = [];
+    for (const publish of publishes) {
+      try {
+        const { route, view } = this.resolve(publish.to, publish.message);
+        if (route.targets === null) {
+          if (publish.to.mandatory) publish.reject(unroutable(publish.to));
+          else publish.resolve();
+          continue;
+        }
+        batch.append(route.targets, view);
+        sent.push(publish);
+      } catch (error) {
+        publish.reject(brokerFailure(error));
+      }
+    }
+    for (const { session, tag, requeue, done } of settlings) {
+      const known = requeue ? session.reject(batch, tag, false, true) : session.ack(batch, tag, false);
+      if (!known) done?.(lostDelivery());
+    }
+    this.#open += 1;
+    batch.commit<Committed>(this, { publishes: sent, settlings });
+  }
+
+  #schedule(): void {
+    if (this.#due) return;
+    this.#due = true;
+    queueMicrotask(this.#flush);
+  }
+
+  #take(): Committed {
+    const { pressure } = this.#broker;
+    const settlings = this.#settlings;
+    if (settlings.length > 0) this.#settlings = [];
+    if (pressure.blocked !== null || pressure.behind || this.#pause !== null) return { publishes: [], settlings };
+    const publishes = this.#publishes;
+    if (publishes.length > 0) this.#publishes = [];
+    return { publishes, settlings };
+  }
+
+  #told(): void {
+    this.#open -= 1;
+    if (this.#open > 0) return;
+    for (const told of this.#idle.splice(0)) told();
+  }
+
+  /** Publishes are the first items of a batch, in order. Rejects what was refused; what found no space waits for it, and is answered. */
+  #refused(publishes: readonly Publish[], outcomes: readonly ItemOutcome[]): Set<Publish> {
+    const again = new Set<Publish>();
+    for (const { item, outcome, reason } of outcomes) {
+      const publish = publishes[item];
+      if (publish === undefined || outcome !== 'refused') continue;
+      if (reason === 'full') again.add(publish);
+      else publish.reject(refusal(reason, nameOf(publish.to)));
+    }
+    if (again.size === 0) return again;
+    this.#publishes = [...again, ...this.#publishes];
+    this.#pause ??= setTimeout(() => {
+      this.#pause = null;
+      this.resume();
+    }, fullPauseMs);
+    return again;
+  }
+}
+
+export function unroutable(to: Address): PostriderError {
+  return new PostriderError(
+    'UNROUTABLE',
+    `no queue takes what is published to ${nameOf(to)}; the message was not stored`,
+  );
+}
+
+export function lostDelivery(): PostriderError {
+  return new PostriderError('DELIVERY_LOST', 'this delivery is not held any more; its message will come again');
+}
+
+function nameOf(to: Address): string {
+  return to.exchange === '' ? `queue '${to.routingKey}'` : `exchange '${to.exchange}' with key '${to.routingKey}'`;
+}

@@ -1,0 +1,54 @@
+/** What becomes of a message whose handler failed: another attempt after a wait, then the dead-letter queue with the reason. */
+import type { ConsumeSettings } from './consume-options.ts';
+import type { Address, LinkConsumer } from './link.ts';
+import type { Message } from './message.ts';
+import { deadLetterHeaders, header, type DeadLetterReason } from './message-headers.ts';
+import { retryDelayMs } from './retry-policy.ts';
+
+export class FailurePath {
+  readonly #settings: ConsumeSettings;
+  readonly #queue: string;
+  readonly #back: Address;
+  readonly #dead: Address | null;
+
+  constructor(queue: string, settings: ConsumeSettings) {
+    this.#queue = queue;
+    this.#settings = settings;
+    this.#back = { exchange: '', routingKey: queue, mandatory: true };
+    const { deadLetterQueue } = settings;
+    this.#dead = deadLetterQueue === null ? null : { exchange: '', routingKey: deadLetterQueue, mandatory: true };
+  }
+
+  /** Milliseconds until the next attempt; null: that was the last. */
+  againAfterMs(message: Message<unknown>, asked: number | undefined): number | null {
+    const { retry } = this.#settings;
+    if (message.attempt >= retry.attempts) return null;
+    return asked ?? retryDelayMs(retry, message.attempt, Math.random());
+  }
+
+  async retry(link: LinkConsumer, message: Message<unknown>, delayMs: number): Promise<void> {
+    const { properties } = message;
+    const headers = { ...properties.headers, [header.attempt]: message.attempt + 1 };
+    await link.replace(message.tag, this.#back, {
+      body: message.body!,
+      properties: { ...properties, headers },
+      delayMs,
+    });
+  }
+
+  async deadLetter(
+    link: LinkConsumer,
+    message: Message<unknown>,
+    error: Error,
+    reason: DeadLetterReason,
+  ): Promise<void> {
+    if (this.#dead === null) return link.acked(message.tag);
+    const { expiration: _expires, ...properties } = message.properties;
+    const letter = { queue: this.#queue, reason, error, attempts: message.attempt, atMs: Date.now() };
+    await link.replace(message.tag, this.#dead, {
+      body: message.body!,
+      properties: { ...properties, headers: deadLetterHeaders(properties, letter) },
+      delayMs: 0,
+    });
+  }
+}

@@ -1,0 +1,147 @@
+import type { FieldTable } from '../format/field-table.ts';
+import { PostriderError } from './errors.ts';
+import type { BasicProperties } from '../format/basic-properties.ts';
+import { header, type DeadLetterReason } from './message-headers.ts';
+
+/** Headers of a message: a flat or nested table of plain values. */
+export type Headers = Readonly<FieldTable>;
+
+/** What a message asks of whoever consumes it. */
+export interface MessageHolder {
+  ack(message: Message<unknown>): Promise<void>;
+  retry(message: Message<unknown>, error: Error, delayMs: number | undefined): Promise<void>;
+  deadLetter(message: Message<unknown>, error: Error, reason: DeadLetterReason): Promise<void>;
+  requeue(message: Message<unknown>): Promise<void>;
+}
+
+/** One delivery of a message. */
+export class Message<Payload = unknown> {
+  readonly payload: Payload;
+  /** The queue that it was consumed from. */
+  readonly queue: string;
+  /** What it was published to: a topic, or the name of a queue. */
+  readonly topic: string;
+  /** From 1: which attempt of its handler this is. Attempts that ended with their process are counted by `deliveryCount`. */
+  readonly attempt: number;
+  /** It may have been delivered before. */
+  readonly redelivered: boolean;
+  /** Earlier deliveries that ended without an answer, where that is known. */
+  readonly deliveryCount: number;
+  /** Consumer's own. */
+  readonly tag: number;
+  /** Consumer's own: AMQP's properties. */
+  readonly properties: BasicProperties;
+  /** Consumer's own: the bytes, while they may be needed again. */
+  body: Uint8Array | null = null;
+  /** Consumer's own. */
+  startedAt = 0;
+  #holder: MessageHolder | null;
+  #abort: AbortController | null = null;
+
+  constructor(
+    holder: MessageHolder | null,
+    queue: string,
+    payload: Payload,
+    from: { tag: number; properties: BasicProperties; routingKey: string; redelivered: boolean; deliveryCount: number },
+  ) {
+    this.#holder = holder;
+    this.queue = queue;
+    this.payload = payload;
+    this.tag = from.tag;
+    this.properties = from.properties;
+    this.topic = from.routingKey;
+    this.redelivered = from.redelivered;
+    this.deliveryCount = from.deliveryCount;
+    const attempt = from.properties.headers?.[header.attempt];
+    this.attempt = typeof attempt === 'number' && attempt > 0 ? attempt : 1;
+  }
+
+  /** As given when it was published; undefined: none was. */
+  get id(): string | undefined {
+    return this.properties.messageId;
+  }
+
+  get headers(): Headers {
+    return this.properties.headers ?? noHeaders;
+  }
+
+  get correlationId(): string | undefined {
+    return this.properties.correlationId;
+  }
+
+  get priority(): number {
+    return this.properties.priority ?? 0;
+  }
+
+  get contentType(): string | undefined {
+    return this.properties.contentType;
+  }
+
+  /** When it was published, to the second; undefined: its publisher did not say. */
+  get publishedAt(): Date | undefined {
+    const { timestamp } = this.properties;
+    return timestamp === undefined ? undefined : new Date(timestamp * 1000);
+  }
+
+  /** Aborted when the handler has run too long, or the consumer gave up waiting for it at its close. */
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    return this.#abort.signal;
+  }
+
+  /** Acknowledged, retried, dead-lettered or given back. */
+  get settled(): boolean {
+    return this.#holder === null;
+  }
+
+  /** It was handled, and is gone for good. Resolves once that is durable. @throws PostriderError ALREADY_SETTLED, DELIVERY_LOST */
+  async ack(): Promise<void> {
+    await this.#settle().ack(this);
+  }
+
+  /** It failed, and is tried again after a while, or dead-lettered after its last attempt. `delayMs`: instead of what the consumer's retry policy says. */
+  async retry(error?: unknown, options: { readonly delayMs?: number } = {}): Promise<void> {
+    const reason =
+      error instanceof Error ? error : new Error(error === undefined ? 'retried by its handler' : String(error));
+    await this.#settle().retry(this, reason, options.delayMs);
+  }
+
+  /** It can't be handled, and another attempt wouldn't help: it goes to the dead-letter queue with the reason. */
+  async deadLetter(reason?: unknown): Promise<void> {
+    const error =
+      reason instanceof Error ? reason : new Error(reason === undefined ? 'rejected by its handler' : String(reason));
+    await this.#settle().deadLetter(this, error, 'rejected');
+  }
+
+  /** Back to its place in the queue, for whichever consumer is next. */
+  async requeue(): Promise<void> {
+    await this.#settle().requeue(this);
+  }
+
+  /** Consumer's own: ends it without the holder's part. False: it was settled already. */
+  end(): boolean {
+    if (this.#holder === null) return false;
+    this.#holder = null;
+    return true;
+  }
+
+  /** Consumer's own. */
+  abort(reason: Error): void {
+    this.#abort ??= new AbortController();
+    this.#abort.abort(reason);
+  }
+
+  #settle(): MessageHolder {
+    const holder = this.#holder;
+    if (holder === null) {
+      throw new PostriderError(
+        'ALREADY_SETTLED',
+        `this message from queue '${this.queue}' was settled before; with ack: 'auto' its handler's end settles it`,
+      );
+    }
+    this.#holder = null;
+    return holder;
+  }
+}
+
+const noHeaders: Headers = Object.freeze({});

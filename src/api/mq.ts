@@ -1,0 +1,245 @@
+import { EventEmitter } from 'node:events';
+import type { ConsumeSettings } from './consume-options.ts';
+import { type ClosableConsumer, Consumer, type ConsumerHost, type Handler } from './consumer.ts';
+import { closedError, PostriderError } from './errors.ts';
+import type { Link, LinkEvents } from './link.ts';
+import type { Message } from './message.ts';
+import type { MqCore } from './mq-core.ts';
+import { checkQueueName, checkTopic } from './names.ts';
+import { checkOptions, type Checks, text } from './option-check.ts';
+import { PayloadCodec } from './payload-codec.ts';
+import { Queue } from './queue.ts';
+import {
+  checkQueueOptions,
+  deadLetterQueueOf,
+  deadLetterTraits,
+  type QueueOptions,
+  queueTraits,
+} from './queue-options.ts';
+import { Answers } from './request.ts';
+import type { Serializer } from './serializer.ts';
+import type { SchemaInput, SchemaOutput, StandardSchema } from './standard-schema.ts';
+import { Topic } from './topic.ts';
+
+export interface TopicOptions<Input = unknown, Output = Input> {
+  /** As in `QueueOptions`. */
+  readonly schema?: StandardSchema<Input, Output>;
+  readonly serializer?: Serializer<never>;
+  /** The topic exchange, for systems that have one already. Default `amq.topic`, which MQTT's topics share. */
+  readonly exchange?: string;
+}
+
+export interface MqEvents {
+  /** The broker takes no messages for now (its disk or memory is full): publishes wait. */
+  blocked: [reason: string];
+  unblocked: [];
+  /** The connection was lost and is being made again; publishes in flight are rejected as UNKNOWN_OUTCOME. */
+  disconnected: [error: PostriderError];
+  reconnected: [];
+  /** The embedded engine failed: nothing more is stored, and what was pending is rejected. The application lives on. */
+  failed: [error: PostriderError];
+  /** A handler failed; `then` says what is done with its message. */
+  handlerFailed: [error: Error, message: Message, then: 'retry' | 'dead-letter' | 'drop' | 'lost'];
+  /** Everything is closed. */
+  closed: [];
+}
+
+export interface CloseOptions {
+  /** How long to wait for handlers that run, in milliseconds. Default 30,000; `Infinity`: as long as it takes. */
+  readonly graceMs?: number;
+}
+
+const topicChecks: Checks<TopicOptions> = { schema: () => null, serializer: () => null, exchange: text };
+const defaultExchange = 'amq.topic';
+
+/** A connection to a broker, or a broker in this process: what `connect()` gives. */
+export class Mq extends EventEmitter<MqEvents> {
+  readonly #core: MqCore & ConsumerHost;
+  readonly #consumers = new Set<ClosableConsumer>();
+  #link: Link | null = null;
+  #answers: Promise<Answers> | null = null;
+  #failure: PostriderError | null = null;
+  #closing: Promise<void> | null = null;
+  /** Beside the queues: a server, say. Closed first. */
+  readonly #services: (() => Promise<void>)[] = [];
+
+  /** Use `connect()`. */
+  constructor() {
+    super();
+    const link = (): Link => this.#link!;
+    this.#core = {
+      get link() {
+        return link();
+      },
+      requireOpen: (verb) => this.#requireOpen(verb),
+      consume: (queue, codec, handler, settings, signal) => this.#consume(queue, codec, handler, settings, signal),
+      answers: () => this.#openAnswers(),
+      handlerFailed: (error, message, then) => this.emit('handlerFailed', error, message, then),
+      consumerClosed: (consumer) => this.#consumers.delete(consumer),
+    };
+  }
+
+  /** `connect`'s own. */
+  async begin(open: (events: LinkEvents) => Promise<Link>): Promise<void> {
+    this.#link = await open({
+      blocked: (reason) => this.emit('blocked', reason),
+      unblocked: () => this.emit('unblocked'),
+      disconnected: (error) => this.emit('disconnected', error),
+      reconnected: () => this.emit('reconnected'),
+      failed: (error) => this.#failed(error),
+    });
+  }
+
+  /**
+   * A durable queue, made if it is not there, and with it the queue for its dead letters (`<name>.dead`).
+   *
+   * The type of its payloads comes from the schema, or is told: `mq.queue<Order>('orders')`.
+   * @throws PostriderError INVALID_NAME, INVALID_OPTION, QUEUE_DIFFERS (it is there with other settings), UNSUPPORTED, CLOSED
+   */
+  queue<Schema extends StandardSchema>(
+    name: string,
+    options: QueueOptions<SchemaInput<Schema>, SchemaOutput<Schema>> & { readonly schema: Schema },
+  ): Promise<Queue<SchemaOutput<Schema>, SchemaInput<Schema>>>;
+  queue<Payload = unknown>(name: string, options?: QueueOptions<Payload>): Promise<Queue<Payload>>;
+  async queue(name: string, options: QueueOptions = {}): Promise<Queue> {
+    this.#requireOpen('use a queue');
+    checkQueueName(name);
+    checkQueueOptions(name, options);
+    const codec = new PayloadCodec<unknown, unknown>(
+      `queue '${name}'`,
+      options.schema,
+      options.serializer as Serializer,
+    );
+    const dead = await this.#declare(name, options);
+    return new Queue(this.#core, name, codec, dead);
+  }
+
+  /**
+   * A topic: words parted by dots, `orders.placed`. As a pattern for subscriptions `*` stands for one word and `#` for any number.
+   * @throws PostriderError INVALID_NAME, INVALID_OPTION, CLOSED
+   */
+  topic<Schema extends StandardSchema>(
+    name: string,
+    options: TopicOptions<SchemaInput<Schema>, SchemaOutput<Schema>> & { readonly schema: Schema },
+  ): Topic<SchemaOutput<Schema>, SchemaInput<Schema>>;
+  topic<Payload = unknown>(name: string, options?: TopicOptions<Payload>): Topic<Payload>;
+  topic(name: string, options: TopicOptions = {}): Topic {
+    this.#requireOpen('use a topic');
+    checkTopic(name);
+    const where = `topic '${name}'`;
+    checkOptions(where, options, topicChecks);
+    const { schema, serializer, exchange = defaultExchange } = options;
+    checkQueueOptions(name, {
+      ...(schema === undefined ? {} : { schema }),
+      ...(serializer === undefined ? {} : { serializer }),
+    });
+    const codec = new PayloadCodec<unknown, unknown>(where, schema, serializer as Serializer);
+    return new Topic(this.#core, name, exchange, codec, async (subscription, queueOptions) => {
+      this.#requireOpen('subscribe');
+      checkQueueName(subscription, 'subscription');
+      checkQueueOptions(subscription, queueOptions);
+      if (exchange !== defaultExchange) await this.#core.link.declareExchange(exchange, 'topic');
+      const dead = await this.#declare(subscription, queueOptions);
+      await this.#core.link.bindQueue(subscription, exchange, name);
+      return new Queue(this.#core, subscription, codec, dead);
+    });
+  }
+
+  /**
+   * Ends it gracefully: consumers get nothing more, handlers that run are waited for, everything published is answered. Messages
+   * that nobody settled go back to their queues.
+   */
+  close(options: CloseOptions = {}): Promise<void> {
+    this.#closing ??= this.#close(options.graceMs ?? 30_000);
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  get closed(): boolean {
+    return this.#closing !== null;
+  }
+
+  /** Own: what `listen` adds. */
+  addService(close: () => Promise<void>): void {
+    this.#requireOpen('listen');
+    this.#services.push(close);
+  }
+
+  async #declare(name: string, options: QueueOptions): Promise<Queue | null> {
+    const { link } = this.#core;
+    const deadName = deadLetterQueueOf(name, options);
+    const durable = options.durable ?? true;
+    if (options.declare === false) {
+      await link.checkQueue(name);
+    } else {
+      // First, so that nothing is ever dropped for want of it.
+      if (deadName !== null) await link.declareQueue(deadLetterTraits(deadName, durable));
+      await link.declareQueue(queueTraits(name, options));
+    }
+    if (deadName === null) return null;
+    const codec = new PayloadCodec<unknown, unknown>(`queue '${deadName}'`, undefined, undefined);
+    return new Queue(this.#core, deadName, codec, null);
+  }
+
+  async #consume<Payload>(
+    queue: string,
+    codec: PayloadCodec<Payload, never>,
+    handler: Handler<Payload>,
+    settings: ConsumeSettings,
+    signal: AbortSignal | undefined,
+  ): Promise<Consumer<Payload>> {
+    this.#requireOpen('consume');
+    const isAborted = (): boolean => signal?.aborted === true;
+    if (isAborted()) {
+      throw new PostriderError('ABORTED', `consume() of queue '${queue}' was aborted by its signal`, {
+        cause: signal?.reason,
+      });
+    }
+    const consumer = new Consumer(this.#core, queue, codec, handler, settings);
+    const { atMostOnce: noAck, exclusive, priority } = settings;
+    const link = await this.#core.link.consume(
+      queue,
+      { prefetch: consumer.prefetch, noAck, exclusive, priority },
+      consumer,
+    );
+    consumer.begin(link);
+    this.#consumers.add(consumer);
+    const stop = (): void => void consumer.close();
+    signal?.addEventListener('abort', stop, { once: true });
+    const forget = (): void => signal?.removeEventListener('abort', stop);
+    consumer.closed.then(forget, forget);
+    // Closed, or aborted, meanwhile.
+    if (this.#closing !== null || isAborted()) await consumer.close();
+    return consumer;
+  }
+
+  #openAnswers(): Promise<Answers> {
+    this.#answers ??= Answers.open(this.#core).catch((error: unknown) => {
+      this.#answers = null;
+      throw error;
+    });
+    return this.#answers;
+  }
+
+  #failed(error: PostriderError): void {
+    this.#failure = error;
+    this.emit('failed', error);
+  }
+
+  #requireOpen(verb: string): void {
+    if (this.#failure !== null) throw this.#failure;
+    if (this.#closing !== null || this.#link === null) throw closedError(`can't ${verb}: the connection`);
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    await Promise.all(Array.from(this.#consumers, (consumer) => consumer.close({ graceMs })));
+    for (const close of this.#services) await close();
+    const answers = await this.#answers?.catch(() => null);
+    await answers?.close().catch(() => undefined);
+    await this.#link?.close();
+    this.emit('closed');
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * Hot: payloads to bytes and back, checked against the schema on both sides.
+ *
+ * Without a serializer a payload is JSON; bytes (`Uint8Array`, `Buffer`) travel as they are. What comes in is read by its
+ * content type: JSON is parsed, text is a string, everything else stays bytes, as do messages that name no type.
+ */
+import { PostriderError } from './errors.ts';
+import type { Delivery } from './link.ts';
+import type { Serializer } from './serializer.ts';
+import { describeIssues, type SchemaResult, type StandardSchema } from './standard-schema.ts';
+
+export const jsonType = 'application/json';
+export const bytesType = 'application/octet-stream';
+
+export interface Encoded {
+  readonly bytes: Uint8Array;
+  readonly contentType: string;
+}
+
+export class PayloadCodec<Out, In> {
+  readonly #serializer: Serializer | null;
+  readonly #schema: StandardSchema<In, Out> | null;
+  /** For errors: "queue 'orders'". */
+  readonly #where: string;
+
+  constructor(where: string, schema: StandardSchema<In, Out> | undefined, serializer: Serializer | undefined) {
+    this.#where = where;
+    this.#schema = schema ?? null;
+    this.#serializer = serializer ?? null;
+  }
+
+  /** Checks a payload before it is sent. What is sent is the payload itself: the consumer's side transforms it. @throws PostriderError SCHEMA_MISMATCH */
+  check(payload: In): void | Promise<void> {
+    if (this.#schema === null) return undefined;
+    const result = this.#validate(payload);
+    if (result instanceof Promise) return result.then((checked) => void this.#valid(checked, 'publish to'));
+    this.#valid(result, 'publish to');
+    return undefined;
+  }
+
+  /** @throws PostriderError INVALID_PAYLOAD */
+  encode(payload: In): Encoded {
+    if (this.#serializer !== null) return this.#serialize(this.#serializer, payload);
+    if (payload instanceof Uint8Array) return { bytes: payload, contentType: bytesType };
+    let text: string | undefined;
+    try {
+      text = JSON.stringify(payload);
+    } catch (error) {
+      throw this.#unencodable(error);
+    }
+    if (text === undefined) {
+      throw new PostriderError(
+        'INVALID_PAYLOAD',
+        `can't publish to ${this.#where}: a payload of type ${typeof payload} has no JSON; send null, or an object`,
+      );
+    }
+    return { bytes: Buffer.from(text), contentType: jsonType };
+  }
+
+  /** @throws PostriderError INVALID_PAYLOAD, SCHEMA_MISMATCH */
+  decode(delivery: Delivery): Out | Promise<Out> {
+    const payload = this.#deserialize(delivery);
+    if (this.#schema === null) return payload as Out;
+    const result = this.#validate(payload);
+    if (result instanceof Promise) return result.then((checked) => this.#valid(checked, 'message from'));
+    return this.#valid(result, 'message from');
+  }
+
+  #validate(payload: unknown): SchemaResult<Out> | Promise<SchemaResult<Out>> {
+    return this.#schema!['~standard'].validate(payload);
+  }
+
+  #valid(result: SchemaResult<Out>, what: string): Out {
+    if (result.issues === undefined) return result.value;
+    throw new PostriderError(
+      'SCHEMA_MISMATCH',
+      `${what} ${this.#where}: the payload does not fit the schema: ${describeIssues(result.issues)}`,
+      { cause: result.issues },
+    );
+  }
+
+  #serialize(serializer: Serializer, payload: In): Encoded {
+    let bytes: Uint8Array | string;
+    try {
+      bytes = serializer.serialize(payload);
+    } catch (error) {
+      throw this.#unencodable(error);
+    }
+    if (typeof bytes === 'string') return { bytes: Buffer.from(bytes), contentType: serializer.contentType };
+    if (bytes instanceof Uint8Array) return { bytes, contentType: serializer.contentType };
+    throw new PostriderError(
+      'INVALID_PAYLOAD',
+      `can't publish to ${this.#where}: the serializer for ${serializer.contentType} gave ${typeof bytes} instead of bytes or text`,
+    );
+  }
+
+  #deserialize({ body, bodyStart, bodyEnd, properties }: Delivery): unknown {
+    const contentType = properties.contentType ?? '';
+    try {
+      if (this.#serializer !== null) {
+        return this.#serializer.deserialize(Buffer.from(body.subarray(bodyStart, bodyEnd)), contentType);
+      }
+      if (contentType === jsonType || isJson(contentType)) return JSON.parse(body.toString('utf8', bodyStart, bodyEnd));
+    } catch (error) {
+      throw new PostriderError(
+        'INVALID_PAYLOAD',
+        `a message from ${this.#where} can't be read as ${contentType || 'what the serializer expects'}: ${reason(error)}`,
+        { cause: error },
+      );
+    }
+    if (contentType.startsWith('text/')) return body.toString('utf8', bodyStart, bodyEnd);
+    return Buffer.from(body.subarray(bodyStart, bodyEnd));
+  }
+
+  #unencodable(error: unknown): PostriderError {
+    return new PostriderError(
+      'INVALID_PAYLOAD',
+      `can't publish to ${this.#where}: the payload can't be encoded: ${reason(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+/** `application/json; charset=utf-8`, `application/cloudevents+json`, ... */
+function isJson(contentType: string): boolean {
+  return /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(contentType);
+}
+
+function reason(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0]!;
+}

@@ -1,0 +1,86 @@
+import type { BasicProperties } from '../format/basic-properties.ts';
+import type { FieldTable } from '../format/field-table.ts';
+import { PostriderError } from './errors.ts';
+import type { Headers } from './message.ts';
+import { checkOptions, type Checks, integer, milliseconds, object, signal, text } from './option-check.ts';
+
+export interface PublishOptions {
+  /** Of the publisher's choice, for logs and for recognising repeats. */
+  readonly id?: string;
+  readonly headers?: Headers;
+  /** 0 to 255; only queues with `priorities` look at it. */
+  readonly priority?: number;
+  /** Not delivered before so many milliseconds have passed. */
+  readonly delayMs?: number;
+  /** Not delivered once so many milliseconds have passed; then it goes to the dead-letter queue. */
+  readonly expiresMs?: number;
+  readonly correlationId?: string;
+  /** The name of the queue for answers. */
+  readonly replyTo?: string;
+  /** Gives up waiting; the message may be stored nevertheless. */
+  readonly signal?: AbortSignal;
+}
+
+const checks: Checks<PublishOptions> = {
+  id: text,
+  headers: object,
+  priority: integer(0, 255),
+  delayMs: milliseconds(0),
+  expiresMs: milliseconds(0),
+  correlationId: text,
+  replyTo: text,
+  signal,
+};
+
+const persistent = 2;
+const plain = new Map<string, BasicProperties>();
+
+/** Of messages that say nothing but what they are: one object for all of a content type, so that it is encoded once. */
+export function plainProperties(contentType: string): BasicProperties {
+  let properties = plain.get(contentType);
+  if (properties === undefined) {
+    properties = Object.freeze({ contentType, deliveryMode: persistent });
+    if (plain.size < 64) plain.set(contentType, properties);
+  }
+  return properties;
+}
+
+/** @throws PostriderError INVALID_OPTION */
+export function publishProperties(where: string, contentType: string, options: PublishOptions): BasicProperties {
+  checkOptions(where, options, checks);
+  const properties: BasicProperties = { contentType, deliveryMode: persistent };
+  const { id, headers, priority, expiresMs, correlationId, replyTo } = options;
+  if (headers !== undefined) properties.headers = plainHeaders(where, headers);
+  if (priority !== undefined) properties.priority = priority;
+  if (correlationId !== undefined) properties.correlationId = short(where, 'correlationId', correlationId);
+  if (replyTo !== undefined) properties.replyTo = short(where, 'replyTo', replyTo);
+  if (expiresMs !== undefined) properties.expiration = String(expiresMs);
+  if (id !== undefined) properties.messageId = short(where, 'id', id);
+  return properties;
+}
+
+function short(where: string, name: string, value: string): string {
+  const bytes = Buffer.byteLength(value);
+  if (bytes <= 255) return value;
+  throw new PostriderError('INVALID_OPTION', `${where}: ${name} may have 255 bytes, and this has ${bytes}`);
+}
+
+/** Without what is undefined, as in JSON. */
+function plainHeaders(where: string, headers: Headers): FieldTable {
+  const table: FieldTable = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined) continue;
+    if (
+      typeof value === 'function' ||
+      typeof value === 'symbol' ||
+      (typeof value === 'number' && !Number.isFinite(value))
+    ) {
+      throw new PostriderError(
+        'INVALID_OPTION',
+        `${where}: the header '${name}' can't be a ${typeof value}: ${String(value)}`,
+      );
+    }
+    table[short(where, 'the name of a header', name)] = value;
+  }
+  return table;
+}

@@ -1,0 +1,129 @@
+import type { FieldTable } from '../format/field-table.ts';
+import { PostriderError } from './errors.ts';
+import type { QueueTraits } from './link.ts';
+import { checkQueueName, deadSuffix } from './names.ts';
+import {
+  boolean,
+  checkOptions,
+  type Checks,
+  either,
+  integer,
+  milliseconds,
+  object,
+  oneOf,
+  text,
+} from './option-check.ts';
+import type { Serializer } from './serializer.ts';
+import type { StandardSchema } from './standard-schema.ts';
+
+export interface QueueOptions<Input = unknown, Output = Input> {
+  /** Any Standard Schema (zod, valibot, arktype...): types the payload, and checks it when it is published and when it is consumed. */
+  readonly schema?: StandardSchema<Input, Output>;
+  /** Default: JSON, and bytes as they are. */
+  readonly serializer?: Serializer<never>;
+  /** False: queue and messages live as long as the broker. Default true. */
+  readonly durable?: boolean;
+  /** Keeps priorities 0 to this one apart, at most 255. Default: messages keep their order. */
+  readonly priorities?: number;
+  /** Longest that a message waits, in milliseconds; then it is dead-lettered. Default: for ever. */
+  readonly messageTtlMs?: number;
+  /** Most ready messages. Default: no limit. */
+  readonly maxLength?: number;
+  /** Most bytes of ready payloads. Default: no limit. */
+  readonly maxBytes?: number;
+  /** At a limit: `'reject'` (default) refuses to publish (QUEUE_FULL), `'drop-oldest'` dead-letters the oldest message. */
+  readonly overflow?: 'reject' | 'drop-oldest';
+  /** Where messages go that can't be handled: a queue of this name. Default `<name>.dead`; false: they are dropped. */
+  readonly deadLetter?: string | false;
+  /**
+   * Deliveries without any answer (their process died, say) after which a message is dead-lettered. Default 20; false: no limit.
+   */
+  readonly deliveryLimit?: number | false;
+  /** Only one consumer at a time gets messages, the next when it is gone. Default false. */
+  readonly singleActiveConsumer?: boolean;
+  /** Unused for so long, the queue is deleted, in milliseconds. Default: never. */
+  readonly expiresMs?: number;
+  /** False: the queue is there already and is used as it stands; the options above say nothing then. Default true. */
+  readonly declare?: boolean;
+}
+
+/** Whatever the payload. */
+export type AnyQueueOptions = QueueOptions | Omit<QueueOptions, 'schema' | 'serializer' | 'declare'>;
+
+const checks: Checks<QueueOptions> = {
+  schema: (value) =>
+    (typeof value === 'object' || typeof value === 'function') && value !== null && '~standard' in value
+      ? null
+      : 'a Standard Schema, as zod, valibot and arktype make them',
+  serializer: (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    typeof (value as Serializer).serialize === 'function' &&
+    typeof (value as Serializer).deserialize === 'function' &&
+    typeof (value as Serializer).contentType === 'string'
+      ? null
+      : 'an object with contentType, serialize() and deserialize()',
+  durable: boolean,
+  priorities: integer(1, 255),
+  messageTtlMs: milliseconds(0),
+  maxLength: integer(1),
+  maxBytes: integer(1),
+  overflow: oneOf('reject', 'drop-oldest'),
+  deadLetter: either(oneOf(false), text),
+  deliveryLimit: either(oneOf(false), integer(1)),
+  singleActiveConsumer: boolean,
+  expiresMs: milliseconds(1),
+  declare: boolean,
+};
+
+const defaultDeliveryLimit = 20;
+
+/** @throws PostriderError INVALID_OPTION, INVALID_NAME */
+export function checkQueueOptions(name: string, options: AnyQueueOptions): void {
+  const where = `queue '${name}'`;
+  checkOptions(where, options, checks);
+  if (options.overflow !== undefined && options.maxLength === undefined && options.maxBytes === undefined) {
+    throw new PostriderError('INVALID_OPTION', `${where}: overflow wants a limit: maxLength or maxBytes`);
+  }
+  if (typeof options.deadLetter === 'string') checkQueueName(options.deadLetter, 'dead-letter queue');
+  if (options.deadLetter === name) {
+    throw new PostriderError('INVALID_OPTION', `${where} can't be its own dead-letter queue`);
+  }
+}
+
+/** The name of its dead-letter queue; null: it has none. */
+export function deadLetterQueueOf(name: string, options: AnyQueueOptions): string | null {
+  if (options.deadLetter === false) return null;
+  return options.deadLetter ?? name + deadSuffix;
+}
+
+/**
+ * As the queue is declared, in RabbitMQ's arguments, so that other clients can declare the same. A quorum queue where it can be
+ * (durable, no priorities), since RabbitMQ limits deliveries in no other; Postrider knows no difference.
+ */
+export function queueTraits(name: string, options: AnyQueueOptions): QueueTraits {
+  const { durable = true, priorities, overflow = 'reject', deliveryLimit = defaultDeliveryLimit } = options;
+  const dead = deadLetterQueueOf(name, options);
+  const quorum = durable && priorities === undefined;
+  const table: FieldTable = {};
+  if (quorum) table['x-queue-type'] = 'quorum';
+  if (priorities !== undefined) table['x-max-priority'] = priorities;
+  if (options.messageTtlMs !== undefined) table['x-message-ttl'] = options.messageTtlMs;
+  if (options.maxLength !== undefined) table['x-max-length'] = options.maxLength;
+  if (options.maxBytes !== undefined) table['x-max-length-bytes'] = options.maxBytes;
+  if (options.maxLength !== undefined || options.maxBytes !== undefined) {
+    table['x-overflow'] = overflow === 'reject' ? 'reject-publish' : 'drop-head';
+  }
+  if (dead !== null) {
+    table['x-dead-letter-exchange'] = '';
+    table['x-dead-letter-routing-key'] = dead;
+  }
+  if (deliveryLimit !== false) table['x-delivery-limit'] = deliveryLimit;
+  if (options.singleActiveConsumer === true) table['x-single-active-consumer'] = true;
+  if (options.expiresMs !== undefined) table['x-expires'] = options.expiresMs;
+  return { name, durable, exclusive: false, autoDelete: false, arguments: table };
+}
+
+export function deadLetterTraits(name: string, durable: boolean): QueueTraits {
+  return { name, durable, exclusive: false, autoDelete: false, arguments: durable ? { 'x-queue-type': 'quorum' } : {} };
+}

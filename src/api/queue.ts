@@ -1,0 +1,242 @@
+import { abortable, throwIfAborted } from './abort.ts';
+import { type ConsumeOptions, consumeSettings } from './consume-options.ts';
+import type { Consumer, Handler } from './consumer.ts';
+import { PostriderError } from './errors.ts';
+import type { Address, Delivery, Outgoing } from './link.ts';
+import { Message } from './message.ts';
+import { MessageStream, type StreamOptions } from './message-stream.ts';
+import type { MqCore } from './mq-core.ts';
+import type { PayloadCodec } from './payload-codec.ts';
+import { plainProperties, publishProperties, type PublishOptions } from './publish-options.ts';
+import { redrive, type RedriveOptions } from './redrive.ts';
+import { request, type RequestOptions } from './request.ts';
+
+export interface QueueStats {
+  /** Messages that wait to be consumed. */
+  readonly ready: number;
+  /** Messages that consumers have and did not settle; null where the broker doesn't tell (RabbitMQ over AMQP). */
+  readonly unacked: number | null;
+  readonly consumers: number;
+}
+
+/** A queue, as `mq.queue()` gives it. `Out` is what consumers get; `In` is what is published, which a schema may make something else. */
+export class Queue<Out = unknown, In = Out> {
+  readonly name: string;
+  /** Where its messages go that can't be handled; null: nowhere, they are dropped. */
+  readonly deadLetters: Queue | null;
+  readonly #core: MqCore;
+  readonly #codec: PayloadCodec<Out, In>;
+  readonly #address: Address;
+
+  /** Use `mq.queue()`. */
+  constructor(core: MqCore, name: string, codec: PayloadCodec<Out, In>, deadLetters: Queue | null) {
+    this.#core = core;
+    this.name = name;
+    this.#codec = codec;
+    this.deadLetters = deadLetters;
+    this.#address = { exchange: '', routingKey: name, mandatory: true };
+  }
+
+  /**
+   * Sends a message to this queue. Resolves once it is on disk.
+   * @throws PostriderError INVALID_PAYLOAD, SCHEMA_MISMATCH, INVALID_OPTION, QUEUE_FULL, TOO_LARGE, UNROUTABLE (the queue was deleted), UNKNOWN_OUTCOME, CLOSED
+   */
+  publish(payload: In, options?: PublishOptions): Promise<void> {
+    return publishTo(this.#core, this.#address, this.#codec, payload, options, this.#where);
+  }
+
+  /**
+   * Sends many; resolves once all are on disk. They are encoded and checked before the first is sent; where some are then
+   * refused the others stand, and the error's `cause` lists `{ index, error }` of each that failed.
+   */
+  publishAll(payloads: Iterable<In>, options?: PublishOptions): Promise<void> {
+    return publishAllTo(this.#core, this.#address, this.#codec, payloads, options, this.#where);
+  }
+
+  /**
+   * Handles the queue's messages until the consumer is closed. A handler that ends acknowledges its message; one that throws has
+   * it tried again later, and in the end dead-lettered (see `ConsumeOptions`).
+   * @throws PostriderError INVALID_OPTION, QUEUE_NOT_FOUND, QUEUE_LOCKED, CLOSED
+   */
+  async consume(handler: Handler<Out>, options: ConsumeOptions = {}): Promise<Consumer<Out>> {
+    if (typeof handler !== 'function') {
+      throw new PostriderError(
+        'INVALID_OPTION',
+        `consume() of ${this.#where} wants a handler: a function of (payload, message)`,
+      );
+    }
+    const settings = consumeSettings(`consume() of ${this.#where}`, options, this.deadLetters?.name ?? null);
+    return this.#core.consume(this.name, this.#codec as PayloadCodec<Out, never>, handler, settings, options.signal);
+  }
+
+  /**
+   * The queue's messages for a `for await` loop. Going on to the next message acknowledges the one before, unless the loop has
+   * settled it itself; leaving the loop gives the last one back.
+   */
+  messages(options: StreamOptions = {}): MessageStream<Out> {
+    return new MessageStream(
+      this.#core,
+      this.name,
+      this.#codec as PayloadCodec<Out, never>,
+      options,
+      this.deadLetters?.name ?? null,
+    );
+  }
+
+  /**
+   * Sends a message and waits for what a handler given to `respond()` answers.
+   * @throws PostriderError TIMEOUT, REQUEST_FAILED (the handler failed: its message), ABORTED and what `publish` throws
+   */
+  request<Answer = unknown>(payload: In, options: RequestOptions = {}): Promise<Answer> {
+    return request<Answer>(
+      this.#core,
+      this.#address,
+      this.#where,
+      (replyTo) => this.#encode(payload, { ...options.publish, ...replyTo }),
+      options,
+    );
+  }
+
+  /** Handles requests: what the handler returns is the answer, what it throws is the error that the requester gets. There is no second attempt. */
+  async respond(
+    handler: Handler<Out>,
+    options: Omit<ConsumeOptions, 'ack' | 'retry' | 'delivery'> = {},
+  ): Promise<Consumer<Out>> {
+    const { respond } = await import('./respond.ts');
+    return respond(this.#core, this, handler, options);
+  }
+
+  /** The first messages that are ready, oldest first, without taking them. Default: up to 10. Payloads that can't be read are bytes. */
+  async peek(limit = 10): Promise<Message<Out>[]> {
+    if (!Number.isSafeInteger(limit) || limit < 1) {
+      throw new PostriderError(
+        'INVALID_OPTION',
+        `peek() of ${this.#where} wants how many messages, 1 or more, not ${String(limit)}`,
+      );
+    }
+    const messages: (Message<Out> | Promise<Message<Out>>)[] = [];
+    await this.#core.link.peek(this.name, limit, (delivery) => messages.push(this.#peeked(delivery)));
+    return Promise.all(messages);
+  }
+
+  /** Removes all ready messages; resolves with how many. */
+  purge(): Promise<number> {
+    return this.#core.link.purgeQueue(this.name);
+  }
+
+  /** Deletes the queue with its messages (not its dead letters); resolves with how many went. */
+  delete(): Promise<number> {
+    return this.#core.link.deleteQueue(this.name);
+  }
+
+  stats(): Promise<QueueStats> {
+    return this.#core.link.checkQueue(this.name);
+  }
+
+  /**
+   * For a dead-letter queue: sends its messages back to the queues that they came from, as they were. Resolves with how many.
+   * Only what is there at the call is looked at; what `filter` turns down stays.
+   */
+  redrive(options: RedriveOptions = {}): Promise<number> {
+    return redrive(this.#core, this.name, options);
+  }
+
+  get #where(): string {
+    return `queue '${this.name}'`;
+  }
+
+  async #encode(payload: In, options: PublishOptions): Promise<Outgoing> {
+    await this.#codec.check(payload);
+    return outgoing(this.#codec, payload, options, `request() to ${this.#where}`);
+  }
+
+  #peeked(delivery: Delivery): Message<Out> | Promise<Message<Out>> {
+    const { tag, properties, routingKey, redelivered, deliveryCount } = delivery;
+    const from = { tag, properties, routingKey, redelivered, deliveryCount };
+    const bytes = (): Out => Buffer.from(delivery.body.subarray(delivery.bodyStart, delivery.bodyEnd)) as Out;
+    const raw = bytes();
+    const made = (payload: Out): Message<Out> => new Message(null, this.name, payload, from);
+    try {
+      const payload = this.#codec.decode(delivery);
+      return payload instanceof Promise ? payload.then(made, () => made(raw)) : made(payload);
+    } catch {
+      return made(raw);
+    }
+  }
+}
+
+/** @throws PostriderError INVALID_PAYLOAD, INVALID_OPTION */
+export function outgoing<In>(
+  codec: PayloadCodec<unknown, In>,
+  payload: In,
+  options: PublishOptions | undefined,
+  where: string,
+): Outgoing {
+  const { bytes, contentType } = codec.encode(payload);
+  if (options === undefined) return { body: bytes, properties: plainProperties(contentType), delayMs: 0 };
+  return { body: bytes, properties: publishProperties(where, contentType, options), delayMs: options.delayMs ?? 0 };
+}
+
+/** Hot: without schema and options it costs one promise. */
+export function publishTo<In>(
+  core: MqCore,
+  to: Address,
+  codec: PayloadCodec<unknown, In>,
+  payload: In,
+  options: PublishOptions | undefined,
+  where: string,
+): Promise<void> {
+  try {
+    core.requireOpen('publish');
+    const checked = codec.check(payload);
+    if (checked instanceof Promise || options?.signal !== undefined) {
+      return publishChecked(core, to, codec, payload, options, where, checked);
+    }
+    return core.link.publish(to, outgoing(codec, payload, options, `publish() to ${where}`));
+  } catch (error) {
+    return Promise.reject(error as PostriderError);
+  }
+}
+
+async function publishChecked<In>(
+  core: MqCore,
+  to: Address,
+  codec: PayloadCodec<unknown, In>,
+  payload: In,
+  options: PublishOptions | undefined,
+  where: string,
+  checked: void | Promise<void>,
+): Promise<void> {
+  const signal = options?.signal;
+  throwIfAborted(signal, 'the publish');
+  await checked;
+  const message = outgoing(codec, payload, options, `publish() to ${where}`);
+  await abortable(core.link.publish(to, message), signal, 'the publish');
+}
+
+export async function publishAllTo<In>(
+  core: MqCore,
+  to: Address,
+  codec: PayloadCodec<unknown, In>,
+  payloads: Iterable<In>,
+  options: PublishOptions | undefined,
+  where: string,
+): Promise<void> {
+  core.requireOpen('publish');
+  throwIfAborted(options?.signal, 'the publish');
+  const list = Array.from(payloads);
+  await Promise.all(list.map((payload) => codec.check(payload)));
+  const messages = list.map((payload) => outgoing(codec, payload, options, `publishAll() to ${where}`));
+  const sent = Promise.allSettled(messages.map((message) => core.link.publish(to, message)));
+  const results = await abortable(sent, options?.signal, 'the publish');
+  const failed = results.flatMap((result, index) =>
+    result.status === 'rejected' ? [{ index, error: result.reason as PostriderError }] : [],
+  );
+  const first = failed[0];
+  if (first === undefined) return;
+  throw new PostriderError(
+    first.error.code,
+    `${failed.length} of ${list.length} messages to ${where} were not stored for certain; the first, number ${first.index}: ${first.error.message}`,
+    { cause: failed },
+  );
+}

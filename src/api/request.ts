@@ -1,0 +1,136 @@
+/** Requests: each is a message with a correlation id and the name of this connection's queue for answers. */
+import { randomUUID } from 'node:crypto';
+import { aborted, throwIfAborted } from './abort.ts';
+import { PostriderError } from './errors.ts';
+import type { Address, Delivery, DeliverySink, LinkConsumer, Outgoing } from './link.ts';
+import { header } from './message-headers.ts';
+import type { MqCore } from './mq-core.ts';
+import { checkOptions, type Checks, milliseconds, object, signal } from './option-check.ts';
+import { PayloadCodec } from './payload-codec.ts';
+import type { PublishOptions } from './publish-options.ts';
+
+export interface RequestOptions {
+  /** Longest wait for the answer, in milliseconds. Default 30,000. The request itself expires with it. */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+  readonly publish?: Omit<PublishOptions, 'correlationId' | 'replyTo' | 'expiresMs' | 'signal'>;
+}
+
+const checks: Checks<RequestOptions> = { timeoutMs: milliseconds(1), signal, publish: object };
+const defaultTimeoutMs = 30_000;
+const answerTraits = { prefetch: 0, noAck: true, exclusive: true, priority: 0 };
+
+interface Waiting {
+  resolve(answer: unknown): void;
+  reject(error: PostriderError): void;
+}
+
+/** The queue for answers of one connection, and who waits for them. */
+export class Answers implements DeliverySink {
+  readonly queue: string;
+  readonly #codec = new PayloadCodec<unknown, unknown>('the queue for answers', undefined, undefined);
+  readonly #waiting = new Map<string, Waiting>();
+  #consumer: LinkConsumer | null = null;
+
+  static async open(core: MqCore): Promise<Answers> {
+    const queue = await core.link.declareQueue({
+      name: '',
+      durable: false,
+      exclusive: true,
+      autoDelete: true,
+      arguments: {},
+    });
+    const answers = new Answers(queue);
+    answers.#consumer = await core.link.consume(queue, answerTraits, answers);
+    return answers;
+  }
+
+  constructor(queue: string) {
+    this.queue = queue;
+  }
+
+  wait(id: string, waiting: Waiting): void {
+    this.#waiting.set(id, waiting);
+  }
+
+  forget(id: string): void {
+    this.#waiting.delete(id);
+  }
+
+  deliver(delivery: Delivery): boolean {
+    const { correlationId = '', headers } = delivery.properties;
+    const waiting = this.#waiting.get(correlationId);
+    // Whoever asked has stopped waiting.
+    if (waiting === undefined) return true;
+    this.#waiting.delete(correlationId);
+    const failure = headers?.[header.requestError];
+    if (typeof failure === 'string') {
+      waiting.reject(new PostriderError('REQUEST_FAILED', failure));
+      return true;
+    }
+    try {
+      waiting.resolve(this.#codec.decode(delivery));
+    } catch (error) {
+      waiting.reject(error as PostriderError);
+    }
+    return true;
+  }
+
+  lost(): void {
+    this.#giveUp('the connection was lost before the answer came; the request may have been handled');
+  }
+
+  ended(error: PostriderError): void {
+    this.#giveUp(`the queue for answers is gone: ${error.message}`);
+  }
+
+  async close(): Promise<void> {
+    this.#giveUp('it was closed before the answer came; the request may have been handled');
+    await this.#consumer?.cancel();
+    await this.#consumer?.close();
+  }
+
+  #giveUp(why: string): void {
+    const error = new PostriderError('UNKNOWN_OUTCOME', why);
+    for (const waiting of this.#waiting.values()) waiting.reject(error);
+    this.#waiting.clear();
+  }
+}
+
+export async function request<Answer>(
+  core: MqCore,
+  to: Address,
+  where: string,
+  encode: (reply: PublishOptions) => Promise<Outgoing>,
+  options: RequestOptions,
+): Promise<Answer> {
+  checkOptions(`request() to ${where}`, options, checks);
+  const { timeoutMs = defaultTimeoutMs, signal: stop } = options;
+  throwIfAborted(stop, 'the request');
+  core.requireOpen('ask');
+  const answers = await core.answers();
+  const id = randomUUID();
+  let timer: NodeJS.Timeout | undefined;
+  let onAbort: (() => void) | undefined;
+  try {
+    const message = await encode({ correlationId: id, replyTo: answers.queue, expiresMs: timeoutMs });
+    const answer = new Promise<unknown>((resolve, reject) => {
+      answers.wait(id, { resolve, reject });
+      const late = `${where} gave no answer within ${timeoutMs} ms; the request may still be handled`;
+      timer = setTimeout(() => reject(new PostriderError('TIMEOUT', late)), timeoutMs);
+      if (stop === undefined) return;
+      onAbort = () => reject(aborted(stop, 'the request'));
+      stop.addEventListener('abort', onAbort, { once: true });
+    });
+    // Whichever fails first is told; the answer may come before the publish is confirmed.
+    answer.catch(() => undefined);
+    const sent = core.link.publish(to, message);
+    await Promise.race([sent, answer]);
+    sent.catch(() => undefined);
+    return (await answer) as Answer;
+  } finally {
+    clearTimeout(timer);
+    if (onAbort !== undefined) stop?.removeEventListener('abort', onAbort);
+    answers.forget(id);
+  }
+}

@@ -1,0 +1,41 @@
+import type { ConsumeOptions } from './consume-options.ts';
+import type { Consumer, Handler } from './consumer.ts';
+import { asError } from './errors.ts';
+import { header } from './message-headers.ts';
+import type { MqCore } from './mq-core.ts';
+import { PayloadCodec } from './payload-codec.ts';
+import { publishProperties } from './publish-options.ts';
+import type { Queue } from './queue.ts';
+
+const codec = new PayloadCodec<unknown, unknown>('the queue for answers', undefined, undefined);
+
+/** A consumer whose handler's result is sent to whoever asked, before the request is acknowledged. */
+export function respond<Out, In>(
+  core: MqCore,
+  queue: Queue<Out, In>,
+  handler: Handler<Out>,
+  options: Omit<ConsumeOptions, 'ack' | 'retry' | 'delivery'>,
+): Promise<Consumer<Out>> {
+  const answering: Handler<Out> = async (payload, message) => {
+    const { replyTo, correlationId } = message.properties;
+    let answer: unknown = null;
+    let failure: Error | null = null;
+    try {
+      answer = (await handler(payload, message)) ?? null;
+    } catch (error) {
+      failure = asError(error);
+    }
+    if (replyTo === undefined || correlationId === undefined) {
+      // Nobody asked: then a failure is that of any other message.
+      if (failure !== null) throw failure;
+      return;
+    }
+    const { bytes, contentType } = codec.encode(failure === null ? answer : null);
+    const headers = failure === null ? {} : { headers: { [header.requestError]: failure.message.slice(0, 4_096) } };
+    const properties = publishProperties('the answer', contentType, { correlationId, ...headers });
+    // To a requester that has gone it is not an error.
+    const to = { exchange: '', routingKey: replyTo, mandatory: false };
+    await core.link.publish(to, { body: bytes, properties: { ...properties, deliveryMode: 1 }, delayMs: 0 });
+  };
+  return queue.consume(answering, { ...options, retry: false });
+}
