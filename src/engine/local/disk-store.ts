@@ -206,6 +206,7 @@ export class DiskStore implements LocalStore, GroupStore {
           );
           return;
         }
+        this.#segmentFiles.wrote(first.block.segment, first.offset + end - first.start);
         this.#written(groups, end - first.start);
       });
     });

@@ -24,6 +24,8 @@ interface OpenSegment {
   readonly id: number;
   readonly salt: Salt;
   capacity: number;
+  /** Its groups are on disk up to here. */
+  written: number;
   file: FileHandle | null;
   readonly ready: Promise<FileHandle | null>;
 }
@@ -93,7 +95,7 @@ export class SegmentFiles implements SegmentReader {
 
   /** Calls `use` with the segment's file as soon as it is there, with its space up to `end` allocated. */
   withFile(id: number, end: number, use: (file: FileHandle) => void): void {
-    const segment = this.#current?.id === id ? this.#current : this.#older.get(id)!;
+    const segment = this.#begun(id)!;
     if (segment.file !== null && end <= segment.capacity) {
       use(segment.file);
       return;
@@ -105,7 +107,7 @@ export class SegmentFiles implements SegmentReader {
 
   /** What the groups of the segment are known by, which was begun and is not closed. */
   saltOf(id: number): Salt {
-    return (this.#current?.id === id ? this.#current : this.#older.get(id)!).salt;
+    return this.#begun(id)!.salt;
   }
 
   /** A group that can't be divided passes the segment's end. False: closed, or failed for good. */
@@ -137,19 +139,40 @@ export class SegmentFiles implements SegmentReader {
     return this.#blocked && current !== null && (tail?.segment !== current.id || tail.offset > current.capacity / 2);
   }
 
+  /** Groups are on disk up to `end`. */
+  wrote(id: number, end: number): void {
+    const segment = this.#begun(id);
+    if (segment !== undefined) segment.written = end;
+  }
+
+  /**
+   * How much of a range may be shown. What lies behind the last group an earlier life left in a spare: whole runs perhaps, of other
+   * messages, where runs of this life will lie once they are written. Whoever reads ahead must not take them for those.
+   */
+  #readable(id: number, offset: number, length: number): number {
+    const segment = this.#begun(id);
+    return segment === undefined ? length : Math.max(0, Math.min(length, segment.written - offset));
+  }
+
+  /** Undefined: it is of an earlier life of the engine, or all of it was written. */
+  #begun(id: number): OpenSegment | undefined {
+    return this.#current?.id === id ? this.#current : this.#older.get(id);
+  }
+
   async read(id: number, offset: number, length: number): Promise<Buffer> {
     return this.#reader(id, async (file) => {
-      const buffer = Buffer.allocUnsafeSlow(length);
-      const read = await file.read(buffer, 0, length, offset);
-      return read === length ? buffer : buffer.subarray(0, read);
+      const buffer = Buffer.allocUnsafeSlow(this.#readable(id, offset, length));
+      const read = await file.read(buffer, 0, buffer.length, offset);
+      return read === buffer.length ? buffer : buffer.subarray(0, read);
     });
   }
 
   async readEach(id: number, offsets: readonly number[], length: number): Promise<Buffer[]> {
     return this.#reader(id, async (file) => {
+      const readable = offsets.map((offset) => this.#readable(id, offset, length));
       const buffer = Buffer.allocUnsafeSlow(length * offsets.length);
       const counts = await file.readEach(buffer, length, offsets);
-      return counts.map((count, at) => buffer.subarray(at * length, at * length + count));
+      return counts.map((count, at) => buffer.subarray(at * length, at * length + Math.min(count, readable[at]!)));
     });
   }
 
@@ -221,7 +244,7 @@ export class SegmentFiles implements SegmentReader {
       if (segment !== null) segment.file = file;
       return file;
     });
-    segment = { id, salt, capacity, file: null, ready };
+    segment = { id, salt, capacity, written: 0, file: null, ready };
     return segment;
   }
 
