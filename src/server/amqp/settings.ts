@@ -14,7 +14,7 @@ export interface AmqpSettings {
   readonly closeTimeoutMs: number;
   /** Largest body of one message. */
   readonly maxMessageBytes: number;
-  /** All bodies of one connection that are still coming in. */
+  /** All messages of one connection that are still coming in, with properties: four of the largest at once, and some. */
   readonly maxPartialBytes: number;
   readonly maxConsumersPerChannel: number;
   readonly maxConnections: number;
@@ -32,7 +32,7 @@ export const defaultAmqpSettings: AmqpSettings = {
   silentCloseDelayMs: 3_000,
   closeTimeoutMs: 30_000,
   maxMessageBytes: 16 * 1024 * 1024,
-  maxPartialBytes: 64 * 1024 * 1024,
+  maxPartialBytes: 80 * 1024 * 1024,
   maxConsumersPerChannel: 10_000,
   maxConnections: 65_536,
   maxKeptBytes: 1024 * 1024,

@@ -5,6 +5,7 @@ import { encodeProperties } from '../../../src/format/basic-properties.ts';
 import { basicAck, basicGet, basicNack, basicPublish, confirmSelect } from '../../../src/wire/amqp/basic-methods.ts';
 import { bodyFrame, headerFrame } from '../../../src/wire/amqp/content.ts';
 import { queueDeclare, queuePurge } from '../../../src/wire/amqp/queue-methods.ts';
+import { defaultAmqpSettings } from '../../../src/server/amqp/settings.ts';
 import { declaration, publish, type RawClient } from './raw-client.ts';
 import { serve } from './serve.ts';
 
@@ -186,3 +187,21 @@ test(
     );
   },
 );
+
+test('four messages of the largest size can come in at once, as a client mixes the frames of its channels', async () => {
+  const client = await served.client();
+  const channels = [1, 2, 3, 4];
+  const properties = encodeProperties({ headers: { padding: 'p'.repeat(1_000) } });
+  const body = Buffer.alloc(defaultAmqpSettings.maxMessageBytes);
+  const pieceBytes = 131_072 - 8;
+  for (const number of channels) {
+    if (number > 1) await client.openChannel(number);
+    await client.call(number, confirmSelect, { noWait: false }, 'confirm.select_ok');
+    const args = { exchange: '', routingKey: 'nobody', mandatory: false, immediate: false };
+    client.send(basicPublish.frame(number, args), headerFrame(number, body.length, properties));
+  }
+  for (let at = 0; at < body.length; at += pieceBytes) {
+    for (const number of channels) client.send(bodyFrame(number, body.subarray(at, at + pieceBytes)));
+  }
+  for (const _ of channels) await client.expect('basic.ack');
+});
