@@ -59,6 +59,34 @@ describe('disk files', () => {
     assert.equal(await readFile(path, 'latin1'), '\0\0\0hello');
   });
 
+  test('reads many places at once, short ones on the spot and long ones in the pool', async () => {
+    const path = join(root, 'places');
+    const file = await files.open(path, 'create');
+    const bytes = Buffer.from(Array.from({ length: 20_000 }, (_, at) => at % 251));
+    await file.write(bytes, 0, bytes.length, 0);
+    for (const length of [10, 6000]) {
+      const positions = [19_995, 3, 3, 700, 20_000, 12_345];
+      const into = Buffer.alloc(length * positions.length);
+      const counts = await file.readEach(into, length, positions);
+      assert.deepEqual(
+        counts,
+        positions.map((position) => Math.min(length, 20_000 - position)),
+      );
+      positions.forEach((position, at) => {
+        const got = into.subarray(at * length, at * length + counts[at]!);
+        assert.deepEqual(got, bytes.subarray(position, position + counts[at]!));
+      });
+    }
+    const most = Array.from({ length: 5000 }, (_, at) => at * 3);
+    const into = Buffer.alloc(2 * most.length);
+    assert.deepEqual(new Set(await file.readEach(into, 2, most)), new Set([2]));
+    assert.ok(most.every((position, at) => into[2 * at] === position % 251));
+    assert.deepEqual(await file.readEach(into, 2, []), []);
+    await file.close();
+    await assert.rejects(file.readEach(into, 10, [1, 2]));
+    await assert.rejects(file.readEach(into, 6000, [1]));
+  });
+
   test('appends with and without a sync, after writes that were and were not synced', async () => {
     const path = join(root, 'appended');
     const file = await files.open(path, 'create');
