@@ -278,6 +278,8 @@ export class Client implements EngineListener {
   readonly damage: string[] = [];
   /** Whether a call of reading failed: then a queue may be called damaged. */
   readsFailed: () => boolean = () => false;
+  /** Not answered yet: each may have a message on its way, which was settled already. */
+  readonly noAckTakes = new Set<{ readonly queue: ModelQueue }>();
   readonly #targets = new Map<string, ReturnType<Engine['targets']>>();
   #nextWait = 0;
   #lastSerial = -1;
@@ -610,7 +612,10 @@ export class Client implements EngineListener {
       const name = this.historyName(item.queue);
       if (!done) {
         history.settleRefused(name, item.session.name, id, item.settlement);
-        if (queueGone) continue;
+        if (queueGone) {
+          history.removed(name, id, 'deleted', { maybe: true });
+          continue;
+        }
         // As if it had never been asked: it is still held.
         if (item.settlement !== 'requeue') copy.removal = null;
         if (copy.holder === null && !item.session.hold.released) {
@@ -741,9 +746,9 @@ export class Client implements EngineListener {
     );
     if (subscription !== null) {
       if (subscription.cancelled) this.violate(`${what}: delivered to ${subscription.name} after its cancel`);
-      if (subscription.credit <= 0 && !subscription.creditLowered)
-        this.violate(`${what}: delivered to ${subscription.name} without credit`);
-      subscription.credit--;
+      if (subscription.credit > 0) subscription.credit--;
+      else if (subscription.underWay > 0) subscription.underWay--;
+      else this.violate(`${what}: delivered to ${subscription.name} without credit`);
       if (queue.limits.singleActiveConsumer === true) {
         const { active } = queue;
         if (
@@ -807,7 +812,7 @@ export class Client implements EngineListener {
       engine: null,
       priority,
       credit,
-      creditLowered: false,
+      underWay: 0,
       paused: false,
       cancelled: false,
       lastOrder: new Map(),
@@ -888,6 +893,8 @@ export class Client implements EngineListener {
     let delivered = false;
     const { purges } = queue;
     const sure = queue.fewestReady(this.world.scheduler.nowMs()) > 0 && !this.isConsumed(queue);
+    const taking = { queue };
+    if (noAck) this.noAckTakes.add(taking);
     const done = this.engine.take(this.handle(queue), session.lease, noAck, {
       deliver: (view) => {
         if (delivered) this.violate(`take ${queue.key}: more than one message`);
@@ -902,6 +909,7 @@ export class Client implements EngineListener {
       done,
       (found) => {
         if (found !== delivered) this.violate(`take ${queue.key}: said ${found}, delivered ${delivered}`);
+        if (this.noAckTakes.delete(taking) && !found) this.displace(queue);
         if (
           !found &&
           sure &&
@@ -1063,12 +1071,20 @@ export class Client implements EngineListener {
         }
       }
     });
-    this.wait(`change ${what}`, done, () => {
-      if (this.failure !== null) this.violate(`change #${unit.serial} confirmed after the engine failed`);
-      unit.state = 'done';
-      this.open.delete(unit);
-      model.changeDone();
-    });
+    this.wait(
+      `change ${what}`,
+      done,
+      () => {
+        if (this.failure !== null) this.violate(`change #${unit.serial} confirmed after the engine failed`);
+        unit.state = 'done';
+        this.open.delete(unit);
+        model.changeDone();
+      },
+      (error) => {
+        if (this.failure === null && !this.closing) this.violate(`change ${what} was rejected: ${String(error)}`);
+        this.open.delete(unit);
+      },
+    );
   }
 
   createQueue(key: string, durable: boolean, limits: QueueLimits): void {

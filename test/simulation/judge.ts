@@ -89,10 +89,7 @@ export function processEnded(client: Client, unclean: boolean): void {
   }
   model.idsUnderWay.clear();
   const noAck = new Set(client.subscriptions.filter((one) => one.noAck).map((one) => one.queue));
-  for (const what of client.waiting.values()) {
-    const queue = what.startsWith('take ') ? model.queue(what.slice(5)) : undefined;
-    if (queue !== undefined) noAck.add(queue);
-  }
+  for (const { queue } of client.noAckTakes) noAck.add(queue);
   for (const { state } of model.topologies) {
     for (const queue of state.queues.values()) {
       queue.active = null;
@@ -247,7 +244,8 @@ function judgeQueue(client: Client, queue: ModelQueue, messages: readonly Browse
     copy.removal = null;
     copy.overflown = false;
   }
-  queue.press();
+  // What was taken out by a unit in doubt may have been there again, and one too many.
+  queue.press(true);
   for (const copy of [...queue.copies.values()]) {
     if (present.has(copy)) continue;
     const what = `append ${copy.appendId} in ${queue.key}`;

@@ -152,11 +152,12 @@ export class ModelQueue {
     return copy.overflown ? 'max-length' : null;
   }
 
-  /** Something became ready: marks what a drop-head limit may have pushed out. */
-  press(): void {
+  /** Something became ready: marks what a drop-head limit may have pushed out. `restarted`: what was being taken out may be back. */
+  press(restarted = false): void {
     const { maxLength, maxBytes, overflow, maxPriority } = this.limits;
     if (overflow === 'reject' || (maxLength === undefined && maxBytes === undefined)) return;
-    const ready = [...this.copies.values()].filter((copy) => copy.mayBeReady);
+    const back = (copy: Copy): boolean => restarted && copy.stored !== 'no' && copy.removal?.unit?.state === 'open';
+    const ready = [...this.copies.values()].filter((copy) => copy.mayBeReady || back(copy));
     let bytes = ready.reduce((sum, copy) => sum + copy.bodyBytes, 0);
     let count = ready.length;
     // With priorities any of them may be the one to go.

@@ -19,8 +19,8 @@ export interface Subscription {
   engine: EngineConsumer | null;
   readonly priority: number;
   credit: number;
-  /** The credit was lowered while deliveries may have been on their way. */
-  creditLowered: boolean;
+  /** No-ack deliveries that may have been on their way when the credit was set anew: they come besides. */
+  underWay: number;
   paused: boolean;
   cancelled: boolean;
   /** Order of the last first delivery, by priority. */

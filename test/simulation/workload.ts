@@ -191,7 +191,7 @@ export class Workload {
           one.credit += count;
           one.engine.addCredit(count);
         } else {
-          if (one.noAck && count < one.credit) one.creditLowered = true;
+          if (one.noAck) one.underWay += one.credit;
           one.credit = count;
           one.engine.setCredit(count);
         }
