@@ -12,6 +12,7 @@ export class LocalConsumer implements EngineConsumer {
   readonly afterSync: boolean;
   readonly exclusive: boolean;
   readonly priority: number;
+  /** Deliveries that it may still get. */
   credit: number;
   /** The sink had no room. */
   stopped = false;
@@ -36,9 +37,14 @@ export class LocalConsumer implements EngineConsumer {
     this.settled = options.noAck ? new SettledDeliveries(this) : null;
   }
 
+  /** How many more may be taken for it: at most once, what waits for its sync has not used its credit yet. */
+  get room(): number {
+    return this.settled === null ? this.credit : this.credit - this.settled.count;
+  }
+
   get canTake(): boolean {
     return (
-      this.credit > 0 &&
+      this.room > 0 &&
       !this.entering &&
       !this.stopped &&
       !this.cancelled &&

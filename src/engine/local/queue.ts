@@ -58,6 +58,8 @@ export class LocalQueue implements EngineQueue {
   readonly #consumers: LocalConsumer[] = [];
   /** Consumers of one message, and whom to tell that there is none. */
   readonly #takers = new Map<LocalConsumer, () => void>();
+  /** Those for whom something was settled that they did not get yet. */
+  readonly #owed = new Set<LocalConsumer>();
   readonly #segmentSettled: (segment: number, count: number) => void;
 
   // What the open group holds of this queue.
@@ -418,6 +420,7 @@ export class LocalQueue implements EngineQueue {
 
   removeTaker(taker: LocalConsumer): void {
     this.#takers.delete(taker);
+    this.#owed.delete(taker);
     this.#ring.remove(taker);
   }
 
@@ -429,6 +432,7 @@ export class LocalQueue implements EngineQueue {
       return;
     }
     this.#consumers.splice(at, 1);
+    this.#owed.delete(consumer);
     this.#ring.remove(consumer);
     if (this.ready > 0) this.#host.dispatcher.pump(this);
     const successor = this.#consumers[0];
@@ -443,10 +447,16 @@ export class LocalQueue implements EngineQueue {
 
   /** Its credit or readiness changed. */
   consumerChanged(consumer: LocalConsumer): void {
-    const inTurn = this.limits.singleActiveConsumer !== true || this.#consumers[0] === consumer;
+    this.#place(consumer);
+    if (this.ready > 0 || consumer.settled?.waits === true) this.#host.dispatcher.pump(this);
+  }
+
+  /** Whether it stands in the ring. */
+  #place(consumer: LocalConsumer): void {
+    const inTurn =
+      this.limits.singleActiveConsumer !== true || this.#consumers[0] === consumer || this.#takers.has(consumer);
     if (consumer.canTake && inTurn) this.#ring.add(consumer);
     else this.#ring.remove(consumer);
-    if (this.ready > 0 || consumer.settled?.waits === true) this.#host.dispatcher.pump(this);
   }
 
   stopConsumers(reason: 'deleted' | 'damaged'): void {
@@ -467,8 +477,7 @@ export class LocalQueue implements EngineQueue {
   /** Hands out what can be handed out now. Called by the dispatcher alone, outside of any batch. */
   dispatch(): void {
     if (this.deleted || this.#stopped || this.damage !== null) return;
-    for (const consumer of this.#consumers) consumer.settled?.deliver();
-    for (const taker of this.#takers.keys()) taker.settled?.deliver();
+    for (const consumer of this.#owed) this.#deliverSettled(consumer);
     this.#removeOverflow();
     if (this.limits.messageTtlMs !== undefined || this.sawExpiring) this.#removeExpired();
     let consumer = this.#ring.next();
@@ -485,8 +494,16 @@ export class LocalQueue implements EngineQueue {
     if (consumer === null && (this.limits.messageTtlMs !== undefined || this.sawExpiring)) this.#removeExpired();
     if (this.ready === 0) {
       this.#emptied();
-      for (const [taker, nothing] of [...this.#takers]) if (taker.credit > 0) nothing();
+      for (const [taker, nothing] of [...this.#takers]) if (taker.room > 0) nothing();
     } else if (this.limits.messageTtlMs !== undefined || this.sawExpiring) this.#armExpiry();
+  }
+
+  #deliverSettled(consumer: LocalConsumer): void {
+    const settled = consumer.settled!;
+    settled.deliver();
+    if (settled.count === 0) this.#owed.delete(consumer);
+    // It has room again for more to be settled.
+    if (!consumer.cancelled) this.#place(consumer);
   }
 
   /** Delivers fresh messages of the level while this consumer is to have them. False: nothing more can go out now. */
@@ -500,12 +517,11 @@ export class LocalQueue implements EngineQueue {
     const expires = ttlMs !== undefined || this.sawExpiring;
     const end = this.#deliverableEnd(consumer);
     if (level.head >= end) return this.#awaitMark(consumer);
-    if (consumer.noAck) return this.#settleFresh(level, consumer, end);
+    if (consumer.noAck && this.#journalled) return this.#settleFresh(level, consumer, end);
     delivery.queue = this;
     delivery.redelivered = false;
     delivery.deliveryCount = 0;
-    const leaseId = consumer.lease.id;
-    consumer.lease.queues.add(this);
+    if (!consumer.noAck) consumer.lease.queues.add(this);
     while (level.fresh > 0) {
       const number = cursor.seek(level.head);
       if (number === WAIT) return false;
@@ -518,12 +534,9 @@ export class LocalQueue implements EngineQueue {
         this.#removeExpired();
         return this.ready > 0;
       }
-      const bodyBytes = reader.bodyEnd - reader.bodyStart;
-      this.held.hold(number, leaseId, bodyBytes);
       level.head = number + 1;
       level.fresh--;
-      this.ready--;
-      this.readyBytes -= bodyBytes;
+      this.#handOut(consumer, reader, number);
       fill(delivery, reader);
       delivery.number = number;
       delivery.envelopeId = cursor.envelopeId;
@@ -542,6 +555,19 @@ export class LocalQueue implements EngineQueue {
       if (level.returned.size > 0 || this.levels.length > 1 || journal.sequence !== sequence) break;
     }
     return true;
+  }
+
+  /** The message on which the reader stands is no longer ready: the consumer holds it, or (at most once) nobody does. */
+  #handOut(consumer: LocalConsumer, reader: RunReader, number: number): void {
+    const bodyBytes = reader.bodyEnd - reader.bodyStart;
+    this.ready--;
+    this.readyBytes -= bodyBytes;
+    if (consumer.noAck) {
+      this.held.settleReady(number, 1);
+      this.#settled(number, 1, bodyBytes);
+    } else {
+      this.held.hold(number, consumer.lease.id, bodyBytes);
+    }
   }
 
   /** The open group says how far deliveries came: before the sink has it, which may close that group. */
@@ -567,17 +593,16 @@ export class LocalQueue implements EngineQueue {
       this.#removeExpired();
       return this.ready > 0;
     }
-    const fair = consumer.right === consumer && !this.sawExpiring ? consumer.credit : 1;
+    const fair = consumer.right === consumer && !this.sawExpiring ? consumer.room : 1;
     const count = Math.min(fair, cursor.runEnd - number, end - number, level.fresh);
-    this.#takeSettled(level, cursor, consumer, number, count, false, 0);
+    this.#takeSettled(cursor, consumer, number, count, false, 0);
     level.head = number + count;
     level.fresh -= count;
-    this.ready -= count;
     return true;
   }
 
+  /** From a durable queue: the consumer gets it when the journal knows that it is gone. */
   #takeSettled(
-    level: Level,
     cursor: RunCursor,
     consumer: LocalConsumer,
     number: number,
@@ -585,23 +610,16 @@ export class LocalQueue implements EngineQueue {
     redelivered: boolean,
     deliveries: number,
   ): void {
-    const { journal } = this.#host;
-    const sequence = this.#journalled ? journal.sequence : 0;
-    const bytes = consumer.settled!.take(
-      cursor.reader,
-      count,
-      number,
-      redelivered,
-      deliveries,
-      cursor.envelopeId,
-      sequence,
-    );
+    const { sequence } = this.#host.journal;
+    const settled = consumer.settled!;
+    const known = settled.newest === sequence;
+    const bytes = settled.take(cursor.reader, count, number, redelivered, deliveries, cursor.envelopeId, sequence);
+    this.ready -= count;
     this.readyBytes -= bytes;
     this.held.settleReady(number, count);
     this.#settled(number, count, bytes);
-    consumer.credit -= count;
-    if (this.#journalled) this.#host.whenGroupSynced(consumer);
-    else consumer.settled!.deliver();
+    this.#owed.add(consumer);
+    if (!known) this.#host.whenGroupSynced(consumer);
     if (!consumer.canTake) this.#ring.remove(consumer);
     else this.#ring.rotate(consumer);
   }
@@ -625,20 +643,18 @@ export class LocalQueue implements EngineQueue {
       return true;
     }
     ready.pop();
-    const bodyBytes = reader.bodyEnd - reader.bodyStart;
-    this.ready--;
-    if (consumer.noAck) {
-      this.#takeSettled(level, cursor, consumer, number, 1, this.mayBeRepeat(number), deliveries);
+    if (consumer.noAck && this.#journalled) {
+      this.#takeSettled(cursor, consumer, number, 1, this.mayBeRepeat(number), deliveries);
       return true;
     }
-    this.readyBytes -= bodyBytes;
-    this.held.hold(number, consumer.lease.id, bodyBytes);
-    consumer.lease.queues.add(this);
+    const redelivered = this.mayBeRepeat(number);
+    if (!consumer.noAck) consumer.lease.queues.add(this);
+    this.#handOut(consumer, reader, number);
     const delivery = this.#host.delivery;
     fill(delivery, reader);
     delivery.queue = this;
     delivery.number = number;
-    delivery.redelivered = this.mayBeRepeat(number);
+    delivery.redelivered = redelivered;
     delivery.deliveryCount = deliveries;
     delivery.envelopeId = cursor.envelopeId;
     consumer.credit--;

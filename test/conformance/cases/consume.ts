@@ -279,6 +279,53 @@ export function consumeCases(check: Check): void {
     assert.deepEqual(await fixture.drainTexts(queue), numbered(100).slice(1));
   });
 
+  check('a noAck consumer without a limit gets all of a large burst', async (fixture) => {
+    const queue = await fixture.declare();
+    const { sink } = await fixture.consume(queue, { noAck: true });
+    await fixture.fill(queue, ...numbered(5_000).map((text) => text.padEnd(100, '.')));
+    await until('all', () => sink.deliveries.length === 5_000);
+    assert.deepEqual(
+      sink.deliveries.map(({ body }) => parseInt(body.toString())),
+      numbered(5_000).map(Number),
+    );
+  });
+
+  check(
+    'a noAck consumer whose credit is taken away gets nothing more, settled or not, until it has credit',
+    async (fixture) => {
+      const queue = await fixture.declare();
+      const { sink, consumer } = await fixture.consume(queue, { noAck: true });
+      const filled = fixture.fill(queue, ...numbered(20));
+      consumer.setCredit(0);
+      const { length } = sink.deliveries;
+      await filled;
+      await fixture.quiet();
+      assert.equal(sink.deliveries.length, length);
+      consumer.setCredit(length + 3);
+      await until('three', () => sink.deliveries.length >= 2 * length + 3 || sink.deliveries.length === 20);
+      await fixture.quiet();
+      assert.equal(sink.deliveries.length, Math.min(20, 2 * length + 3));
+      consumer.setCredit(Infinity);
+      await until('the rest', () => sink.deliveries.length === 20);
+      assert.deepEqual(sink.texts, numbered(20));
+      await fixture.expectStats(queue, { ready: 0, unacked: 0 });
+    },
+  );
+
+  check('noAck consumers share a queue with each other', async (fixture) => {
+    const queue = await fixture.declare();
+    const consumers: Consuming[] = [];
+    for (let at = 0; at < 3; at++) consumers.push(await fixture.consume(queue, { noAck: true }));
+    await fixture.fill(queue, ...numbered(300));
+    await until('all', () => consumers.reduce((sum, { sink }) => sum + sink.deliveries.length, 0) === 300);
+    for (const { sink } of consumers) assert.equal(sink.deliveries.length, 100);
+    const all = consumers.flatMap(({ sink }) => sink.deliveries).sort((a, b) => a.number - b.number);
+    assert.deepEqual(
+      all.map(({ text }) => text),
+      numbered(300),
+    );
+  });
+
   check('afterSync: all of it comes, in order, with the rest of the queue', async (fixture) => {
     const queue = await fixture.declare();
     const { sink, lease } = await fixture.consume(queue, { afterSync: true });
