@@ -195,7 +195,11 @@ export interface ItemOutcome {
   readonly numbers?: readonly number[];
 }
 
-/** `full`: the disk is, and what space is left is for settlements. `max-length` stands for `maxBytes` too. `gap`/`fenced`: of a producer's sequence and epoch; `damaged`: the queue stopped; `gone`: the queue was deleted meanwhile. */
+/**
+ * `too-large`: a body over 128 MiB, properties over 16 MiB - 1, an envelope over 65,535 bytes, a keyed value over 128 MiB with its key, or what takes
+ * an atomic batch beyond 256 MiB of them together (limits.ts). `full`: the disk is, and what space is left is for settlements. `max-length` stands for `maxBytes` too. `gap`/`fenced`: of a producer's sequence and epoch;
+ * `damaged`: the queue stopped; `gone`: the queue was deleted meanwhile.
+ */
 export type RefusalReason = 'full' | 'max-length' | 'gap' | 'fenced' | 'damaged' | 'gone' | 'too-large';
 
 /** Is told how a commit ended; the same object may serve many commits, told apart by `token`. */
@@ -211,7 +215,7 @@ export interface CommitReceiver<T> {
  * but nothing is delivered from it before `commit`.
  */
 export interface Batch {
-  /** To no queue at all it records the message's identity only. */
+  /** To no queue at all it records the message's identity only. Larger than any engine takes (`too-large`), it is not looked at further. */
   append(targets: Targets, message: MessageView): void;
   /** Settles `count` neighbouring numbers from `first`, all held under `lease`. */
   settle(lease: Lease, queue: EngineQueue, first: number, count: number, settlement: Settlement): void;

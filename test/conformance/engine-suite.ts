@@ -17,6 +17,7 @@ import { priorityCases } from './cases/priorities.ts';
 import { removalCases } from './cases/removals.ts';
 import { scaleCases } from './cases/scale.ts';
 import { settleCases } from './cases/settle.ts';
+import { sizeCases } from './cases/sizes.ts';
 import { stateCases } from './cases/state.ts';
 import { topologyCases } from './cases/topology.ts';
 import { Fixture, type Opened } from './fixture.ts';
@@ -59,6 +60,7 @@ const groups = {
   topology: topologyCases,
   'append and commit': appendCases,
   limits: limitCases,
+  sizes: sizeCases,
   'atomic batches': atomicCases,
   'settle and release': settleCases,
   'consume, take and load': consumeCases,

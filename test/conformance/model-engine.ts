@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import type * as contract from '../../src/engine/engine.ts';
 import type { Clock } from '../../src/engine/clock.ts';
 import { EngineError } from '../../src/engine/errors.ts';
+import { MAX_ATOMIC_BYTES, MAX_BODY_BYTES, MAX_ENVELOPE_BYTES, MAX_PROPERTIES_BYTES } from '../../src/engine/limits.ts';
 
 export type Defect =
   | 'requeue-to-tail'
@@ -289,10 +290,13 @@ export class ModelEngine implements contract.Engine {
 
   begin(atomic?: 'required' | 'idempotent'): contract.Batch {
     const items: Item[] = [];
+    let taken = 0;
     return {
       append: (targets, view) => {
-        const message = this.#defects.has('message-not-copied') ? view : copyOf(view);
-        items.push((item) => this.#append(targets as ModelTargets, message, item));
+        const message = this.#defects.has('message-not-copied') || isTooLarge(targets, view) ? view : copyOf(view);
+        taken += message.propertiesEnd - message.propertiesStart + message.bodyEnd - message.bodyStart;
+        const fits = atomic === undefined || taken <= MAX_ATOMIC_BYTES;
+        items.push((item) => (fits ? this.#append(targets as ModelTargets, message, item) : tooLarge(item)));
       },
       settle: (lease, queue, first, count, settlement) => {
         items.push((item) =>
@@ -303,7 +307,10 @@ export class ModelEngine implements contract.Engine {
       },
       put: (key, value, expected) => {
         const bytes = value === null ? null : Buffer.from(value);
-        items.push((item) => this.#put(item, key, bytes, expected));
+        const size = Buffer.byteLength(key) + (value?.length ?? 0);
+        taken += size;
+        const fits = size <= MAX_BODY_BYTES && (atomic === undefined || taken <= MAX_ATOMIC_BYTES);
+        items.push((item) => (fits ? this.#put(item, key, bytes, expected) : tooLarge(item)));
       },
       commit: (receiver, token) => {
         let outcomes = this.#apply(items);
@@ -326,6 +333,7 @@ export class ModelEngine implements contract.Engine {
   }
 
   #append(targets: ModelTargets, view: contract.MessageView, item: number): contract.ItemOutcome | null {
+    if (isTooLarge(targets, view)) return tooLarge(item);
     const refusal = this.#judgeIdentity(view.identity) ?? this.#judgeRoom(targets, view);
     if (refusal !== null) {
       if (this.#defects.has('refused-id-remembered') && view.identity !== null) this.#remember(view.identity);
@@ -786,6 +794,18 @@ function asModel(queue: contract.EngineQueue): ModelQueue {
 
 function noQueue(queue: contract.EngineQueue): EngineError {
   return new EngineError('NO_QUEUE', `queue ${queue.key} was deleted`);
+}
+
+function tooLarge(item: number): contract.ItemOutcome {
+  return { item, ...refuse('too-large') };
+}
+
+function isTooLarge({ envelope }: contract.Targets, view: contract.MessageView): boolean {
+  return (
+    view.bodyEnd - view.bodyStart > MAX_BODY_BYTES ||
+    view.propertiesEnd - view.propertiesStart > MAX_PROPERTIES_BYTES ||
+    envelope.length > MAX_ENVELOPE_BYTES
+  );
 }
 
 function copyOf(view: contract.MessageView): contract.MessageView {

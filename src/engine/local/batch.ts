@@ -14,6 +14,7 @@ import type {
   Targets,
 } from '../engine.ts';
 import { EngineError } from '../errors.ts';
+import { MAX_ATOMIC_BYTES, MAX_BODY_BYTES, MAX_ENVELOPE_BYTES, MAX_PROPERTIES_BYTES } from '../limits.ts';
 import type { LocalLease } from './lease.ts';
 import type { LocalQueue } from './queue.ts';
 import type { LocalTargets } from './targets.ts';
@@ -45,12 +46,19 @@ export class PlainBatch implements Batch {
     const local = targets as LocalTargets;
     refuseDelay(message);
     if (local.version !== this.#host.topology.queueVersion) local.check(this.#host.topology.queueVersion);
-    if (local.plain && message.identity === null && message.dueAt === 0 && !this.#host.journal.full) {
+    if (
+      local.plain &&
+      message.identity === null &&
+      message.dueAt === 0 &&
+      !this.#host.journal.full &&
+      message.bodyEnd - message.bodyStart <= MAX_BODY_BYTES &&
+      message.propertiesEnd - message.propertiesStart <= MAX_PROPERTIES_BYTES
+    ) {
       this.#host.journal.append(local, message);
       if (local.durable) this.#durable = true;
       return;
     }
-    const refusal = judgeAppend(this.#host, local, message, 0, 0);
+    const refusal = isTooLarge(local, message) ? refuse('too-large') : judgeAppend(this.#host, local, message, 0, 0);
     if (refusal !== null) {
       this.#tell({ item, ...refusal });
       return;
@@ -74,6 +82,10 @@ export class PlainBatch implements Batch {
   put(key: string, value: Uint8Array | null, expectedRevision?: number): void {
     const item = this.#items++;
     const { keyed } = this.#host;
+    if (bytesOfPut(key, value) > MAX_BODY_BYTES) {
+      this.#tell({ item, ...refuse('too-large') });
+      return;
+    }
     if (expectedRevision !== undefined && keyed.revisionOf(key) !== expectedRevision) {
       this.#tell({ item, outcome: 'conflict', reason: null });
       return;
@@ -110,11 +122,14 @@ type AtomicItem =
       readonly key: string;
       readonly value: Uint8Array | null;
       readonly expectedRevision: number | undefined;
-    };
+    }
+  | { readonly kind: 'too-large' };
 
 export class AtomicBatch implements Batch {
   readonly #host: BatchHost;
   readonly #items: AtomicItem[] = [];
+  /** Of bodies, properties and keyed values. */
+  #taken = 0;
 
   constructor(host: BatchHost) {
     this.#host = host;
@@ -122,7 +137,10 @@ export class AtomicBatch implements Batch {
 
   append(targets: Targets, message: MessageView): void {
     refuseDelay(message);
-    this.#items.push({ kind: 'append', targets: targets as LocalTargets, message: copyOf(message) });
+    const local = targets as LocalTargets;
+    this.#taken += message.propertiesEnd - message.propertiesStart + message.bodyEnd - message.bodyStart;
+    if (isTooLarge(local, message) || this.#taken > MAX_ATOMIC_BYTES) this.#items.push({ kind: 'too-large' });
+    else this.#items.push({ kind: 'append', targets: local, message: copyOf(message) });
   }
 
   settle(lease: Lease, queue: EngineQueue, first: number, count: number, settlement: Settlement): void {
@@ -137,7 +155,10 @@ export class AtomicBatch implements Batch {
   }
 
   put(key: string, value: Uint8Array | null, expectedRevision?: number): void {
-    this.#items.push({ kind: 'put', key, value: value === null ? null : Buffer.from(value), expectedRevision });
+    const bytes = bytesOfPut(key, value);
+    this.#taken += bytes;
+    if (bytes > MAX_BODY_BYTES || this.#taken > MAX_ATOMIC_BYTES) this.#items.push({ kind: 'too-large' });
+    else this.#items.push({ kind: 'put', key, value: value === null ? null : Buffer.from(value), expectedRevision });
   }
 
   commit<T>(receiver: CommitReceiver<T>, token: T): void {
@@ -176,6 +197,8 @@ export class AtomicBatch implements Batch {
           refusals.push({ item, outcome: 'stale', reason: null });
         ranges.push({ first, end: first + count });
         settled.set(queue, ranges);
+      } else if (entry.kind === 'too-large') {
+        refusals.push({ item, ...refuse('too-large') });
       } else if (entry.expectedRevision !== undefined) {
         if (written.has(entry.key) || this.#host.keyed.revisionOf(entry.key) !== entry.expectedRevision) {
           refusals.push({ item, outcome: 'conflict', reason: null });
@@ -202,7 +225,7 @@ export class AtomicBatch implements Batch {
           message.bodyEnd -
           message.bodyStart;
       } else if (entry.kind === 'settle') bytes += 64;
-      else bytes += 32 + 3 * entry.key.length + (entry.value?.length ?? 0);
+      else if (entry.kind === 'put') bytes += 32 + 3 * entry.key.length + (entry.value?.length ?? 0);
     }
     return bytes;
   }
@@ -242,7 +265,7 @@ export class AtomicBatch implements Batch {
           journal.endRun();
           entry.queue.settle(entry.first, entry.count, entry.settlement);
           durable ||= entry.queue.durable && entry.settlement !== 'requeue';
-        } else {
+        } else if (entry.kind === 'put') {
           const revision = keyed.put(entry.key, entry.value);
           if (entry.expectedRevision !== undefined) outcomes.push({ item, outcome: 'written', reason: null, revision });
           durable = true;
@@ -267,6 +290,18 @@ function refuse(reason: RefusalReason): Refusal {
     refusals.set(reason, refusal);
   }
   return refusal;
+}
+
+function isTooLarge({ envelope }: LocalTargets, message: MessageView): boolean {
+  return (
+    message.bodyEnd - message.bodyStart > MAX_BODY_BYTES ||
+    message.propertiesEnd - message.propertiesStart > MAX_PROPERTIES_BYTES ||
+    envelope.length > MAX_ENVELOPE_BYTES
+  );
+}
+
+function bytesOfPut(key: string, value: Uint8Array | null): number {
+  return Buffer.byteLength(key) + (value?.length ?? 0);
 }
 
 /** Why the message can't be appended, or null. `count` and `bytes` of the same batch come before it. */

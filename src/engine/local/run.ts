@@ -29,7 +29,7 @@ export const MESSAGE_DUE = 2;
 export const RUN_EXPIRES = 1;
 /** A run is closed when it has grown beyond this: what is read to get at one of its messages stays small. */
 export const RUN_MAX_BYTES = 64 * 1024;
-export const MAX_PROPERTIES_BYTES = 0xff_ffff;
+const LENGTH_MASK = 0xff_ffff;
 
 export function checksumOfRun(buffer: Uint8Array, offset: number, length: number): number {
   return crc32(buffer.subarray(offset + 8, offset + length));
@@ -88,7 +88,7 @@ export class RunReader {
     at += MESSAGE_HEADER_BYTES;
     this.expiresAt = 0;
     this.dueAt = 0;
-    if (word > MAX_PROPERTIES_BYTES) {
+    if (word > LENGTH_MASK) {
       const flags = word >>> 24;
       if ((flags & MESSAGE_EXPIRES) !== 0) {
         this.expiresAt = view.getFloat64(at, true);
@@ -100,7 +100,7 @@ export class RunReader {
       }
     }
     this.propertiesStart = at;
-    this.bodyStart = at + (word & MAX_PROPERTIES_BYTES);
+    this.bodyStart = at + (word & LENGTH_MASK);
     this.bodyEnd = this.bodyStart + bodyLength;
     this.index++;
   }

@@ -1,4 +1,5 @@
 import type { Targets } from '../engine.ts';
+import { MAX_ENVELOPE_BYTES } from '../limits.ts';
 import type { LocalQueue } from './queue.ts';
 
 /** Where an append goes, with what the hot path asks first. */
@@ -7,7 +8,7 @@ export class LocalTargets implements Targets {
   readonly envelope: Buffer;
   /** Some queue is durable. */
   readonly durable: boolean;
-  /** No queue can refuse an append: none is gone, damaged or refuses at a limit. */
+  /** Nothing here refuses an append: no queue is gone, damaged or refuses at a limit, and the envelope is not too large. */
   plain = false;
   /** Of the topology for which `plain` was found. */
   version = 0;
@@ -22,6 +23,7 @@ export class LocalTargets implements Targets {
     this.version = version;
     this.plain =
       this.queues.length > 0 &&
+      this.envelope.length <= MAX_ENVELOPE_BYTES &&
       !this.queues.some((queue) => queue.deleted || queue.damage !== null || queue.refusesAtLimit);
   }
 }
