@@ -48,8 +48,8 @@ const zones = [
   {
     target: './src/api',
     from: './src',
-    except: ['./api', './broker', './format', './engine', './errors.ts', './nearest.ts'],
-    message: 'The API stands on the broker and the engines, not on a server or the command line.',
+    except: ['./api', './broker', './format', './engine', './errors.ts', './nearest.ts', './version.ts', './server/amqp/index.ts'],
+    message: 'The API stands on the broker and the engines, not on the command line; a server it only starts.',
   },
   {
     target: './src/verify',

@@ -22,7 +22,7 @@ export interface ClosableConsumer {
 /** What a consumer tells whoever made it. */
 export interface ConsumerHost {
   /** A handler failed, and what is done about it. */
-  handlerFailed(error: Error, message: Message<unknown>, then: 'retry' | 'dead-letter' | 'drop' | 'lost'): void;
+  handlerFailed(error: Error, message: Message, then: 'retry' | 'dead-letter' | 'drop' | 'lost'): void;
   consumerClosed(consumer: ClosableConsumer): void;
 }
 
@@ -132,22 +132,22 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     await this.close();
   }
 
-  async ack(message: Message<unknown>): Promise<void> {
+  async ack(message: Message): Promise<void> {
     this.#ended(message);
     if (!this.#settings.atMostOnce) await this.#settling(this.#link!.acked(message.tag));
   }
 
-  async retry(message: Message<unknown>, error: Error, delayMs: number | undefined): Promise<void> {
+  async retry(message: Message, error: Error, delayMs: number | undefined): Promise<void> {
     this.#ended(message);
     await this.#settling(this.#fail(message, error, delayMs));
   }
 
-  async deadLetter(message: Message<unknown>, error: Error, reason: DeadLetterReason): Promise<void> {
+  async deadLetter(message: Message, error: Error, reason: DeadLetterReason): Promise<void> {
     this.#ended(message);
     await this.#settling(this.#giveUp(message, error, reason));
   }
 
-  async requeue(message: Message<unknown>): Promise<void> {
+  async requeue(message: Message): Promise<void> {
     this.#ended(message);
     if (!this.#settings.atMostOnce) await this.#settling(this.#link!.requeue(message.tag));
   }
@@ -242,7 +242,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     void this.#settling(this.#fail(message, error, undefined)).catch(() => undefined);
   }
 
-  async #fail(message: Message<unknown>, error: Error, delayMs: number | undefined): Promise<void> {
+  async #fail(message: Message, error: Error, delayMs: number | undefined): Promise<void> {
     if (this.#settings.atMostOnce) {
       this.#host.handlerFailed(error, message, 'lost');
       return;
@@ -253,7 +253,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     await this.#failures.retry(this.#link!, message, again);
   }
 
-  async #giveUp(message: Message<unknown>, error: Error, reason: DeadLetterReason): Promise<void> {
+  async #giveUp(message: Message, error: Error, reason: DeadLetterReason): Promise<void> {
     this.#host.handlerFailed(error, message, this.#settings.deadLetterQueue === null ? 'drop' : 'dead-letter');
     if (!this.#settings.atMostOnce) await this.#failures.deadLetter(this.#link!, message, error, reason);
   }
@@ -287,7 +287,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   }
 
   /** It was settled by its handler: its place is free, if it was held for that. */
-  #ended(message: Message<unknown>): void {
+  #ended(message: Message): void {
     if (this.#settings.manual && this.#running.delete(message as Message<Payload>)) this.#goOn();
   }
 

@@ -20,13 +20,13 @@ export class FailurePath {
   }
 
   /** Milliseconds until the next attempt; null: that was the last. */
-  againAfterMs(message: Message<unknown>, asked: number | undefined): number | null {
+  againAfterMs(message: Message, asked: number | undefined): number | null {
     const { retry } = this.#settings;
     if (message.attempt >= retry.attempts) return null;
     return asked ?? retryDelayMs(retry, message.attempt, Math.random());
   }
 
-  async retry(link: LinkConsumer, message: Message<unknown>, delayMs: number): Promise<void> {
+  async retry(link: LinkConsumer, message: Message, delayMs: number): Promise<void> {
     const { properties } = message;
     const headers = { ...properties.headers, [header.attempt]: message.attempt + 1 };
     await link.replace(message.tag, this.#back, {
@@ -36,12 +36,7 @@ export class FailurePath {
     });
   }
 
-  async deadLetter(
-    link: LinkConsumer,
-    message: Message<unknown>,
-    error: Error,
-    reason: DeadLetterReason,
-  ): Promise<void> {
+  async deadLetter(link: LinkConsumer, message: Message, error: Error, reason: DeadLetterReason): Promise<void> {
     if (this.#dead === null) return link.acked(message.tag);
     const { expiration: _expires, ...properties } = message.properties;
     const letter = { queue: this.#queue, reason, error, attempts: message.attempt, atMs: Date.now() };

@@ -60,7 +60,7 @@ export class MessageStream<Payload> implements AsyncIterable<Message<Payload>> {
       for (;;) {
         while (arrived === null && ended === null) await new Promise<void>((resolve) => (wake = resolve));
         if (arrived === null) break;
-        current = arrived as Message<Payload>;
+        current = arrived;
         arrived = null;
         yield current;
         if (!current.settled) await current.ack();

@@ -1,5 +1,5 @@
 import type { FieldTable } from '../format/field-table.ts';
-import { PostriderError } from './errors.ts';
+import { asError, PostriderError } from './errors.ts';
 import type { BasicProperties } from '../format/basic-properties.ts';
 import { header, type DeadLetterReason } from './message-headers.ts';
 
@@ -8,10 +8,10 @@ export type Headers = Readonly<FieldTable>;
 
 /** What a message asks of whoever consumes it. */
 export interface MessageHolder {
-  ack(message: Message<unknown>): Promise<void>;
-  retry(message: Message<unknown>, error: Error, delayMs: number | undefined): Promise<void>;
-  deadLetter(message: Message<unknown>, error: Error, reason: DeadLetterReason): Promise<void>;
-  requeue(message: Message<unknown>): Promise<void>;
+  ack(message: Message): Promise<void>;
+  retry(message: Message, error: Error, delayMs: number | undefined): Promise<void>;
+  deadLetter(message: Message, error: Error, reason: DeadLetterReason): Promise<void>;
+  requeue(message: Message): Promise<void>;
 }
 
 /** One delivery of a message. */
@@ -101,15 +101,13 @@ export class Message<Payload = unknown> {
 
   /** It failed, and is tried again after a while, or dead-lettered after its last attempt. `delayMs`: instead of what the consumer's retry policy says. */
   async retry(error?: unknown, options: { readonly delayMs?: number } = {}): Promise<void> {
-    const reason =
-      error instanceof Error ? error : new Error(error === undefined ? 'retried by its handler' : String(error));
+    const reason = error === undefined ? new Error('retried by its handler') : asError(error);
     await this.#settle().retry(this, reason, options.delayMs);
   }
 
   /** It can't be handled, and another attempt wouldn't help: it goes to the dead-letter queue with the reason. */
   async deadLetter(reason?: unknown): Promise<void> {
-    const error =
-      reason instanceof Error ? reason : new Error(reason === undefined ? 'rejected by its handler' : String(reason));
+    const error = reason === undefined ? new Error('rejected by its handler') : asError(reason);
     await this.#settle().deadLetter(this, error, 'rejected');
   }
 

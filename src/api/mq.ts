@@ -105,11 +105,7 @@ export class Mq extends EventEmitter<MqEvents> {
     this.#requireOpen('use a queue');
     checkQueueName(name);
     checkQueueOptions(name, options);
-    const codec = new PayloadCodec<unknown, unknown>(
-      `queue '${name}'`,
-      options.schema,
-      options.serializer as Serializer,
-    );
+    const codec = new PayloadCodec<unknown, unknown>(`queue '${name}'`, options.schema, options.serializer);
     const dead = await this.#declare(name, options);
     return new Queue(this.#core, name, codec, dead);
   }
@@ -133,7 +129,7 @@ export class Mq extends EventEmitter<MqEvents> {
       ...(schema === undefined ? {} : { schema }),
       ...(serializer === undefined ? {} : { serializer }),
     });
-    const codec = new PayloadCodec<unknown, unknown>(where, schema, serializer as Serializer);
+    const codec = new PayloadCodec<unknown, unknown>(where, schema, serializer);
     return new Topic(this.#core, name, exchange, codec, async (subscription, queueOptions) => {
       this.#requireOpen('subscribe');
       checkQueueName(subscription, 'subscription');

@@ -2,17 +2,7 @@ import type { FieldTable } from '../format/field-table.ts';
 import { PostriderError } from './errors.ts';
 import type { QueueTraits } from './link.ts';
 import { checkQueueName, deadSuffix } from './names.ts';
-import {
-  boolean,
-  checkOptions,
-  type Checks,
-  either,
-  integer,
-  milliseconds,
-  object,
-  oneOf,
-  text,
-} from './option-check.ts';
+import { boolean, checkOptions, type Checks, either, integer, milliseconds, oneOf, text } from './option-check.ts';
 import type { Serializer } from './serializer.ts';
 import type { StandardSchema } from './standard-schema.ts';
 

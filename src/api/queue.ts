@@ -114,7 +114,7 @@ export class Queue<Out = unknown, In = Out> {
         `peek() of ${this.#where} wants how many messages, 1 or more, not ${String(limit)}`,
       );
     }
-    const messages: (Message<Out> | Promise<Message<Out>>)[] = [];
+    const messages: Promise<Message<Out>>[] = [];
     await this.#core.link.peek(this.name, limit, (delivery) => messages.push(this.#peeked(delivery)));
     return Promise.all(messages);
   }
@@ -150,7 +150,7 @@ export class Queue<Out = unknown, In = Out> {
     return outgoing(this.#codec, payload, options, `request() to ${this.#where}`);
   }
 
-  #peeked(delivery: Delivery): Message<Out> | Promise<Message<Out>> {
+  #peeked(delivery: Delivery): Promise<Message<Out>> {
     const { tag, properties, routingKey, redelivered, deliveryCount } = delivery;
     const from = { tag, properties, routingKey, redelivered, deliveryCount };
     const bytes = (): Out => Buffer.from(delivery.body.subarray(delivery.bodyStart, delivery.bodyEnd)) as Out;
@@ -158,9 +158,9 @@ export class Queue<Out = unknown, In = Out> {
     const made = (payload: Out): Message<Out> => new Message(null, this.name, payload, from);
     try {
       const payload = this.#codec.decode(delivery);
-      return payload instanceof Promise ? payload.then(made, () => made(raw)) : made(payload);
+      return payload instanceof Promise ? payload.then(made, () => made(raw)) : Promise.resolve(made(payload));
     } catch {
-      return made(raw);
+      return Promise.resolve(made(raw));
     }
   }
 }
@@ -194,7 +194,7 @@ export function publishTo<In>(
     }
     return core.link.publish(to, outgoing(codec, payload, options, `publish() to ${where}`));
   } catch (error) {
-    return Promise.reject(error as PostriderError);
+    return Promise.reject(error);
   }
 }
 
@@ -225,7 +225,7 @@ export async function publishAllTo<In>(
   core.requireOpen('publish');
   throwIfAborted(options?.signal, 'the publish');
   const list = Array.from(payloads);
-  await Promise.all(list.map((payload) => codec.check(payload)));
+  for (const payload of list) await codec.check(payload);
   const messages = list.map((payload) => outgoing(codec, payload, options, `publishAll() to ${where}`));
   const sent = Promise.allSettled(messages.map((message) => core.link.publish(to, message)));
   const results = await abortable(sent, options?.signal, 'the publish');
