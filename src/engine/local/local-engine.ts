@@ -30,6 +30,7 @@ import type { BatchHost } from './batch-host.ts';
 import { LocalConsumer } from './consumer.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { emptyDelivery } from './empty-delivery.ts';
+import { FailedBatch } from './failed-batch.ts';
 import { Identities } from './identities.ts';
 import type { Journal } from './journal/journal.ts';
 import { KeyedState } from './keyed-state.ts';
@@ -157,6 +158,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
 
   begin(atomic?: 'required' | 'idempotent'): Batch {
     this.dispatcher.held = true;
+    if (this.#failure !== null) return new FailedBatch(this);
     return atomic === undefined ? this.#plain.begin() : new AtomicBatch(this);
   }
 
