@@ -62,7 +62,7 @@ export async function commandLine(args: readonly string[], output: Output): Prom
     await program.parseAsync(args, { from: 'user' });
     return undefined;
   } catch (error) {
-    const told = error instanceof CommanderError ? fromCommander(error) : error;
+    const told = error instanceof CommanderError ? fromCommander(error, named === undefined ? '' : args[0]!) : error;
     if (told === null) return exitCode.done;
     const { text, code } = errorReport(told);
     output.err(`${text}\n`);
@@ -70,14 +70,19 @@ export async function commandLine(args: readonly string[], output: Output): Prom
   }
 }
 
-/** Commander's way to end a command: help and version were printed; anything else is wrong usage. */
-function fromCommander(error: CommanderError): CommandError | null {
+/** Commander's way to end a command: help and version were printed; anything else is wrong usage of `command`, or of none. */
+function fromCommander(error: CommanderError, command: string): CommandError | null {
   if (error.exitCode === 0) return null;
   const message = error.message
     .replace(/^error: /, '')
+    .replace(/^option '(\S+) (.*)' argument missing$/, 'option $1 needs a value: $2')
+    .replace(/^too many arguments for '(\S+)'\. Expected (\d+) .* got (\d+)\.$/, takes)
     .replace(/\n?\((Did you mean .*)\)$/, (_, hint: string) => `; ${hint.replace('Did', 'did')}`);
-  return new CommandError(
-    exitCode.usage,
-    message.includes('did you mean') ? message : `${message}; see postrider --help`,
-  );
+  const help = command === '' ? 'postrider --help' : `postrider ${command} --help`;
+  return new CommandError(exitCode.usage, message.includes('did you mean') ? message : `${message}; see ${help}`);
+}
+
+function takes(_: string, command: string, expected: string, given: string): string {
+  const arguments_ = expected === '0' ? 'no argument' : expected === '1' ? 'one argument' : `${expected} arguments`;
+  return `${command} takes ${arguments_} besides its options, and got ${given}`;
 }

@@ -36,6 +36,7 @@ function explain(code: string | undefined, host: string, port: number, option: s
     case 'EACCES':
       return `port ${port} needs privileges; choose one above 1023 with ${option}`;
     case 'EADDRNOTAVAIL':
+    case 'EAFNOSUPPORT':
       return `this machine has no address ${host}; choose another with --host`;
     default:
       return null;

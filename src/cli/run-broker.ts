@@ -1,10 +1,12 @@
 /** The life of a served broker: address, data, listener; then whatever ends it. */
+import { resolve } from 'node:path';
 import { Broker } from '../broker/index.ts';
 import type { ServeSettings } from '../config/serve-settings.ts';
-import type { EngineError } from '../engine/errors.ts';
+import { EngineError } from '../engine/errors.ts';
 import { openLocal } from '../engine/local/index.ts';
 import { version } from '../version.ts';
 import { AmqpServer } from '../server/amqp/index.ts';
+import { CommandError } from './command-error.ts';
 import { exitCode, signalExitCode } from './exit-code.ts';
 import { address, listenError, tryAddress } from './listen-error.ts';
 import { reportError, say } from './report-error.ts';
@@ -17,9 +19,13 @@ export async function runBroker(settings: ServeSettings, stopWithParent: boolean
   // Before the data directory is touched: an address that is taken must leave no trace.
   if (amqpPort !== 0) await tryAddress(host, amqpPort, portOption);
 
-  const broker = new Broker({ engine: openLocal(data), log: say });
+  // Whole: what is told in a log at night must not depend on where the process was started.
+  const directory = data === 'memory:' ? data : resolve(data);
+  const broker = new Broker({ engine: openLocal(directory), log: say });
   broker.onFailed(endFailed);
-  await broker.open();
+  await broker.open().catch((error: unknown) => {
+    throw withAdvice(error, directory);
+  });
   const amqp = new AmqpServer({ broker, version, log: say });
   let port: number;
   try {
@@ -33,6 +39,12 @@ export async function runBroker(settings: ServeSettings, stopWithParent: boolean
     await broker.close();
   }, stopWithParent);
   announce(settings, port);
+}
+
+function withAdvice(error: unknown, directory: string): unknown {
+  if (!(error instanceof EngineError) || error.code !== 'CORRUPT') return error;
+  const advice = `nothing was changed; postrider inspect ${directory} tells what is damaged, a copy can replace it`;
+  return new CommandError(exitCode.data, `${error.message}; ${advice}`, { cause: error });
 }
 
 function announce({ data, host, json }: ServeSettings, port: number): void {

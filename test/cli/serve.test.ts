@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { Connection } from 'rabbitmq-client';
 import { version } from '../../src/version.ts';
@@ -138,7 +138,29 @@ describe('serve refuses in one line', { timeout: 60_000 }, () => {
   it('a directory that is a file', async (context) => {
     const data = join(await scratch(context), 'data');
     await writeFile(data, 'Dear reader');
-    assertComplaint(await run(['serve', '--data', data, '--amqp-port', '0']), 3, new RegExp(data));
+    const line = new RegExp(`${data} can't be used: it, or something above it, is a file: .*--data`);
+    assertComplaint(await run(['serve', '--data', data, '--amqp-port', '0']), 3, line);
+  });
+
+  it('a directory whose marker is none', async (context) => {
+    const data = await scratch(context);
+    await mkdir(join(data, 'postrider'));
+    const line = new RegExp(`${data}/postrider is not Postrider's`);
+    assertComplaint(await run(['serve', '--data', data, '--amqp-port', '0']), 3, line);
+    assert.deepEqual(await readdir(data), ['postrider']);
+  });
+
+  it('a damaged journal, with what to do and by its whole path', async (context) => {
+    const data = join(await scratch(context), 'data');
+    const { child, finished } = await serve(context, data);
+    child.kill('SIGTERM');
+    await finished;
+    const files = await readdir(data);
+    for (const file of files) if (file.endsWith('.seg')) await rm(join(data, file));
+    const left = await readdir(data);
+    const line = new RegExp(`segment ${data}/\\S+ is missing.*nothing was changed; postrider inspect ${data} tells`);
+    assertComplaint(await run(['serve', '--data', relative('', data), '--amqp-port', '0']), 3, line);
+    assert.deepEqual(await readdir(data), left);
   });
 
   it('a directory that cannot be made', async (context) => {

@@ -61,7 +61,10 @@ function isOurs(name: string): boolean {
 
 async function checkVersion(directory: string, files: Files): Promise<void> {
   const path = join(directory, MARKER_NAME);
-  const text = await readText(path, files);
+  const text = await readText(path, files).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'EISDIR') return '';
+    throw unwritable(directory, error);
+  });
   const version = /^postrider journal (\d+)\n$/.exec(text)?.[1];
   if (version === undefined) {
     throw new EngineError('FOREIGN', `${path} is not Postrider's: choose an empty or new directory`);
@@ -69,7 +72,7 @@ async function checkVersion(directory: string, files: Files): Promise<void> {
   if (Number(version) > FORMAT_VERSION) {
     throw new EngineError(
       'NEWER',
-      `${directory} was written in format ${version}, this version reads up to ${FORMAT_VERSION}: use the newer version`,
+      `${directory} was written in format ${version}, this version reads up to ${FORMAT_VERSION}: use a newer Postrider, or another directory`,
     );
   }
 }
@@ -103,9 +106,23 @@ async function writeMarker(directory: string, files: Files): Promise<void> {
 function unwritable(directory: string, error: unknown): EngineError {
   const cause = error as NodeJS.ErrnoException;
   if (cause instanceof EngineError) return cause;
-  return new EngineError(
-    'UNWRITABLE',
-    `${directory} can't be used: ${cause.message}: make it writable or choose another directory`,
-    { cause },
-  );
+  return new EngineError('UNWRITABLE', `${directory} can't be used: ${explain(cause)}`, { cause });
+}
+
+function explain({ code, message }: NodeJS.ErrnoException): string {
+  switch (code) {
+    case 'EEXIST':
+    case 'ENOTDIR':
+      return 'it, or something above it, is a file: choose a directory with --data';
+    case 'EACCES':
+    case 'EPERM':
+      return 'permission denied: make it readable and writable for this user, or choose another with --data';
+    case 'EROFS':
+      return 'its file system is read-only: choose another directory with --data';
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return 'no space is left there: make some, or choose another directory with --data';
+    default:
+      return `${message}: make it writable, or choose another directory with --data`;
+  }
 }
