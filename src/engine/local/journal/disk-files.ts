@@ -7,7 +7,7 @@
  */
 import assert from 'node:assert';
 import { constants, fdatasync, read, readSync, write, type NoParamCallback } from 'node:fs';
-import { mkdir, open, readdir, rename, unlink, type FileHandle as Descriptor } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, stat, unlink, type FileHandle as Descriptor } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { lockDirectory } from './directory-lock.ts';
 import type { DirectoryLock, FileHandle, Files, OpenMode } from './files.ts';
@@ -206,17 +206,33 @@ export class DiskFile implements FileHandle {
   }
 }
 
+/** False: nothing is there. @throws Error ENOTDIR where a file is */
+async function isDirectory(path: string): Promise<boolean> {
+  let found;
+  try {
+    found = await stat(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+  if (!found.isDirectory()) throw codedError('ENOTDIR', `${path} is not a directory`);
+  return true;
+}
+
 export class DiskFiles implements Files {
   async makeDirectory(path: string): Promise<void> {
-    const first = await mkdir(path, { recursive: true, mode: DIRECTORY_MODE });
-    if (first === undefined) return;
-    // Only here is it known which parents are new: their names are made durable at once.
-    const top = dirname(resolve(first));
-    let parent = resolve(path);
-    do {
-      parent = dirname(parent);
-      await this.syncDirectory(parent);
-    } while (parent !== top && parent !== dirname(parent));
+    const missing: string[] = [];
+    for (let at = resolve(path); !(await isDirectory(at)); at = dirname(at)) missing.push(at);
+    // One by one: the recursive `mkdir` of Node never returns where a file system makes no directories (/proc).
+    for (const each of missing.reverse()) {
+      try {
+        await mkdir(each, DIRECTORY_MODE);
+      } catch (error) {
+        // Somebody else was faster.
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      }
+      await this.syncDirectory(dirname(each));
+    }
   }
 
   list(directory: string): Promise<string[]> {

@@ -166,6 +166,19 @@ describe('disk files', () => {
     await assert.rejects(files.syncDirectory(join(root, 'absent')), { code: 'ENOENT' });
   });
 
+  test('makes directories below what is there, and says why it can not', async () => {
+    const file = join(root, 'file');
+    await (await files.open(file, 'create')).close();
+    await assert.rejects(files.makeDirectory(file), { code: 'ENOTDIR' });
+    await assert.rejects(files.makeDirectory(join(file, 'a', 'b')), { code: 'ENOTDIR' });
+    await Promise.all([files.makeDirectory(join(root, 'd', 'e', 'f')), files.makeDirectory(join(root, 'd', 'e', 'g'))]);
+    assert.deepEqual((await files.list(join(root, 'd', 'e'))).sort(), ['f', 'g']);
+  });
+
+  test('gives up where none can be made', { skip: process.platform !== 'linux' && 'no /proc here' }, async () => {
+    await assert.rejects(files.makeDirectory('/proc/postrider/data'), { code: 'ENOENT' });
+  });
+
   test('locks', async () => {
     const directory = join(root, 'locked');
     await files.makeDirectory(directory);
