@@ -36,44 +36,54 @@ export class MessageStream<Payload> implements AsyncIterable<Message<Payload>> {
       { ...this.#options, ack: 'manual', timeoutMs: Infinity },
       this.#deadLetterQueue,
     );
-    let arrived: Message<Payload> | null = null;
-    let wake: (() => void) | null = null;
-    let ended: { error: unknown } | null = null;
-    const take = (_payload: Payload, message: Message<Payload>): void => {
-      arrived = message;
-      wake?.();
-    };
-    const consumer: Consumer<Payload> = await this.#core.consume(
-      this.#queue,
-      this.#codec,
-      take,
-      settings,
-      this.#options.signal,
+    const mailbox = new Mailbox<Message<Payload>>();
+    const take = (_payload: Payload, message: Message<Payload>): void => mailbox.put(message);
+    const { signal } = this.#options;
+    const consumer = await this.#core.consume(this.#queue, this.#codec, take, settings, signal);
+    consumer.closed.then(
+      () => mailbox.end(null),
+      (error: Error) => mailbox.end(error),
     );
-    const end = (error: unknown): void => {
-      ended = { error };
-      wake?.();
-    };
-    consumer.closed.then(() => end(undefined), end);
     let current: Message<Payload> | null = null;
     try {
-      for (;;) {
-        while (arrived === null && ended === null) await new Promise<void>((resolve) => (wake = resolve));
-        if (arrived === null) break;
-        current = arrived;
-        arrived = null;
+      while ((current = await mailbox.take()) !== null) {
         yield current;
         if (!current.settled) await current.ack();
-        current = null;
       }
     } finally {
-      // Both the one in hand and one that arrived meanwhile go back.
-      for (const message of [current, arrived] as (Message<Payload> | null)[]) {
-        if (message !== null && !message.settled) await message.requeue().catch(() => undefined);
+      // The one in hand goes back, and one that came after it was settled early.
+      for (const message of [current, mailbox.held]) {
+        if (message?.settled === false) await message.requeue().catch(() => undefined);
       }
       await consumer.close({ graceMs: 0 });
     }
-    const { error } = ended as unknown as { error: unknown };
-    if (error !== undefined) throw error as Error;
+    if (mailbox.error !== null) throw mailbox.error;
+  }
+}
+
+/** Holds at most one, as a consumer without concurrency gives no more. */
+class Mailbox<T> {
+  held: T | null = null;
+  error: Error | null = null;
+  #ended = false;
+  #wake: (() => void) | null = null;
+
+  put(message: T): void {
+    this.held = message;
+    this.#wake?.();
+  }
+
+  end(error: Error | null): void {
+    this.error = error;
+    this.#ended = true;
+    this.#wake?.();
+  }
+
+  /** Null: no more come. */
+  async take(): Promise<T | null> {
+    while (this.held === null && !this.#ended) await new Promise<void>((resolve) => (this.#wake = resolve));
+    const message = this.held;
+    this.held = null;
+    return message;
   }
 }

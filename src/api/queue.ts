@@ -1,7 +1,7 @@
 import { abortable, throwIfAborted } from './abort.ts';
 import { type ConsumeOptions, consumeSettings } from './consume-options.ts';
 import type { Consumer, Handler } from './consumer.ts';
-import { PostriderError } from './errors.ts';
+import { asError, PostriderError } from './errors.ts';
 import type { Address, Delivery, Outgoing } from './link.ts';
 import { Message } from './message.ts';
 import { MessageStream, type StreamOptions } from './message-stream.ts';
