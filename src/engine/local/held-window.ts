@@ -1,14 +1,19 @@
 /**
  * Hot path. Which numbers of a queue are held, and by whom, and which are settled, between the queue's floor (all below is
- * settled) and its highest number seen here. Kept in pages of typed arrays; a page that is wholly settled shrinks to one map entry,
- * so one message that stays held for days costs nothing but its page.
+ * settled) and its highest number seen here. Kept in pages of typed arrays; what lies wholly settled between two of them is one range,
+ * so a message that stays held for days costs nothing but its page.
  *
  * A number's owner: 0 nobody (ready), SETTLED, or the id of the lease that holds it.
  */
+import { IndexRanges } from './index-ranges.ts';
+
 const PAGE_SHIFT = 8;
 const PAGE_SIZE = 1 << PAGE_SHIFT;
 const PAGE_MASK = PAGE_SIZE - 1;
 const SETTLED = 0xffff_ffff;
+/** Of a range that is noted: its count has 32 bits. */
+const MOST_COUNT = 0xffff_ffff;
+const MOST_PAGES = Math.floor(MOST_COUNT / PAGE_SIZE);
 
 class Page {
   readonly owners = new Uint32Array(PAGE_SIZE);
@@ -42,6 +47,8 @@ export class HeldWindow {
   /** Body bytes of what the last call settled or gave back. */
   lastBytes = 0;
   readonly #pages = new Map<number, Page>();
+  /** Pages in which everything is settled. */
+  readonly #done = new IndexRanges();
   #lastIndex = -1;
   #lastPage: Page = DONE;
 
@@ -99,15 +106,14 @@ export class HeldWindow {
     let number = Math.max(first, this.floor);
     let fresh = 0;
     while (number < end) {
-      const stop = Math.min(end, number - (number & PAGE_MASK) + PAGE_SIZE);
       const found = this.#find(number);
+      const stop = this.#stop(number, end, found);
       if (found === DONE) {
         number = stop;
         continue;
       }
       if (found === undefined && stop - number === PAGE_SIZE) {
-        this.#pages.set(number / PAGE_SIZE, DONE);
-        this.#lastIndex = -1;
+        this.#done.add(number / PAGE_SIZE);
         fresh += PAGE_SIZE;
         number = stop;
         continue;
@@ -139,13 +145,33 @@ export class HeldWindow {
     let number = Math.max(first, this.floor);
     while (number < end) {
       const page = this.#find(number);
-      const stop = Math.min(end, number - (number & PAGE_MASK) + PAGE_SIZE);
+      const stop = this.#stop(number, end, page);
       if (page === DONE) settled += stop - number;
       else if (page !== undefined)
         for (let n = number; n < stop; n++) if (page.owners[n & PAGE_MASK] === SETTLED) settled++;
       number = stop;
     }
     return settled;
+  }
+
+  /** Ranges of these numbers that are not settled: first and count each. */
+  living(first: number, count: number): (readonly [first: number, count: number])[] {
+    const ranges: [number, number][] = [];
+    const end = first + count;
+    let number = Math.max(first, this.floor);
+    const add = (from: number, n: number): void => {
+      const last = ranges[ranges.length - 1];
+      if (last !== undefined && last[0] + last[1] === from) last[1] += n;
+      else ranges.push([from, n]);
+    };
+    while (number < end) {
+      const page = this.#find(number);
+      const stop = this.#stop(number, end, page);
+      if (page === undefined) add(number, stop - number);
+      else if (page !== DONE) for (let n = number; n < stop; n++) if (page.owners[n & PAGE_MASK] !== SETTLED) add(n, 1);
+      number = stop;
+    }
+    return ranges;
   }
 
   /** The message is ready again. Returns its body bytes. */
@@ -176,7 +202,7 @@ export class HeldWindow {
   heldBy(lease: number): number[] {
     const numbers: number[] = [];
     for (const [index, page] of this.#pages) {
-      if (page === DONE || page.held === 0) continue;
+      if (page.held === 0) continue;
       for (let at = 0; at < PAGE_SIZE; at++) {
         const owner = page.owners[at]!;
         if (owner !== 0 && owner !== SETTLED && (lease === 0 || owner === lease)) numbers.push(index * PAGE_SIZE + at);
@@ -187,24 +213,27 @@ export class HeldWindow {
 
   /** Settled ranges above the floor, lowest first: pairs of first and count. */
   settledRanges(): number[] {
-    const ranges: number[] = [];
-    const add = (first: number, count: number): void => {
-      const end = ranges.length;
-      if (end > 0 && ranges[end - 2]! + ranges[end - 1]! === first) ranges[end - 1]! += count;
-      else ranges.push(first, count);
-    };
-    for (const index of [...this.#pages.keys()].sort((a, b) => a - b)) {
-      const page = this.#pages.get(index)!;
-      const base = index * PAGE_SIZE;
-      if (page === DONE) {
-        if (base + PAGE_SIZE > this.floor)
-          add(Math.max(base, this.floor), base + PAGE_SIZE - Math.max(base, this.floor));
-        continue;
-      }
+    const parts: [first: number, count: number][] = [];
+    for (const [first, end] of this.#done.ranges()) {
+      for (let index = first; index < end; index += MOST_PAGES)
+        parts.push([index * PAGE_SIZE, Math.min(MOST_PAGES, end - index) * PAGE_SIZE]);
+    }
+    for (const [index, page] of this.#pages) {
       if (page.settled === 0) continue;
-      for (let at = 0; at < PAGE_SIZE; at++) {
-        if (page.owners[at] === SETTLED && base + at >= this.floor) add(base + at, 1);
+      const base = index * PAGE_SIZE;
+      for (let at = Math.max(0, this.floor - base); at < PAGE_SIZE; at++) {
+        if (page.owners[at] !== SETTLED) continue;
+        const from = at;
+        while (at < PAGE_SIZE && page.owners[at] === SETTLED) at++;
+        parts.push([base + from, at - from]);
       }
+    }
+    const ranges: number[] = [];
+    for (const [first, count] of parts.sort((a, b) => a[0] - b[0])) {
+      const end = ranges.length;
+      const joins = end > 0 && ranges[end - 2]! + ranges[end - 1]! === first && ranges[end - 1]! + count <= MOST_COUNT;
+      if (joins) ranges[end - 1]! += count;
+      else ranges.push(first, count);
     }
     return ranges;
   }
@@ -212,12 +241,19 @@ export class HeldWindow {
   #find(number: number): Page | undefined {
     const index = Math.floor(number / PAGE_SIZE);
     if (index === this.#lastIndex) return this.#lastPage;
-    const page = this.#pages.get(index);
+    let page = this.#pages.get(index);
+    if (page === undefined && index < this.#done.end && this.#done.has(index)) page = DONE;
     if (page !== undefined) {
       this.#lastIndex = index;
       this.#lastPage = page;
     }
     return page;
+  }
+
+  /** One past the last number, up to `end`, in the page of this one, or in the range of pages that are settled with it. */
+  #stop(number: number, end: number, page: Page | undefined): number {
+    const index = Math.floor(number / PAGE_SIZE);
+    return Math.min(end, (page === DONE ? this.#done.endOf(index) : index + 1) * PAGE_SIZE);
   }
 
   #page(number: number): Page {
@@ -243,7 +279,8 @@ export class HeldWindow {
     const index = Math.floor(number / PAGE_SIZE);
     const page = this.#pages.get(index)!;
     this.#lastIndex = -1;
-    this.#pages.set(index, DONE);
+    this.#pages.delete(index);
+    this.#done.add(index);
     dropPage(page);
   }
 
@@ -253,10 +290,10 @@ export class HeldWindow {
       const page = this.#find(floor);
       if (page === undefined) break;
       if (page === DONE) {
-        const index = Math.floor(floor / PAGE_SIZE);
-        this.#pages.delete(index);
+        const end = this.#done.endOf(Math.floor(floor / PAGE_SIZE));
+        this.#done.dropBelow(end);
         this.#lastIndex = -1;
-        floor = (index + 1) * PAGE_SIZE;
+        floor = end * PAGE_SIZE;
         continue;
       }
       if (page.owners[floor & PAGE_MASK] !== SETTLED) break;
@@ -270,7 +307,7 @@ export class HeldWindow {
   #dropIdle(): void {
     const index = Math.floor(this.floor / PAGE_SIZE);
     const page = this.#pages.get(index);
-    if (page === undefined || page === DONE || page.settled !== (this.floor & PAGE_MASK)) return;
+    if (page === undefined || page.settled !== (this.floor & PAGE_MASK)) return;
     this.#pages.delete(index);
     this.#lastIndex = -1;
     dropPage(page);

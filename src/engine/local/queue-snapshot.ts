@@ -19,7 +19,6 @@ export function writeQueue(writer: EntryWriter, queue: LocalQueue): void {
   writer.u32(ranges.length / 2);
   for (let i = 0; i < ranges.length; i += 2) {
     writer.f64(ranges[i]!);
-    // A range over a gap of 4 billion numbers does not occur: numbers are dense.
     writer.u32(ranges[i + 1]!);
   }
   const counts = deliveryCounts(queue);

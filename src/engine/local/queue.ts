@@ -352,14 +352,7 @@ export class LocalQueue implements EngineQueue {
 
   /** Ranges of numbers in [first, first + count) that are not settled: first and count each. */
   living(first: number, count: number): (readonly [first: number, count: number])[] {
-    const ranges: [number, number][] = [];
-    for (let number = first; number < first + count; number++) {
-      if (this.held.isSettled(number)) continue;
-      const last = ranges[ranges.length - 1];
-      if (last !== undefined && last[0] + last[1] === number) last[1]++;
-      else ranges.push([number, 1]);
-    }
-    return ranges;
+    return this.held.living(first, count);
   }
 
   /** Everything is replayed: what is not settled is ready, in its place, flagged and counted as the journal can tell. */
@@ -439,6 +432,7 @@ export class LocalQueue implements EngineQueue {
     if (this.limits.singleActiveConsumer === true && at === 0 && successor !== undefined)
       this.consumerChanged(successor);
     if (!this.#consumers.some((other) => other.afterSync)) this.#tracksSync = false;
+    if (this.#consumers.length === 0 && this.#takers.size === 0) for (const level of this.levels) level.release();
   }
 
   get hasExclusiveConsumer(): boolean {
@@ -854,10 +848,7 @@ export class LocalQueue implements EngineQueue {
   #emptied(): void {
     if (this.held.held === 0) this.sawExpiring = false;
     this.readyBytes = 0;
-    for (const level of this.levels) {
-      level.freshCursor.forget();
-      level.returnedCursor.forget();
-    }
+    for (const level of this.levels) level.release();
   }
 
   /** Takes all ready messages out. Returns how many. */
@@ -897,8 +888,7 @@ export class LocalQueue implements EngineQueue {
         const living = this.held.settledIn(first, count) === 0 ? [[first, count] as const] : this.living(first, count);
         for (const [from, n] of living) level.chunks.settle(from, n, this.#segmentSettled);
       }
-      level.freshCursor.forget();
-      level.returnedCursor.forget();
+      level.release();
     }
     this.ready = 0;
     this.readyBytes = 0;
