@@ -1,5 +1,5 @@
 import { type ConsumeOptions, consumeSettings } from './consume-options.ts';
-import type { Consumer } from './consumer.ts';
+import { asError } from './errors.ts';
 import type { Message } from './message.ts';
 import type { MqCore } from './mq-core.ts';
 import type { PayloadCodec } from './payload-codec.ts';
@@ -42,7 +42,7 @@ export class MessageStream<Payload> implements AsyncIterable<Message<Payload>> {
     const consumer = await this.#core.consume(this.#queue, this.#codec, take, settings, signal);
     consumer.closed.then(
       () => mailbox.end(null),
-      (error: Error) => mailbox.end(error),
+      (error: unknown) => mailbox.end(asError(error)),
     );
     let current: Message<Payload> | null = null;
     try {

@@ -194,7 +194,7 @@ export function publishTo<In>(
     }
     return core.link.publish(to, outgoing(codec, payload, options, `publish() to ${where}`));
   } catch (error) {
-    return Promise.reject(error);
+    return Promise.reject(asError(error));
   }
 }
 
