@@ -200,7 +200,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       for (const queue of local.queues) {
         if (!queue.deleted) for (const number of queue.held.heldBy(local.id)) queue.giveBack(number);
       }
-      local.queues.clear();
+      local.end();
       this.dispatcher.run();
     }
     return Promise.resolve();
@@ -286,6 +286,8 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     const local = queue as LocalQueue;
     this.#mustHave(local);
     const count = local.purge();
+    // Who waits for a message is told that there is none.
+    this.#clock.defer(() => this.dispatcher.pump(local));
     if (local.durable && count > 0) await this.#durable();
     return count;
   }

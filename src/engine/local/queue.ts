@@ -42,6 +42,8 @@ export class LocalQueue implements EngineQueue {
   flaggedBelow = 1;
   readonly held: HeldWindow;
   readonly levels: Level[] = [];
+  /** Under which something may be held. */
+  readonly leases = new Set<LocalLease>();
   /** Deliveries known of messages that were delivered before. */
   readonly counts = new Map<number, number>();
   /** Some message that expires by itself was appended since the queue was last empty. */
@@ -77,6 +79,8 @@ export class LocalQueue implements EngineQueue {
   #syncedNext = 0;
   /** `next` as of the last group with a note of this queue. */
   #notedNext = 0;
+  /** Fresh messages that were delivered before, under another number: at most so many. */
+  #freshRepeats = 0;
   #expiryTimer: Timer | null = null;
   #expiryAt = Infinity;
 
@@ -266,9 +270,17 @@ export class LocalQueue implements EngineQueue {
     return this.limits.maxPriority === undefined ? Math.min(this.next, delivered + LEAD) : this.next;
   }
 
-  /** What was settled for a consumer, and never reached it, becomes a message again. */
-  appendAgain(reader: RunReader): void {
-    if (!this.deleted) this.#host.appendAgain(this, reader);
+  /** What was settled for a consumer, and never reached it, becomes a message again. What is known of its deliveries goes with it. */
+  appendAgain(reader: RunReader, redelivered: boolean, deliveries: number): void {
+    if (this.deleted) return;
+    this.#host.journal.whole(() => {
+      this.#host.appendAgain(this, reader);
+      if (!redelivered) return;
+      const number = this.next - 1;
+      this.counts.set(number, Math.max(1, deliveries));
+      this.#noteCount(number, Math.max(1, deliveries));
+      this.#freshRepeats++;
+    });
   }
 
   // --- recovery ---
@@ -358,6 +370,7 @@ export class LocalQueue implements EngineQueue {
   /** Everything is replayed: what is not settled is ready, in its place, flagged and counted as the journal can tell. */
   recovered(delivered: number, mayBelow: number, clean: boolean): void {
     if (!clean) this.flaggedBelow = Math.max(this.flaggedBelow, mayBelow);
+    for (const [number, deliveries] of this.counts) if (deliveries === 0) this.counts.delete(number);
     const prioritised = this.limits.maxPriority !== undefined;
     const freshFrom = prioritised ? this.next : Math.max(clean ? delivered : mayBelow, delivered);
     for (const level of this.levels) {
@@ -376,6 +389,7 @@ export class LocalQueue implements EngineQueue {
       if (number < (clean ? delivered : Math.max(delivered, mayBelow)) && !this.counts.has(number))
         this.counts.set(number, 1);
     }
+    for (const number of this.counts.keys()) if (number >= freshFrom) this.#freshRepeats++;
     this.ready = this.levels.reduce((sum, level) => sum + level.ready, 0);
     if (this.ready === 0) this.aliveBytes = 0;
     this.readyBytes = this.aliveBytes;
@@ -515,7 +529,7 @@ export class LocalQueue implements EngineQueue {
     delivery.queue = this;
     delivery.redelivered = false;
     delivery.deliveryCount = 0;
-    if (!consumer.noAck) consumer.lease.queues.add(this);
+    if (!consumer.noAck) consumer.lease.mayHold(this);
     while (level.fresh > 0) {
       const number = cursor.seek(level.head);
       if (number === WAIT) return false;
@@ -528,6 +542,7 @@ export class LocalQueue implements EngineQueue {
         this.#removeExpired();
         return this.ready > 0;
       }
+      if (this.#freshRepeats > 0 && this.counts.has(number)) return this.#turnBack(level, number);
       level.head = number + 1;
       level.fresh--;
       this.#handOut(consumer, reader, number);
@@ -587,11 +602,22 @@ export class LocalQueue implements EngineQueue {
       this.#removeExpired();
       return this.ready > 0;
     }
+    // Each has a run of its own.
+    if (this.#freshRepeats > 0 && this.counts.has(number)) return this.#turnBack(level, number);
     const fair = consumer.right === consumer && !this.sawExpiring ? consumer.room : 1;
     const count = Math.min(fair, cursor.runEnd - number, end - number, level.fresh);
     this.#takeSettled(cursor, consumer, number, count, false, 0);
     level.head = number + count;
     level.fresh -= count;
+    return true;
+  }
+
+  /** The first fresh message was delivered before: it is delivered as one that came back. */
+  #turnBack(level: Level, number: number): boolean {
+    this.#freshRepeats--;
+    level.head = number + 1;
+    level.fresh--;
+    level.returned.push(number);
     return true;
   }
 
@@ -642,7 +668,7 @@ export class LocalQueue implements EngineQueue {
       return true;
     }
     const redelivered = this.mayBeRepeat(number);
-    if (!consumer.noAck) consumer.lease.queues.add(this);
+    if (!consumer.noAck) consumer.lease.mayHold(this);
     this.#handOut(consumer, reader, number);
     const delivery = this.#host.delivery;
     fill(delivery, reader);
@@ -806,13 +832,13 @@ export class LocalQueue implements EngineQueue {
       return;
     }
     this.held.hold(number, removal.lease.id, bodyBytes);
-    removal.lease.queues.add(this);
+    removal.lease.mayHold(this);
     const delivery = this.#host.delivery;
     fill(delivery, reader);
     delivery.queue = this;
     delivery.number = number;
     delivery.deliveryCount = this.counts.get(number) ?? 0;
-    delivery.redelivered = from !== 'fresh' && this.mayBeRepeat(number);
+    delivery.redelivered = this.mayBeRepeat(number);
     delivery.envelopeId = cursor.envelopeId;
     this.#host.dispatcher.removed = true;
     try {
@@ -847,6 +873,7 @@ export class LocalQueue implements EngineQueue {
 
   #emptied(): void {
     if (this.held.held === 0) this.sawExpiring = false;
+    this.#freshRepeats = 0;
     this.readyBytes = 0;
     for (const level of this.levels) level.release();
   }
@@ -883,6 +910,8 @@ export class LocalQueue implements EngineQueue {
   delete(): void {
     this.deleted = true;
     this.#expiryTimer?.cancel();
+    for (const lease of this.leases) lease.forget(this);
+    this.leases.clear();
     for (const level of this.levels) {
       for (const [first, count] of [...level.chunks.ranges(0)]) {
         const living = this.held.settledIn(first, count) === 0 ? [[first, count] as const] : this.living(first, count);
@@ -928,7 +957,13 @@ export class LocalQueue implements EngineQueue {
       this.#noteCount(number, this.counts.get(number)!);
     }
     // Their next delivery was journalled, but it does not happen any more.
-    for (const level of this.levels) while (level.announced.size > 0) level.returned.push(level.announced.pop());
+    for (const level of this.levels) {
+      while (level.announced.size > 0) {
+        const number = level.announced.pop();
+        level.returned.push(number);
+        this.#noteCount(number, this.counts.get(number) ?? 0);
+      }
+    }
   }
 
   // --- levels ---
