@@ -4,6 +4,7 @@
  */
 import { EngineError } from '../errors.ts';
 import { ChunkCursor, type ChunkList } from './chunk-list.ts';
+import type { ReadAhead, ReadAheadHolder } from './read-ahead.ts';
 import { RUN_HEADER_BYTES, RUN_MAX_BYTES, isWholeRun } from './run.ts';
 
 const SEQUENTIAL_BYTES = 512 * 1024;
@@ -13,33 +14,39 @@ const SCATTERED_BYTES = 1024;
 const GAP_BYTES = 16 * 1024;
 /** No run is longer: a message of the largest size, and its properties. */
 const MOST_RUN_BYTES = 256 * 1024 * 1024;
-/** Above this much read ahead over all queues, a queue reads no more than the run it needs. */
-export const READ_AHEAD_BYTES = 64 * 1024 * 1024;
 
 /** Reads from segments on disk. */
 export interface SegmentReader {
-  /** What may be read ahead over all queues. */
-  readonly budget: { bytes: number };
+  readonly readAhead: ReadAhead;
   /** Up to `length` bytes from `offset`; fewer at the end of the segment. */
   read(segment: number, offset: number, length: number): Promise<Buffer>;
-  /** The same from each offset, in one go. */
-  readEach(segment: number, offsets: readonly number[], length: number): Promise<Buffer[]>;
-}
-
-interface Extent {
-  readonly segment: number;
-  readonly start: number;
-  readonly buffer: Buffer;
-  readonly view: DataView;
+  /** The same from each offset, in one go: slots of `length` bytes one behind the other, and how many bytes each got. */
+  readEach(
+    segment: number,
+    offsets: readonly number[],
+    length: number,
+  ): Promise<{ readonly buffer: Buffer; readonly counts: readonly number[] }>;
 }
 
 export interface RunBytes {
   readonly buffer: Buffer;
   readonly view: DataView;
-  readonly start: number;
+  /** Where the run begins in the buffer. */
+  readonly at: number;
 }
 
-export class BacklogReader {
+/** Bytes of a segment, in a buffer that it may share with others. */
+interface Extent extends RunBytes {
+  readonly segment: number;
+  /** In the segment. */
+  readonly offset: number;
+  readonly from: number;
+  readonly to: number;
+  /** Of the run that was taken last. */
+  at: number;
+}
+
+export class BacklogReader implements ReadAheadHolder {
   readonly #segments: SegmentReader;
   readonly #arrived: () => void;
   readonly #damaged: (error: EngineError) => void;
@@ -48,12 +55,13 @@ export class BacklogReader {
   #bytes = 0;
   #reading = false;
   #completing = false;
+  /** Something was taken since `giveUpIdle`. */
+  #taken = false;
   /** Grows when what was read ahead is forgotten. */
   #generation = 0;
-  /** Where a run was found to reach beyond the end of its segment. */
-  #shortAt = -1;
-  /** First number of a run that was not whole when it was read. */
-  #suspect = -1;
+  /** Where a run was not to be had whole when it was asked for last. It may have been moved or removed meanwhile, or been read before it was written. */
+  #doubtedSegment = 0;
+  #doubtedOffset = -1;
   /** What is read ahead reaches up to this number. */
   #aheadTo = 0;
 
@@ -64,44 +72,58 @@ export class BacklogReader {
     this.#damaged = damaged;
   }
 
-  /** The run at this place, or null: it is being read, and `arrived` will tell. */
+  /** The run at this place, good until the next call; or null: it is being read, and `arrived` will tell. */
   take(chunks: ChunkList, first: number, segment: number, offset: number): RunBytes | null {
+    this.#taken = true;
     while (this.#extents.length > 0) {
       const extent = this.#extents[0]!;
-      const start = offset - extent.start;
-      if (extent.segment === segment && start >= 0 && start + RUN_HEADER_BYTES <= extent.buffer.length) {
-        const length = extent.buffer.readUInt32LE(start);
+      const at = extent.from + offset - extent.offset;
+      if (extent.segment === segment && at >= extent.from && at + RUN_HEADER_BYTES <= extent.to) {
+        const length = extent.view.getUint32(at, true);
         const plausible = length >= RUN_HEADER_BYTES && length <= MOST_RUN_BYTES;
-        if (plausible && start + length > extent.buffer.length) {
-          if (!this.#completing) void this.#complete(extent, start, length);
+        if (plausible && at + length > extent.to) {
+          if (!this.#completing) void this.#complete(chunks, first, extent, offset, length);
           return null;
         }
-        if (plausible && isWholeRun(extent.buffer, start, extent.buffer.length - start)) {
+        if (plausible && isWholeRun(extent.buffer, at, extent.to - at)) {
+          if (this.#doubtedOffset === offset) this.#doubtedOffset = -1;
           this.#readAhead(chunks);
-          return { buffer: extent.buffer, view: extent.view, start };
+          extent.at = at;
+          return extent;
         }
-        // It may have been read ahead before it was written: only what is read afresh tells.
-        if (this.#suspect === first) {
-          this.#report(segment, offset, plausible ? length : RUN_HEADER_BYTES);
+        if (this.#doubts(segment, offset)) {
+          this.#damaged(damageOf(segment, offset, plausible ? length : RUN_HEADER_BYTES));
           return null;
         }
-        this.#suspect = first;
         this.clear();
         break;
       }
-      this.#bytes -= extent.buffer.length;
-      this.#segments.budget.bytes += extent.buffer.length;
+      this.#hold(extent.from - extent.to);
       this.#extents.shift();
     }
     if (!this.#reading && !this.#completing) void this.#read(chunks, first, true);
     return null;
   }
 
+  /** Forgets what was read ahead, and what is on its way. */
   clear(): void {
-    this.#segments.budget.bytes += this.#bytes;
-    this.#bytes = 0;
+    if (this.#extents.length === 0 && !this.#reading && !this.#completing) return;
+    this.#hold(-this.#bytes);
     this.#extents = [];
     this.#generation++;
+  }
+
+  giveUpIdle(): void {
+    if (!this.#taken) this.clear();
+    this.#taken = false;
+  }
+
+  #hold(bytes: number): void {
+    const { readAhead } = this.#segments;
+    readAhead.left -= bytes;
+    this.#bytes += bytes;
+    if (this.#bytes > 0) readAhead.holders.add(this);
+    else readAhead.holders.delete(this);
   }
 
   #readAhead(chunks: ChunkList): void {
@@ -109,7 +131,7 @@ export class BacklogReader {
       this.#reading ||
       this.#extents.length > SCATTERED_RUNS / 2 ||
       this.#bytes > SEQUENTIAL_BYTES ||
-      this.#segments.budget.bytes <= 0
+      !this.#segments.readAhead.hasRoom
     )
       return;
     void this.#read(chunks, this.#aheadTo, false);
@@ -117,86 +139,104 @@ export class BacklogReader {
 
   /** `needed`: the first run is waited for. Those behind it may be dead, and their segment gone: that is no damage. */
   async #read(chunks: ChunkList, from: number, needed: boolean): Promise<void> {
-    const plan = planReads(chunks, from, this.#segments.budget.bytes > 0 ? SCATTERED_RUNS : 1);
-    if (plan === null) return;
+    const reads = planReads(chunks, from, this.#segments.readAhead.hasRoom ? SCATTERED_RUNS : 1);
+    if (reads.length === 0) return;
     this.#reading = true;
     const generation = this.#generation;
     const results = await Promise.allSettled(
-      plan.reads.map(({ segment, offsets, length }) => this.#segments.readEach(segment, offsets, length)),
+      reads.map(({ segment, offsets, length }) => this.#segments.readEach(segment, offsets, length)),
     );
     this.#reading = false;
-    if (generation !== this.#generation) {
-      // What was read before that is not to be judged by.
-      this.#arrived();
-      return;
-    }
-    for (const [at, result] of results.entries()) {
-      const { segment, offsets, end } = plan.reads[at]!;
-      if (result.status === 'rejected') {
-        if (at === 0 && needed) this.#unreadable(chunks, from, segment, offsets[0]!, result.reason as Error);
-        else this.#aheadTo = end;
-        break;
-      }
-      for (const [n, offset] of offsets.entries()) this.#add(segment, offset, result.value[n]!);
-      this.#aheadTo = end;
-    }
-    this.#arrived();
-  }
-
-  /** Damage only if the run is still said to lie there: it may have been moved, or removed, meanwhile. */
-  #unreadable(chunks: ChunkList, number: number, segment: number, offset: number, cause: Error): void {
-    const place = new ChunkCursor();
-    if (
-      !chunks.seek(number, place) ||
-      place.page!.segmentOf(place.chunk) !== segment ||
-      place.page!.offsetOf(place.chunk) !== offset
-    )
-      return;
-    this.#damaged(new EngineError('IO', `segment ${segment} can't be read: ${cause.message}`, { cause }));
-  }
-
-  /** The run at `start` of the first extent reaches beyond it: reads all of it, and leaves what follows as it is. */
-  async #complete(extent: Extent, start: number, length: number): Promise<void> {
-    this.#completing = true;
-    const offset = extent.start + start;
-    try {
-      const buffer = await this.#segments.read(extent.segment, offset, length);
-      if (buffer.length < length) {
-        if (this.#shortAt === offset) {
-          this.#report(extent.segment, offset, length);
-          return;
+    // What was read before it was forgotten is not to be judged by.
+    if (generation === this.#generation) {
+      for (const [n, result] of results.entries()) {
+        const { segment, offsets, length, end } = reads[n]!;
+        this.#aheadTo = end;
+        const read = result.status === 'fulfilled' ? result.value : null;
+        if (read === null || read.counts[0]! < RUN_HEADER_BYTES) {
+          const failure = result.status === 'rejected' ? (result.reason as Error) : null;
+          if (n === 0 && needed) this.#failed(chunks, from, segment, offsets[0]!, RUN_HEADER_BYTES, failure);
+          break;
         }
-        this.#shortAt = offset;
-        this.clear();
+        this.#add(segment, offsets, length, read.buffer, read.counts);
       }
-      if (this.#extents[0] === extent) {
-        this.#extents[0] = { segment: extent.segment, start: offset, buffer, view: viewOf(buffer) };
-        this.#bytes += buffer.length - extent.buffer.length;
-        this.#segments.budget.bytes -= buffer.length - extent.buffer.length;
-      }
-    } catch {
-      // It may have been moved meanwhile: what is asked for next is read where it lies then, or is found unreadable there.
-      this.clear();
-    } finally {
-      this.#completing = false;
     }
     this.#arrived();
   }
 
-  #add(segment: number, start: number, buffer: Buffer): void {
-    this.#extents.push({ segment, start, buffer, view: viewOf(buffer) });
-    this.#bytes += buffer.length;
-    this.#segments.budget.bytes -= buffer.length;
+  #add(segment: number, offsets: readonly number[], length: number, buffer: Buffer, counts: readonly number[]): void {
+    const view = viewOf(buffer);
+    for (let n = 0; n < offsets.length; n++) {
+      const from = n * length;
+      const to = from + counts[n]!;
+      this.#extents.push({ segment, offset: offsets[n]!, buffer, view, from, to, at: from });
+      this.#hold(to - from);
+    }
   }
 
-  #report(segment: number, offset: number, length: number): void {
+  /** The run at `offset` in the first extent reaches beyond it: reads all of it, and leaves what follows as it is. */
+  async #complete(chunks: ChunkList, first: number, extent: Extent, offset: number, length: number): Promise<void> {
+    this.#completing = true;
+    const generation = this.#generation;
+    const { segment } = extent;
+    let buffer: Buffer | null = null;
+    let failure: Error | null = null;
+    try {
+      buffer = await this.#segments.read(segment, offset, length);
+    } catch (error) {
+      failure = error as Error;
+    }
+    this.#completing = false;
+    if (generation === this.#generation) {
+      if (buffer?.length !== length) {
+        this.#failed(chunks, first, segment, offset, length, failure);
+      } else if (this.#extents[0] === extent) {
+        this.#extents[0] = { segment, offset, buffer, view: viewOf(buffer), from: 0, to: length, at: 0 };
+        this.#hold(length - (extent.to - extent.from));
+      }
+    }
+    this.#arrived();
+  }
+
+  /** What is waited for is not to be had (`cause`: why; null: the segment ends before it). Twice, and still said to lie there, that is damage. */
+  #failed(
+    chunks: ChunkList,
+    number: number,
+    segment: number,
+    offset: number,
+    length: number,
+    cause: Error | null,
+  ): void {
+    this.clear();
+    if (!this.#doubts(segment, offset) || !liesAt(chunks, number, segment, offset)) return;
     this.#damaged(
-      new EngineError(
-        'CORRUPT',
-        `segment ${segment}, bytes ${offset} to ${offset + length}: these messages are not what was written`,
-      ),
+      cause === null
+        ? damageOf(segment, offset, length)
+        : new EngineError('IO', `segment ${segment} can't be read: ${cause.message}`, { cause }),
     );
   }
+
+  /** Whether the place was doubted before. */
+  #doubts(segment: number, offset: number): boolean {
+    if (this.#doubtedSegment === segment && this.#doubtedOffset === offset) return true;
+    this.#doubtedSegment = segment;
+    this.#doubtedOffset = offset;
+    return false;
+  }
+}
+
+function liesAt(chunks: ChunkList, number: number, segment: number, offset: number): boolean {
+  const place = new ChunkCursor();
+  if (!chunks.seek(number, place)) return false;
+  const page = place.page!;
+  return page.alive > 0 && page.segmentOf(place.chunk) === segment && page.offsetOf(place.chunk) === offset;
+}
+
+function damageOf(segment: number, offset: number, length: number): EngineError {
+  return new EngineError(
+    'CORRUPT',
+    `segment ${segment}, bytes ${offset} to ${offset + length}: these messages are not what was written`,
+  );
 }
 
 function viewOf(buffer: Buffer): DataView {
@@ -211,12 +251,8 @@ interface PlannedRead {
   end: number;
 }
 
-interface Plan {
-  readonly reads: readonly PlannedRead[];
-}
-
 /** What to read for the runs from number `from` on. */
-function planReads(chunks: ChunkList, from: number, mostRuns: number): Plan | null {
+function planReads(chunks: ChunkList, from: number, mostRuns: number): readonly PlannedRead[] {
   const cursor = new ChunkCursor();
   const reads: PlannedRead[] = [];
   let number = from;
@@ -242,12 +278,8 @@ function planReads(chunks: ChunkList, from: number, mostRuns: number): Plan | nu
     last = at;
     number = page.firstOf(cursor.chunk) + page.countOf(cursor.chunk);
   }
-  if (runs === 0) return null;
-  if (runs > 4 || last - start > SCATTERED_BYTES) {
-    return {
-      reads: [{ segment, offsets: [start], length: last - start + RUN_MAX_BYTES + SCATTERED_BYTES, end: number }],
-    };
-  }
+  if (runs > 4 || last - start > SCATTERED_BYTES)
+    return [{ segment, offsets: [start], length: last - start + RUN_MAX_BYTES + SCATTERED_BYTES, end: number }];
   number = from;
   for (runs = 0; runs < mostRuns && chunks.seek(number, cursor); runs++) {
     const page = cursor.page!;
@@ -261,5 +293,5 @@ function planReads(chunks: ChunkList, from: number, mostRuns: number): Plan | nu
       reads.push({ segment: page.segmentOf(cursor.chunk), offsets: [offset], length: SCATTERED_BYTES, end: number });
     }
   }
-  return { reads };
+  return reads;
 }

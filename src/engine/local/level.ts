@@ -18,12 +18,26 @@ export class Level {
   readonly announced = new NumberHeap();
   announcedIn = 0;
   readonly freshCursor: RunCursor;
-  readonly returnedCursor: RunCursor;
+  /** Most queues never have anything returned. */
+  #returnedCursor: RunCursor | null = null;
+  readonly #window: Window;
+  readonly #backlog: () => BacklogReader | null;
 
-  constructor(priority: number, window: Window, backlog: (chunks: ChunkList) => BacklogReader | null) {
+  constructor(priority: number, window: Window, backlog: () => BacklogReader | null) {
     this.priority = priority;
-    this.freshCursor = new RunCursor(window, this.chunks, backlog(this.chunks));
-    this.returnedCursor = new RunCursor(window, this.chunks, backlog(this.chunks));
+    this.#window = window;
+    this.#backlog = backlog;
+    this.freshCursor = new RunCursor(window, this.chunks, backlog);
+  }
+
+  get returnedCursor(): RunCursor {
+    return (this.#returnedCursor ??= new RunCursor(this.#window, this.chunks, this.#backlog));
+  }
+
+  /** Nothing is to be delivered for now. */
+  release(): void {
+    this.freshCursor.release();
+    this.#returnedCursor?.release();
   }
 
   get ready(): number {

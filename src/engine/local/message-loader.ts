@@ -83,7 +83,7 @@ export class MessageLoader {
               (error) => this.#fail(error),
             );
       if (backlog !== null) this.#backlogs.push(backlog);
-      cursor = new RunCursor(this.#window, level.chunks, backlog);
+      cursor = new RunCursor(this.#window, level.chunks, () => backlog);
       this.#cursors.set(level.priority, cursor);
     }
     return cursor;

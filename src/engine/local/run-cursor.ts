@@ -9,22 +9,25 @@ export const WAIT = -1;
 /** There is no message at or behind the number. */
 export const END = -2;
 
+const place = new ChunkCursor();
+
 export class RunCursor {
   readonly reader = new RunReader();
   /** Where the run lies: changes whenever the envelope may have changed. */
   envelopeId = 0;
   readonly #window: Window;
   readonly #chunks: ChunkList;
-  readonly #backlog: BacklogReader | null;
-  readonly #place = new ChunkCursor();
+  readonly #newBacklog: () => BacklogReader | null;
+  /** Null until something is not in memory. */
+  #backlog: BacklogReader | null = null;
   #block: Block | null = null;
   #first = 0;
   #end = 0;
 
-  constructor(window: Window, chunks: ChunkList, backlog: BacklogReader | null) {
+  constructor(window: Window, chunks: ChunkList, newBacklog: () => BacklogReader | null) {
     this.#window = window;
     this.#chunks = chunks;
-    this.#backlog = backlog;
+    this.#newBacklog = newBacklog;
   }
 
   /** Moves to the message with this number, or else to the first one behind it. Returns its number, WAIT or END. */
@@ -48,11 +51,17 @@ export class RunCursor {
     this.reader.close();
   }
 
+  /** It is not needed for now: gives back what was read ahead. */
+  release(): void {
+    this.forget();
+    this.#backlog?.clear();
+  }
+
   #open(number: number): number {
     this.forget();
-    if (!this.#chunks.seek(number, this.#place)) return END;
-    const page = this.#place.page!;
-    const chunk = this.#place.chunk;
+    if (!this.#chunks.seek(number, place)) return END;
+    const page = place.page!;
+    const { chunk } = place;
     const first = page.firstOf(chunk);
     const segment = page.segmentOf(chunk);
     const offset = page.offsetOf(chunk);
@@ -60,9 +69,10 @@ export class RunCursor {
     if (block !== null) {
       this.reader.open(block.buffer, block.view, offset - block.start);
     } else {
-      const bytes = this.#backlog === null ? null : this.#backlog.take(this.#chunks, first, segment, offset);
+      this.#backlog ??= this.#newBacklog();
+      const bytes = this.#backlog?.take(this.#chunks, first, segment, offset) ?? null;
       if (bytes === null) return WAIT;
-      this.reader.open(bytes.buffer, bytes.view, bytes.start);
+      this.reader.open(bytes.buffer, bytes.view, bytes.at);
     }
     this.#block = block;
     this.#first = first;

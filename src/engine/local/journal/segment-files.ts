@@ -5,7 +5,8 @@
 import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { EngineError } from '../../errors.ts';
-import { READ_AHEAD_BYTES, type SegmentReader } from '../backlog-reader.ts';
+import type { SegmentReader } from '../backlog-reader.ts';
+import { ReadAhead } from '../read-ahead.ts';
 import type { FileHandle, Files } from './files.ts';
 import type { Place } from './journal.ts';
 import type { JournalOptions } from './options.ts';
@@ -31,7 +32,7 @@ interface OpenSegment {
 }
 
 export class SegmentFiles implements SegmentReader {
-  readonly budget = { bytes: READ_AHEAD_BYTES };
+  readonly readAhead: ReadAhead;
   readonly #directory: string;
   readonly #files: Files;
   readonly #clock: Clock;
@@ -51,6 +52,7 @@ export class SegmentFiles implements SegmentReader {
   constructor(directory: string, files: Files, clock: Clock, options: JournalOptions, host: SegmentFilesHost) {
     this.#directory = directory;
     this.#files = files;
+    this.readAhead = new ReadAhead(clock);
     this.#clock = clock;
     this.#options = options;
     this.#host = host;
@@ -167,12 +169,16 @@ export class SegmentFiles implements SegmentReader {
     });
   }
 
-  async readEach(id: number, offsets: readonly number[], length: number): Promise<Buffer[]> {
+  async readEach(
+    id: number,
+    offsets: readonly number[],
+    length: number,
+  ): Promise<{ buffer: Buffer; counts: number[] }> {
     return this.#reader(id, async (file) => {
       const readable = offsets.map((offset) => this.#readable(id, offset, length));
       const buffer = Buffer.allocUnsafeSlow(length * offsets.length);
       const counts = await file.readEach(buffer, length, offsets);
-      return counts.map((count, at) => buffer.subarray(at * length, at * length + Math.min(count, readable[at]!)));
+      return { buffer, counts: counts.map((count, at) => Math.min(count, readable[at]!)) };
     });
   }
 
