@@ -524,7 +524,11 @@ export class LocalQueue implements EngineQueue {
     const ttlMs = this.limits.messageTtlMs;
     const expires = ttlMs !== undefined || this.sawExpiring;
     const end = this.#deliverableEnd(consumer);
-    if (level.head >= end) return this.#awaitMark(consumer);
+    if (level.head >= end) {
+      // What must be read comes meanwhile.
+      cursor.seek(level.head);
+      return this.#awaitMark(consumer);
+    }
     if (consumer.noAck && this.#journalled) return this.#settleFresh(level, consumer, end);
     delivery.queue = this;
     delivery.redelivered = false;
