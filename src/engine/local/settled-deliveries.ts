@@ -131,7 +131,7 @@ export class SettledDeliveries {
   giveBack(): void {
     while (this.count > 0) {
       this.#next();
-      this.#consumer.queue.appendAgain(this.#reader);
+      this.#consumer.queue.appendAgain(this.#reader, this.#redelivered, this.#deliveryCount);
     }
   }
 

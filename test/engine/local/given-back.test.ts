@@ -1,0 +1,72 @@
+/** What nobody got after all: settled for a consumer without acknowledgement that is gone, or journalled as the next delivery. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Sink } from '../../../src/engine/engine.ts';
+import { turn, until, within } from '../../conformance/fixture.ts';
+import { crashing } from './crashing.ts';
+
+const nobody: Sink = { deliver: () => false, cancelled: () => undefined };
+
+test('what was delivered before and is appended again is a redelivery, also after a restart', async (t) => {
+  for (const restart of [false, true]) {
+    const { fixture } = await crashing(t);
+    const queue = await fixture.declare();
+    await fixture.fill(queue, 'm');
+    const { lease } = await fixture.held(queue, 1);
+    await fixture.release(lease);
+    const { consumer } = await fixture.consume(queue, { credit: 1, noAck: true });
+    await until('it is taken out', () => fixture.engine.queue(queue.key) !== undefined && taken(queue));
+    consumer.cancel();
+    await fixture.fill(queue, 'n');
+    if (restart) await fixture.reopen();
+    const { sink } = await fixture.consume(fixture.queue(queue.key));
+    await until('both are delivered', () => sink.deliveries.length === 2);
+    assert.deepEqual(
+      sink.deliveries.map(({ text, redelivered, deliveryCount }) => [text, redelivered, deliveryCount]),
+      [
+        ['m', true, 1],
+        ['n', false, 0],
+      ],
+    );
+  }
+});
+
+/** Whether the queue has nothing ready. */
+function taken(queue: unknown): boolean {
+  return (queue as { ready: number }).ready === 0;
+}
+
+test('a take that waits is told when a purge leaves nothing for it', async (t) => {
+  const { fixture } = await crashing(t);
+  const queue = await fixture.declare();
+  await fixture.fill(queue, 'm');
+  const { lease } = await fixture.held(queue, 1);
+  await fixture.release(lease);
+  // Its delivery has to be journalled first.
+  const take = fixture.engine.take(queue, fixture.engine.lease(), false, nobody);
+  await turn();
+  await fixture.engine.purge(queue);
+  assert.equal(await within('an answer', take), false);
+});
+
+test('a delivery that was journalled and did not happen is not counted after a clean stop', async (t) => {
+  const { fixture, engine } = await crashing(t);
+  const queue = await fixture.declare();
+  await fixture.fill(queue, 'a', 'b', 'c');
+  const { lease } = await fixture.held(queue, 2);
+  await fixture.release(lease);
+  const again = fixture.engine.lease();
+  assert.equal((await fixture.take(queue, again))!.text, 'a');
+  assert.ok(engine() === fixture.engine);
+  await fixture.reopen();
+  const counts = (await fixture.consume(fixture.queue(queue.key))).sink;
+  await until('all are delivered', () => counts.deliveries.length === 3);
+  assert.deepEqual(
+    counts.deliveries.map(({ text, deliveryCount }) => [text, deliveryCount]),
+    [
+      ['a', 2],
+      ['b', 1],
+      ['c', 0],
+    ],
+  );
+});
