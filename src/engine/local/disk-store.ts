@@ -95,7 +95,7 @@ export class DiskStore implements LocalStore, GroupStore {
     const first = Math.max(0, ...contents.segments) + 1;
     await this.#segmentFiles.begin(first);
     this.journal.resume(recovered.sequence);
-    this.#compaction = new Compaction(this.journal, host, this.#clock, (id, error) => {
+    this.#compaction = new Compaction(this.#directory, this.journal, host, this.#clock, (id, error) => {
       const queue = host.topology.byId.get(id);
       if (queue !== undefined) host.damaged(queue, error);
     });

@@ -38,13 +38,33 @@ test('what was settled in the group that moves its run stays settled, and uncoun
   const segment = [...engine().segments.values()].find((each) => each.alive > 0)!;
   const bytes = await readFile(join(directory(), segmentName(segment.id)));
   const acked = fixture.settle(lease, sink.deliveries.slice(1, 3), 'ack');
-  const moved = new Compaction(journal, { topology } as StoreHost, systemClock, () => undefined).move(segment, bytes);
+  const moved = new Compaction(directory(), journal, { topology } as StoreHost, systemClock, () => undefined).move(
+    segment,
+    bytes,
+  );
   await Promise.all([acked, moved]);
   await fixture.crash();
   await fixture.expectStats(fixture.queue(queue.key), { ready: 3 });
   const alive = [...engine().segments.values()].reduce((sum, each) => sum + each.alive, 0);
   assert.equal(alive, 3);
   assert.deepEqual(await fixture.drainTexts(fixture.queue(queue.key)), ['m0', 'm3', 'm4']);
+});
+
+test('messages that are damaged where compaction finds them are told by file and place', async (t) => {
+  const { fixture, engine, directory } = await crashing(t);
+  const queue = await fixture.declare();
+  await fixture.fill(queue, 'm'.repeat(1000));
+  const { journal, topology } = engine();
+  await new Promise((resolve) => journal.whenSynced(resolve));
+  const segment = [...engine().segments.values()].find((each) => each.alive > 0)!;
+  const path = join(directory(), segmentName(segment.id));
+  const bytes = await readFile(path);
+  bytes[bytes.indexOf('mmmm') + 500]! ^= 1;
+  const told: string[] = [];
+  const damaged = (_queue: number, error: Error): unknown => told.push(error.message);
+  await new Compaction(directory(), journal, { topology } as StoreHost, systemClock, damaged).move(segment, bytes);
+  assert.equal(told.length, 1);
+  assert.ok(told[0]!.startsWith(`segment ${path}, from byte `), told[0]);
 });
 
 test('messages of a priority queue that nobody consumed are not counted as delivered after a crash', async (t) => {

@@ -2,6 +2,7 @@
  * Compaction: what still lives in a sparse segment is appended again, with its numbers, so that the segment can go. Each run of a queue
  * moves within one group, and only what is alive at that moment: a settled message is never written again.
  */
+import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { EngineError } from '../../errors.ts';
 import { RUN_HEADER_BYTES, RunReader, isWholeRun } from '../run.ts';
@@ -10,18 +11,27 @@ import type { StoreHost } from '../store.ts';
 import { EntryKind } from './directory.ts';
 import type { Journal } from './journal.ts';
 import { placementsOf, type Placement } from './placements.ts';
+import { segmentName } from './segment-file.ts';
 
 /** Moved in one turn of the event loop. */
 const TURN_BYTES = 256 * 1024;
 
 export class Compaction {
+  readonly #directory: string;
   readonly #journal: Journal;
   readonly #host: StoreHost;
   readonly #clock: Clock;
   readonly #damaged: (queue: number, error: EngineError) => void;
   readonly #reader = new RunReader();
 
-  constructor(journal: Journal, host: StoreHost, clock: Clock, damaged: (queue: number, error: EngineError) => void) {
+  constructor(
+    directory: string,
+    journal: Journal,
+    host: StoreHost,
+    clock: Clock,
+    damaged: (queue: number, error: EngineError) => void,
+  ) {
+    this.#directory = directory;
     this.#journal = journal;
     this.#host = host;
     this.#clock = clock;
@@ -54,7 +64,7 @@ export class Compaction {
         placement.queue,
         new EngineError(
           'CORRUPT',
-          `segment ${segment.id}, byte ${placement.offset}: messages are not what was written`,
+          `segment ${join(this.#directory, segmentName(segment.id))}, from byte ${placement.offset}: messages are not what was written: restore it from a copy`,
         ),
       );
       return 0;
