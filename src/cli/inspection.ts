@@ -47,7 +47,7 @@ export function renderInspection(report: JournalInspection, paint: Paint): strin
   lines.push('');
   if (tornTail !== null) {
     lines.push(
-      `torn tail: ${tornTail.file} from byte ${tornTail.at}: a write that a stop cut short, never confirmed; serve cuts it off`,
+      `torn tail: ${tornTail.file} from byte ${tornTail.at}: a write that a stop cut short, not known to be on disk; serve cuts it off`,
     );
   }
   if (damage.length === 0) lines.push(paint.green('no damage'));

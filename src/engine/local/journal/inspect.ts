@@ -27,7 +27,7 @@ export interface JournalInspection {
   readonly checkpoints: readonly InspectedCheckpoint[];
   readonly queues: readonly InspectedQueue[];
   readonly damage: readonly Damage[];
-  /** A write that a stop cut short; it was never confirmed. */
+  /** A group at the end that is not whole, and not known to be on disk: a write that a stop cut short. */
   readonly tornTail: { readonly file: string; readonly at: number } | null;
   /** Files kept to become segments. */
   readonly spares: readonly string[];
@@ -73,6 +73,8 @@ export interface Damage {
 
 /** A broker that writes meanwhile moves files about: what looks like damage then is looked at again. */
 const MOST_LOOKS = 20;
+/** Looks that came to nothing, because a file was gone before it was read. */
+const MOST_CUT_SHORT = 500;
 
 /**
  * What the directory holds. `progress` is told how many of its segments were read.
@@ -85,7 +87,7 @@ export async function inspectJournal(
 ): Promise<JournalInspection> {
   const offline = new OfflineFiles(files);
   let before: string | null = null;
-  for (let looks = 1; ; looks++) {
+  for (let looks = 1, cutShort = 0; ; looks++) {
     try {
       const report = await new Inspection(directory, offline).look(progress);
       const seen = JSON.stringify(report.damage);
@@ -93,7 +95,8 @@ export async function inspectJournal(
       before = seen;
     } catch (error) {
       // A file that was listed is gone: a broker removed it.
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || looks === MOST_LOOKS) throw error;
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || cutShort++ === MOST_CUT_SHORT) throw error;
+      looks--;
     }
   }
 }
@@ -124,7 +127,9 @@ class Inspection {
       ...newest.position,
       lastSequence: new Map([...segments.values()].map((segment) => [segment.id, segment.lastSequence])),
     };
-    const fromStart = contents.checkpoints.length === 0 && (contents.segments[0] ?? 1) === 1;
+    const noneMissing = contents.segments.every((id, at) => id === at + 1);
+    const noneGone = contents.checkpoints.length === 0 && (contents.segments[0] ?? 1) === 1;
+    const fromStart = newest === null && (noneMissing || noneGone);
     const { damage, tornTail } = judge(outlines, known, Math.max(0, ...contents.checkpoints), fromStart ? 1 : 0);
     for (const { segment, from, to, what } of damage) this.#damaged(segmentName(segment), from, to, what, segment);
     for (const { id, alive } of segments.values()) {

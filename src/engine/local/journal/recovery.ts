@@ -52,7 +52,7 @@ export class Recovery {
 
   /** `segments` and `checkpoints` are the numbers of the files there are, ascending. @throws EngineError CORRUPT */
   async run(segments: readonly number[], checkpoints: readonly number[]): Promise<Recovered> {
-    const images = await this.#readCheckpoints(checkpoints);
+    const images = await this.#readCheckpoints(checkpoints, segments);
     const newest = images[0];
     for (const id of segments) this.#segments.add(id);
     if (newest !== undefined) {
@@ -73,22 +73,25 @@ export class Recovery {
     };
   }
 
-  /** The two newest whole ones. A damaged one is told, and does no harm while an older one is whole. */
-  async #readCheckpoints(sequences: readonly number[]): Promise<CheckpointImage[]> {
+  /** The two newest whole ones. A damaged one is told, and does no harm while another is whole, or the journal is all there from its first group. */
+  async #readCheckpoints(sequences: readonly number[], segments: readonly number[]): Promise<CheckpointImage[]> {
     const images: CheckpointImage[] = [];
-    let failure: EngineError | null = null;
+    const failures: Error[] = [];
     for (const sequence of [...sequences].reverse()) {
       if (images.length === 2) break;
       try {
         images.push(await CheckpointImage.read(this.#directory, this.#files, sequence));
       } catch (error) {
         if (!(error instanceof EngineError) && (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-        const cause = error as Error;
-        failure ??= new EngineError('CORRUPT', cause.message, { cause });
-        this.#host.notice(`${cause.message}; an older checkpoint is tried`);
+        failures.push(error as Error);
       }
     }
-    if (images.length === 0 && failure !== null) throw failure;
+    const [cause] = failures;
+    const complete = segments.length > 0 && segments.every((id, at) => id === at + 1);
+    if (images.length === 0 && cause !== undefined && !complete)
+      throw new EngineError('CORRUPT', cause.message, { cause });
+    const instead = images.length > 0 ? 'another checkpoint is used' : 'the journal is read from its beginning instead';
+    for (const { message } of failures) this.#host.notice(`${message}; ${instead}`);
     return images;
   }
 
@@ -101,6 +104,7 @@ export class Recovery {
       );
     }
     let broken: { id: number; offset: number } | null = null;
+    const torn: string[] = [];
     for (const id of tail) {
       const bytes = await this.#read(id);
       const start = from?.segment === id ? from.offset : SEGMENT_HEADER_BYTES;
@@ -119,6 +123,7 @@ export class Recovery {
       if (end > start) broken = null;
       broken ??= { id, offset: end };
       this.#seekProof(bytes, id, end, salt);
+      if (claimsToBeGroup(bytes, end, id, salt)) torn.push(`segment ${this.#path(id)}: a group at byte ${end}`);
     }
     if (this.#proven >= this.#expected) {
       const at = broken ?? { id: tail[tail.length - 1] ?? 0, offset: 0 };
@@ -128,6 +133,7 @@ export class Recovery {
           `(group ${this.#proven} proves it): restore the directory from a copy`,
       );
     }
+    for (const group of torn) this.#host.notice(`${group} is not whole, and not known to be on disk; it is cut`);
   }
 
   /** Applies whole groups in sequence. Returns where they end. */
@@ -164,10 +170,6 @@ export class Recovery {
       if (header !== null && header.sequence >= this.#expected)
         this.#proven = Math.max(this.#proven, header.syncedThrough);
     }
-    if (claimsToBeGroup(bytes, from, id, salt))
-      this.#host.notice(
-        `segment ${this.#path(id)}: a group at byte ${from} was torn by the last stop and is cut; it was never confirmed`,
-      );
   }
 
   #apply(bytes: Buffer, start: number, header: GroupHeader): void {
