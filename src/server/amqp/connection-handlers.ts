@@ -18,7 +18,7 @@ export function handleConnectionMethod(
   switch (id) {
     case connectionClose.id:
       connectionClose.read(bytes, start, end);
-      connection.closeAtPeersWish();
+      connection.ending.atPeersWish();
       return;
     case connectionUpdateSecret.id:
       // Passwords do not expire: whoever is in stays in.

@@ -132,8 +132,7 @@ export class Consumer implements ConsumerSink {
 
 /** Each would else put one message more on top, of any size. */
 function pauseOthers(connection: Connection): void {
-  for (const channel of connection.channels) {
-    if (channel === undefined) continue;
+  for (const channel of connection.channels.all()) {
     for (const consumer of channel.consumers.values()) consumer.pause();
   }
 }

@@ -2,7 +2,7 @@
  * Hot path: a socket read as one run of frames, handled straight out of the read buffer.
  *
  * basic.publish with all its frames in the buffer, basic.ack, basic.nack and basic.reject of a ready channel are handled here,
- * and nothing is allocated for them; every other frame goes to `Connection.handleFrame`.
+ * and nothing is allocated for them; every other frame goes to `FrameRouter.handle`.
  */
 import type { MessageView } from '../../broker/index.ts';
 import { checkProperties, propertyFlag, propertyFlags } from '../../format/basic-properties.ts';
@@ -41,6 +41,7 @@ const classAndWeight = basicClass << 16;
  */
 export function runFrames(connection: Connection, bytes: Buffer, at: number, end: number, only?: Channel): number {
   const view = viewOf(bytes);
+  const channels = connection.channels.byNumber;
   while (end - at >= frameOverheadBytes && !connection.deaf) {
     const size = view.getUint32(at + 3);
     if (size > connection.maxReceivedBytes) throw tooLarge(connection, bytes, at, size);
@@ -48,7 +49,7 @@ export function runFrames(connection: Connection, bytes: Buffer, at: number, end
     if (next > end) break;
     if (bytes[next - 1] !== frameEnd) throw badFrameEnd(bytes, at, next);
     const number = view.getUint16(at + 1);
-    const channel = connection.channels[number];
+    const channel = channels[number];
     if (bytes[at] === frameType.method && size >= 4 && channel !== undefined && channel.ready) {
       switch (view.getUint32(at + frameHeadBytes)) {
         case basicPublish.id:
@@ -62,7 +63,7 @@ export function runFrames(connection: Connection, bytes: Buffer, at: number, end
           continue;
       }
     }
-    connection.handleFrame(bytes, at, next, number);
+    connection.frames.handle(bytes, at, next, number);
     at = next;
     if (only?.waiting === true) break;
   }

@@ -11,7 +11,7 @@
  *                        <-   connection.open-ok
  */
 import type { Principal, Vhost } from '../../broker/index.ts';
-import { ConnectionError } from '../../wire/amqp/amqp-error.ts';
+import { ConnectionError, type ChannelError } from '../../wire/amqp/amqp-error.ts';
 import {
   connectionOpen,
   connectionOpenOk,
@@ -78,6 +78,12 @@ export class Handshake {
     }
     if (id === connectionOpen.id && this.state === 'opening') return this.#open(bytes, start, end);
     throw new ConnectionError('CHANNEL_ERROR', `unexpected method in connection state ${this.state}`);
+  }
+
+  /** Whether a handshake that failed is answered (0-9-1 §2.2.4 says no, RabbitMQ's exceptions from it help). */
+  mayAnswer(error: ChannelError | ConnectionError): boolean {
+    if (error.reply === 'ACCESS_REFUSED') return this.#connection.client.authenticationFailureClose;
+    return this.state === 'opening' || (this.state === 'tuning' && error.reply === 'NOT_ALLOWED');
   }
 
   #startOk(bytes: Buffer, start: number, end: number): void {

@@ -77,10 +77,10 @@ export class AmqpServer {
   async close(reason = 'shutdown', timeoutMs = 3_000): Promise<void> {
     this.#unsubscribe?.();
     this.#server.close();
-    for (const connection of this.#connections) connection.forceClose(reason);
+    for (const connection of this.#connections) connection.ending.force(reason);
     if (this.#connections.size === 0) return;
     const cut = setTimeout(() => {
-      for (const connection of this.#connections) connection.destroy();
+      for (const connection of this.#connections) connection.ending.destroy();
     }, timeoutMs);
     await new Promise<void>((resolve) => {
       this.#allClosed = resolve;
