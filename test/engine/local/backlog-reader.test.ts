@@ -126,7 +126,7 @@ const move = (reading: Reading, place: Place, segment: number, offset: number): 
 };
 
 describe('backlog reader', () => {
-  for (const gap of [64, 2048, 40_000]) {
+  for (const gap of [64, 2048, 100_000]) {
     test(`reads what lies ${gap} bytes apart, over several segments, in order`, async () => {
       const { reading, places, segments } = scattered(500, gap);
       for (const place of places) assert.equal(await reading.text(() => place), String(place.first));
@@ -147,7 +147,7 @@ describe('backlog reader', () => {
   });
 
   test('tries a read that failed once more', async () => {
-    const { reading, places, segments } = scattered(3, 40_000);
+    const { reading, places, segments } = scattered(3, 100_000);
     segments.before = () => {
       segments.before = null;
       throw new Error('EIO: once');
@@ -208,7 +208,7 @@ describe('backlog reader', () => {
   }
 
   test('reads afresh what was not whole when it was read ahead, and calls it damaged if it still is not', async () => {
-    const { reading, places, segments } = scattered(4, 40_000);
+    const { reading, places, segments } = scattered(4, 100_000);
     const whole = Buffer.from(segments.bytes.get(1)!);
     segments.put(1, places[1]!.offset + 30, Buffer.from('?'));
     segments.put(1, places[2]!.offset + 30, Buffer.from('?'));
@@ -223,7 +223,7 @@ describe('backlog reader', () => {
   });
 
   test('what arrives after it was forgotten is not held', async () => {
-    const { reading, places, segments } = scattered(10, 40_000);
+    const { reading, places, segments } = scattered(10, 100_000);
     assert.equal(reading.reader.take(reading.chunks, 1, places[0]!.segment, places[0]!.offset), null);
     reading.reader.clear();
     while (reading.arrivals === 0) await Promise.resolve();
@@ -234,8 +234,8 @@ describe('backlog reader', () => {
   test('idle ones give up theirs when the others run out', async () => {
     const clock = new ManualClock();
     const segments = new Segments(clock, 150 * 1024);
-    const idle = scattered(200, 40_000, segments);
-    const busy = scattered(200, 40_000, segments);
+    const idle = scattered(200, 100_000, segments);
+    const busy = scattered(200, 100_000, segments);
     assert.equal(await idle.reading.text(() => idle.places[0]!), '1');
     let at = 0;
     const readOn = async (count: number): Promise<number> => {
