@@ -47,6 +47,9 @@ export class SegmentFiles implements SegmentReader {
   #current: OpenSegment | null = null;
   #next: OpenSegment | null = null;
   #blocked = false;
+  /** The first segment is there. */
+  #serves = false;
+  #failure: EngineError | null = null;
   #closed = false;
 
   constructor(directory: string, files: Files, clock: Clock, options: JournalOptions, host: SegmentFilesHost) {
@@ -70,10 +73,12 @@ export class SegmentFiles implements SegmentReader {
     }
   }
 
-  /** Makes the first segment; the engine can serve afterwards. */
+  /** Makes the first segment; the engine can serve afterwards. @throws EngineError IO */
   async begin(id: number): Promise<void> {
     this.#current = this.#prepare(id);
     await this.#current.ready;
+    this.#serves = true;
+    if (this.#failure !== null) throw this.#failure;
   }
 
   /** Where groups go: behind `after`, or at the beginning of the next segment. */
@@ -283,7 +288,9 @@ export class SegmentFiles implements SegmentReader {
         if (!isTransient(error)) {
           const cause = error as Error;
           const path = join(this.#directory, segmentName(id));
-          this.#host.failed(new EngineError('IO', `segment ${path} can't be made: ${cause.message}`, { cause }));
+          this.#failure = new EngineError('IO', `segment ${path} can't be made: ${cause.message}`, { cause });
+          // Until then nobody serves: the start is refused.
+          if (this.#serves) this.#host.failed(this.#failure);
           return false;
         }
         if (!this.#blocked) {
