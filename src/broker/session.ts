@@ -15,7 +15,8 @@ import type { ConnectionScope } from './connection-scope.ts';
 import { Consumer } from './consumer.ts';
 import type { Claim, ConsumeRequest, ConsumerSink, GetSink, SessionConsumer } from './consuming.ts';
 import { brokerError } from './context.ts';
-import { GetHolder, type Holder } from './holder.ts';
+import type { Holder } from './holder.ts';
+import { Holders } from './holders.ts';
 import { countsDeliveries, withDeliveryCount } from './delivery-count.ts';
 import { routeByHeaders } from './header-routing.ts';
 import { Ledger, type RunTaker } from './ledger.ts';
@@ -23,6 +24,7 @@ import { requirePermission } from './permission.ts';
 import type { Principal } from './principal.ts';
 import { mayNameRoutes, readExpiration, readPriority, requireUser } from './publish-properties.ts';
 import type { Queue } from './queue.ts';
+import { Rejected } from './rejected.ts';
 import type { Route } from './route.ts';
 import type { Actor, Vhost } from './vhost.ts';
 
@@ -39,10 +41,7 @@ export class Session implements Actor, RunTaker {
   starved = false;
   #lease: Lease | null = null;
   readonly #consumers = new Map<string, Consumer>();
-  /** What the ledger's holder indexes mean. */
-  readonly #holders: (Holder | null)[] = [];
-  readonly #freeHolders: number[] = [];
-  readonly #getHolders = new Map<Queue, number>();
+  readonly #holders = new Holders();
   /** For consumers to come. */
   #prefetch = 0;
   /** Shared by all consumers; 0: no limit. */
@@ -55,9 +54,8 @@ export class Session implements Actor, RunTaker {
   /** Of the settlement that `takeRun` is part of. */
   #batch: Batch | null = null;
   #settlement: Settlement = 'ack';
-  /** Rejected deliveries to be dead-lettered after this turn's batch. */
-  #rejected = new Map<Queue, number[]>();
-  #deadLettering: Promise<void> | null = null;
+  /** Dead-lettered after this turn's batch. */
+  readonly #rejected: Rejected;
   #closed = false;
 
   constructor(broker: Broker, vhost: Vhost, principal: Principal, connection: ConnectionScope) {
@@ -65,6 +63,7 @@ export class Session implements Actor, RunTaker {
     this.vhost = vhost;
     this.principal = principal;
     this.connection = connection;
+    this.#rejected = new Rejected(broker.deadLetters, () => this.#lease);
   }
 
   get unackedCount(): number {
@@ -121,14 +120,14 @@ export class Session implements Actor, RunTaker {
     if (queue.consumedExclusively || alone) {
       throw new BrokerError('ACCESS_REFUSED', `${queue.resource} in exclusive use`);
     }
-    const holder = this.#newHolder();
+    const holder = this.#holders.take();
     const consumer = new Consumer(this, queue, sink, holder, {
       consumerTag,
       noAck: request.noAck,
       exclusive: request.exclusive,
       prefetch: request.prefetch ?? this.#prefetch,
     });
-    this.#holders[holder] = consumer;
+    this.#holders.set(holder, consumer);
     this.#consumers.set(consumerTag, consumer);
     queue.consumerCount += 1;
     queue.consumedExclusively = request.exclusive;
@@ -173,7 +172,7 @@ export class Session implements Actor, RunTaker {
     const remaining = ready - 1;
     const taken = await engine.take(queue.handle, this.#ownLease(), noAck, {
       deliver: (delivery) => {
-        const tag = noAck ? this.ledger.skip() : this.ledger.add(this.#getHolder(queue), delivery.number);
+        const tag = noAck ? this.ledger.skip() : this.ledger.add(this.#holders.ofGet(queue), delivery.number);
         const counted = delivery.deliveryCount > 0 && countsDeliveries(queue);
         sink.deliver(tag, counted ? withDeliveryCount(delivery) : delivery, remaining);
         return true;
@@ -212,7 +211,7 @@ export class Session implements Actor, RunTaker {
     const index = this.ledger.take(tag);
     if (index < 0) return null;
     const number = this.ledger.takenNumber;
-    const holder = this.#holders[index]!;
+    const holder = this.#holders.at(index);
     const { queue } = holder;
     return {
       settle: (batch, settlement) => {
@@ -238,7 +237,7 @@ export class Session implements Actor, RunTaker {
     }
     this.#flushTurn();
     // What is on its way to a dead-letter exchange is held under the lease until it is there.
-    await this.#deadLettering;
+    await this.#rejected.sent();
     if (this.#lease !== null) {
       this.broker.leases.delete(this.#lease);
       await this.broker.engine.release(this.#lease);
@@ -260,7 +259,7 @@ export class Session implements Actor, RunTaker {
   settled(consumer: Consumer, count: number): void {
     this.#consumed -= count;
     if (consumer.gone) {
-      if (consumer.unacked === 0) this.#freeHolder(consumer.holder);
+      if (consumer.unacked === 0) this.#holders.free(consumer.holder);
     } else if (consumer.prefetch > 0) {
       if (consumer.owed === 0) this.#owed.push(consumer);
       consumer.owed += count;
@@ -282,7 +281,7 @@ export class Session implements Actor, RunTaker {
     this.#consumers.delete(consumer.consumerTag);
     consumer.queue.consumerCount -= 1;
     if (consumer.exclusive) consumer.queue.consumedExclusively = false;
-    if (consumer.unacked === 0) this.#freeHolder(consumer.holder);
+    if (consumer.unacked === 0) this.#holders.free(consumer.holder);
   }
 
   /** Broker's own: the engine gave what this session held to others; its settlements are stale. */
@@ -293,7 +292,7 @@ export class Session implements Actor, RunTaker {
   }
 
   takeRun(holderIndex: number, first: number, count: number): void {
-    const holder = this.#holders[holderIndex]!;
+    const holder = this.#holders.at(holderIndex);
     this.#settleRun(this.#batch!, holder, first, count, this.#settlement);
   }
 
@@ -307,25 +306,19 @@ export class Session implements Actor, RunTaker {
     }
     const index = this.ledger.take(tag);
     if (index < 0) return false;
-    this.#settleRun(batch, this.#holders[index]!, this.ledger.takenNumber, 1, settlement);
+    this.#settleRun(batch, this.#holders.at(index), this.ledger.takenNumber, 1, settlement);
     return true;
   }
 
   #settleRun(batch: Batch, holder: Holder, first: number, count: number, settlement: Settlement): void {
     const { queue } = holder;
-    if (settlement === 'drop' && queue.settings.deadLetterExchange !== null) this.#rejectRun(queue, first, count);
-    else if (!queue.deleted && this.#lease !== null) batch.settle(this.#lease, queue.handle!, first, count, settlement);
-    holder.settled(count);
-  }
-
-  #rejectRun(queue: Queue, first: number, count: number): void {
-    let numbers = this.#rejected.get(queue);
-    if (numbers === undefined) {
-      numbers = [];
-      this.#rejected.set(queue, numbers);
+    if (settlement === 'drop' && queue.settings.deadLetterExchange !== null) {
+      this.#rejected.add(queue, first, count);
+      this.#flushLater();
+    } else if (!queue.deleted && this.#lease !== null) {
+      batch.settle(this.#lease, queue.handle!, first, count, settlement);
     }
-    for (let number = first; number < first + count; number++) numbers.push(number);
-    this.#flushLater();
+    holder.settled(count);
   }
 
   #flushLater(): void {
@@ -337,7 +330,7 @@ export class Session implements Actor, RunTaker {
 
   #flushTurn(): void {
     this.#flushDue = false;
-    if (this.#rejected.size > 0 && this.#lease !== null) this.#deadLettering ??= this.#deadLetterRejected();
+    this.#rejected.send();
     const owed = this.#owed;
     if (this.#sharedPrefetch > 0) {
       for (const consumer of owed) consumer.owed = 0;
@@ -362,18 +355,6 @@ export class Session implements Actor, RunTaker {
     }
   }
 
-  /** One after another, so that dead letters keep their order; what is rejected meanwhile goes together. */
-  async #deadLetterRejected(): Promise<void> {
-    while (this.#rejected.size > 0) {
-      const rejected = this.#rejected;
-      this.#rejected = new Map();
-      for (const [queue, numbers] of rejected) {
-        if (this.#lease !== null) await this.broker.deadLetters.rejected(queue, this.#lease, numbers);
-      }
-    }
-    this.#deadLettering = null;
-  }
-
   /** @throws BrokerError ACCESS_REFUSED, NOT_FOUND, RESOURCE_LOCKED */
   #readableQueue(name: string): Queue {
     requirePermission(this.principal, this.vhost.name, 'read', 'queue', name);
@@ -389,31 +370,6 @@ export class Session implements Actor, RunTaker {
       this.broker.leases.set(this.#lease, this);
     }
     return this.#lease;
-  }
-
-  #newHolder(): number {
-    return this.#freeHolders.pop() ?? this.#holders.push(null) - 1;
-  }
-
-  #freeHolder(index: number): void {
-    this.#holders[index] = null;
-    this.#freeHolders.push(index);
-  }
-
-  /** The index of the holder of this queue's gets, which takes one more. */
-  #getHolder(queue: Queue): number {
-    let index = this.#getHolders.get(queue);
-    if (index === undefined) {
-      const made = this.#newHolder();
-      index = made;
-      this.#holders[made] = new GetHolder(queue, () => {
-        this.#getHolders.delete(queue);
-        this.#freeHolder(made);
-      });
-      this.#getHolders.set(queue, made);
-    }
-    (this.#holders[index] as GetHolder).took();
-    return index;
   }
 }
 
