@@ -17,6 +17,8 @@ export { BrokerError } from './broker-error.ts';
 export type { BrokerErrorCode } from './broker-error.ts';
 export type { BrokerSettings } from './broker-settings.ts';
 export { ConnectionScope } from './connection-scope.ts';
+export { describe, requireReadAll } from './description.ts';
+export type { BindingDescription, ExchangeDescription, QueueDescription, VhostDescription } from './description.ts';
 export type { Pressure, PressureListener } from './pressure.ts';
 export type { Permission, Principal } from './principal.ts';
 export type { Route } from './route.ts';

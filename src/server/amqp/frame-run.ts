@@ -148,9 +148,9 @@ export function publishMessage(connection: Connection, channel: Channel): void {
   if ((propertyFlags(message.head, message.propertiesStart) & propertyFlag.replyTo) !== 0) {
     connection.server.replies.address(channel, message);
   }
-  const replied = target.isReply && connection.server.replies.deliver(target.routingKey, message);
+  const taken = target.isSpecial && connection.server.takeSpecial(channel, message);
   route = session.resolve(route, message);
-  if (route.targets === null && target.mandatory && !replied) connection.returnUnroutable(channel, message);
+  if (route.targets === null && target.mandatory && !taken) connection.returnUnroutable(channel, message);
   const batch = connection.batch ?? connection.beginBatch();
   const item = batch.items;
   session.publish(batch, route, message);

@@ -2,7 +2,7 @@
 import type { Route } from '../../broker/index.ts';
 import { equalBytes } from '../../format/copy.ts';
 import { FormatError } from '../../format/format-error.ts';
-import { replyToPrefix } from './reply-to.ts';
+import { replyToPrefix, topologyKey } from './reply-to.ts';
 import { readText } from '../../wire/amqp/method.ts';
 
 export class PublishTarget {
@@ -10,8 +10,8 @@ export class PublishTarget {
   routingKey = '';
   mandatory = false;
   immediate = false;
-  /** To a client's direct reply-to address. */
-  isReply = false;
+  /** Taken by the server itself, past every queue: a client's direct reply-to address, or the question for the topology. */
+  isSpecial = false;
   /** Null until the first message on it; to be looked up again once its version is not the vhost's. */
   route: Route | null = null;
 
@@ -39,7 +39,8 @@ export class PublishTarget {
     if (keyEnd + 1 < end) throw new FormatError('the arguments of basic.publish are too long');
     this.exchange = readText(bytes, exchangeAt, exchangeEnd, 'basic.publish', 'exchange');
     this.routingKey = readText(bytes, keyAt, keyEnd, 'basic.publish', 'routingKey');
-    this.isReply = this.exchange === '' && this.routingKey.startsWith(replyToPrefix);
+    const key = this.routingKey;
+    this.isSpecial = this.exchange === '' && (key.startsWith(replyToPrefix) || key === topologyKey);
     this.mandatory = (bytes[keyEnd]! & 1) !== 0;
     this.immediate = (bytes[keyEnd]! & 2) !== 0;
   }

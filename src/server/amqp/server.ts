@@ -1,10 +1,13 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import type { Broker } from '../../broker/index.ts';
+import type { Broker, MessageView } from '../../broker/index.ts';
+import type { Channel } from './channel.ts';
 import { CountedBatch } from './commit.ts';
 import { Connection } from './connection.ts';
 import { DirectReplies } from './direct-reply.ts';
+import { topologyKey } from './reply-to.ts';
 import { readInto } from './shared-read-buffer.ts';
 import { defaultAmqpSettings, type AmqpSettings } from './settings.ts';
+import { TopologyAnswers } from './topology-answers.ts';
 
 export interface AmqpServerOptions {
   readonly broker: Broker;
@@ -24,6 +27,7 @@ export class AmqpServer {
   /** Only one batch is open at a time, so one counter serves all connections. */
   readonly batch: CountedBatch;
   readonly replies = new DirectReplies();
+  readonly topology: TopologyAnswers;
 
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
@@ -36,6 +40,7 @@ export class AmqpServer {
     this.version = options.version ?? '0.0.0';
     this.log = options.log ?? (() => undefined);
     this.batch = new CountedBatch();
+    this.topology = new TopologyAnswers(options.broker);
     this.#server = createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: true }, (socket) =>
       this.#accept(socket),
     );
@@ -86,6 +91,13 @@ export class AmqpServer {
       this.#allClosed = resolve;
     });
     clearTimeout(cut);
+  }
+
+  /** A message to one of the addresses that are no queue's. False: nobody is there. @throws BrokerError ACCESS_REFUSED */
+  takeSpecial(channel: Channel, message: MessageView): boolean {
+    const { routingKey } = channel.target;
+    if (routingKey === topologyKey) return this.topology.answer(channel, message);
+    return this.replies.deliver(routingKey, message);
   }
 
   connectionClosed(connection: Connection): void {
