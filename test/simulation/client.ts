@@ -283,6 +283,10 @@ export class Client implements EngineListener {
   readonly #targets = new Map<string, ReturnType<Engine['targets']>>();
   #nextWait = 0;
   #lastSerial = -1;
+  /** Queue to the serial of the next unit at that time. */
+  readonly #givenBack = new Map<ModelQueue, number>();
+  /** Of the last unit that was answered after a sync. */
+  #durableSerial = -1;
   #removals: { copy: Copy; number: number; queue: ModelQueue }[] = [];
   #removalSession: Session | null = null;
   /** How long the mini broker dawdles before it dead-letters. */
@@ -476,6 +480,8 @@ export class Client implements EngineListener {
         world.coverage.add(
           `outcome.${item.kind}-${outcome.outcome}${outcome.reason === null ? '' : `-${outcome.reason}`}`,
         );
+      const stored = item.kind === 'append' && item.copies.some((copy) => copy.queue.spec.durable);
+      if (outcome === null && !refused && (stored || item.kind === 'put')) this.#durableSerial = unit.serial;
       if (item.kind === 'append') this.#appendAnswered(batch, item, outcome, refused);
       else if (item.kind === 'settle') this.#settleAnswered(batch, item, outcome, refused);
       else this.#putAnswered(batch, item, outcome, refused);
@@ -731,6 +737,8 @@ export class Client implements EngineListener {
     if (copy === null) return;
     const { queue } = copy;
     const what = `append ${copy.appendId} from ${queue.key}@${view.number}`;
+    // A no-ack take waits for its sync, and is overtaken by others under its lease.
+    const consumer = subscription?.name ?? `${session.name}${noAck ? ' no-ack' : ''}`;
     // At most once: it was taken out in time, and is delivered once that is durable.
     if (!noAck && copy.expiresAt !== 0 && copy.expiresAt < world.scheduler.nowMs())
       this.violate(`${what}: delivered after it expired`);
@@ -739,16 +747,15 @@ export class Client implements EngineListener {
       this.violate(`${what}: delivered beyond its limit`);
     world.history.delivered(
       this.historyName(queue),
-      subscription?.name ?? session.name,
+      consumer,
       historyId('all', 0, copy.appendId),
       String(copy.messageId),
       view.redelivered,
     );
     if (subscription !== null) {
       if (subscription.cancelled) this.violate(`${what}: delivered to ${subscription.name} after its cancel`);
-      if (subscription.credit > 0) subscription.credit--;
-      else if (subscription.underWay > 0) subscription.underWay--;
-      else this.violate(`${what}: delivered to ${subscription.name} without credit`);
+      if (subscription.credit <= 0) this.violate(`${what}: delivered to ${subscription.name} without credit`);
+      subscription.credit--;
       if (queue.limits.singleActiveConsumer === true) {
         const { active } = queue;
         if (
@@ -774,11 +781,7 @@ export class Client implements EngineListener {
     if (noAck) {
       copy.appendedBy = null;
       queue.forget(copy);
-      world.history.settled(
-        this.historyName(queue),
-        subscription?.name ?? session.name,
-        historyId('all', 0, copy.appendId),
-      );
+      world.history.settled(this.historyName(queue), consumer, historyId('all', 0, copy.appendId));
     } else if (!session.hold.released) {
       copy.holder = session.hold;
       session.held.add(copy);
@@ -812,7 +815,6 @@ export class Client implements EngineListener {
       engine: null,
       priority,
       credit,
-      underWay: 0,
       paused: false,
       cancelled: false,
       lastOrder: new Map(),
@@ -861,13 +863,19 @@ export class Client implements EngineListener {
     subscription.engine?.cancel();
   }
 
-  /** What was on its way to a no-ack consumer was settled already: it is appended again. */
+  /** What was on its way to a no-ack consumer was settled already: it is appended again. Until that is durable a crash may lose it. */
   displace(queue: ModelQueue): void {
+    this.#givenBack.set(queue, this.world.model.nextSerial);
     for (const copy of queue.copies.values()) {
       if (!copy.isReady) continue;
       copy.displaced = true;
       this.world.displaced = true;
     }
+  }
+
+  /** Queues to which something may have been given back that is not durable yet. */
+  get givingBack(): ModelQueue[] {
+    return [...this.#givenBack].filter(([, serial]) => serial > this.#durableSerial).map(([queue]) => queue);
   }
 
   release(session: Session): void {
@@ -916,7 +924,8 @@ export class Client implements EngineListener {
           !this.#excused(queue) &&
           !session.hold.released &&
           queue.purges === purges &&
-          !this.isConsumed(queue)
+          !this.isConsumed(queue) &&
+          queue.fewestReady(this.world.scheduler.nowMs()) > 0
         )
           this.violate(`take ${queue.key}: nothing, though messages were ready`);
       },

@@ -90,6 +90,7 @@ export function processEnded(client: Client, unclean: boolean): void {
   model.idsUnderWay.clear();
   const noAck = new Set(client.subscriptions.filter((one) => one.noAck).map((one) => one.queue));
   for (const { queue } of client.noAckTakes) noAck.add(queue);
+  if (unclean) for (const queue of client.givingBack) noAck.add(queue);
   for (const { state } of model.topologies) {
     for (const queue of state.queues.values()) {
       queue.active = null;
@@ -101,6 +102,7 @@ export function processEnded(client: Client, unclean: boolean): void {
         if (noAck.has(queue) && copy.isReady) {
           copy.displaced = true;
           client.world.displaced = true;
+          if (!unclean) continue;
           // Its settlement comes before its delivery: the crash may have come between.
           copy.removal = { kind: 'no-ack', unit: null, maybe: true };
           history.removed(client.historyName(queue), historyId('all', 0, copy.appendId), 'deleted', { maybe: true });
@@ -244,6 +246,12 @@ function judgeQueue(client: Client, queue: ModelQueue, messages: readonly Browse
     copy.removal = null;
     copy.overflown = false;
   }
+  // Where they stand now they stay.
+  const orders = [...present].map((copy) => copy.order).sort((a, b) => a - b);
+  for (const [at, copy] of [...present].sort((a, b) => a.number - b.number).entries()) {
+    copy.order = orders[at]!;
+    copy.displaced = false;
+  }
   // What was taken out by a unit in doubt may have been there again, and one too many.
   queue.press(true);
   for (const copy of [...queue.copies.values()]) {
@@ -267,7 +275,10 @@ function judgeQueue(client: Client, queue: ModelQueue, messages: readonly Browse
     }
     if (copy.removal !== null)
       history.removed(client.historyName(queue), historyId('all', 0, copy.appendId), 'deleted', { maybe: true });
-    queue.forget(copy);
+    // Nobody waits for what the engine removes by itself: it may have been done since this start alone, and not be durable.
+    if (queue.limits.handOverRemoved !== true && queue.removable(copy, nowMs) !== null)
+      copy.removal = { kind: 'engine', unit: null, maybe: true };
+    else queue.forget(copy);
   }
   // What came back may have been too many, and be pushed out from now on.
   queue.press();

@@ -18,7 +18,7 @@ export interface Unit {
 }
 
 export interface Removal {
-  readonly kind: 'ack' | 'drop' | 'purge' | 'no-ack';
+  readonly kind: 'ack' | 'drop' | 'purge' | 'no-ack' | 'engine';
   /** The unit that removes it; null: it is gone for certain. */
   unit: Unit | null;
   /** It may also not have happened, whatever became of the unit. */
@@ -37,8 +37,8 @@ export class Copy {
   /** Says what the body must be. */
   readonly messageId: number;
   readonly bodyBytes: number;
-  /** Place among the appends to its queue. */
-  readonly order: number;
+  /** Place among the messages of its queue. */
+  order: number;
   readonly priority: number;
   /** 0: never. */
   readonly expiresAt: number;
@@ -160,8 +160,9 @@ export class ModelQueue {
     const ready = [...this.copies.values()].filter((copy) => copy.mayBeReady || back(copy));
     let bytes = ready.reduce((sum, copy) => sum + copy.bodyBytes, 0);
     let count = ready.length;
-    // With priorities any of them may be the one to go.
-    const any = maxPriority !== undefined && (count > (maxLength ?? Infinity) || bytes > (maxBytes ?? Infinity));
+    const over = count > (maxLength ?? Infinity) || bytes > (maxBytes ?? Infinity);
+    // With priorities any of them may be the one to go, and so where one may stand at another place.
+    const any = over && (maxPriority !== undefined || ready.some((copy) => copy.displaced));
     for (const copy of ready.sort((a, b) => a.order - b.order)) {
       if (any || count > (maxLength ?? Infinity) || bytes > (maxBytes ?? Infinity)) copy.overflown = true;
       count--;
@@ -259,6 +260,11 @@ export class Model {
 
   violate(text: string): void {
     this.violations.push(text);
+  }
+
+  /** What the next unit will have. */
+  get nextSerial(): number {
+    return this.#serial;
   }
 
   unit(kind: Unit['kind'], atomic: boolean): Unit {

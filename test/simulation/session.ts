@@ -19,8 +19,6 @@ export interface Subscription {
   engine: EngineConsumer | null;
   readonly priority: number;
   credit: number;
-  /** No-ack deliveries that may have been on their way when the credit was set anew: they come besides. */
-  underWay: number;
   paused: boolean;
   cancelled: boolean;
   /** Order of the last first delivery, by priority. */

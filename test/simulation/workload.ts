@@ -191,7 +191,6 @@ export class Workload {
           one.credit += count;
           one.engine.addCredit(count);
         } else {
-          if (one.noAck) one.underWay += one.credit;
           one.credit = count;
           one.engine.setCredit(count);
         }
