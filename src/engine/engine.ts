@@ -342,7 +342,10 @@ export interface Engine {
   take(queue: EngineQueue, lease: Lease, noAck: boolean, sink: Sink): Promise<boolean>;
   /** Shows held deliveries once more (to dead-letter them), in the order of `numbers`; what is not held under the lease is passed over. */
   load(queue: EngineQueue, lease: Lease, numbers: readonly number[], sink: Sink): Promise<void>;
-  /** What expires, overflows or passes its delivery limit comes here, held under `lease`. Until it is set, such messages wait. */
+  /**
+   * What expires, overflows or passes its delivery limit comes here, held under `lease`: that is no delivery, and given back it is not counted as one.
+   * Until it is set, and once the lease is released, such messages wait.
+   */
   onRemoval(lease: Lease, sink: RemovalSink): void;
 
   /** Removes all ready messages; resolves with their count when that is durable. */

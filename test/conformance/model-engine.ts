@@ -11,6 +11,7 @@ import { MAX_ATOMIC_BYTES, MAX_BODY_BYTES, MAX_ENVELOPE_BYTES, MAX_PROPERTIES_BY
 export type Defect =
   | 'requeue-to-tail'
   | 'release-is-not-counted'
+  | 'removal-is-counted'
   | 'stale-range-in-part'
   | 'any-lease-settles'
   | 'atomic-keeps-going'
@@ -50,6 +51,8 @@ interface Message {
   deliveries: number;
   /** 0: nobody. */
   holder: number;
+  /** Held for its removal: no delivery. */
+  removed: boolean;
 }
 
 class ModelQueue implements contract.EngineQueue {
@@ -118,7 +121,8 @@ export class ModelStore {
       queue.ready = old.ready;
       for (const message of old.held.values()) {
         message.holder = 0;
-        if (!defects.has('not-flagged-after-restart')) message.deliveries++;
+        if (!message.removed && !defects.has('not-flagged-after-restart')) message.deliveries++;
+        message.removed = false;
         if (!defects.has('held-lost-at-restart')) queue.place(message);
       }
       this.queues.set(key, queue);
@@ -361,6 +365,7 @@ export class ModelEngine implements contract.Engine {
         dueAt: this.#defects.has('delayed-are-ready') ? 0 : view.dueAt,
         deliveries: 0,
         holder: 0,
+        removed: false,
       };
       if (message.dueAt > this.#clock.now()) {
         queue.waiting.set(message.number, message);
@@ -458,7 +463,8 @@ export class ModelEngine implements contract.Engine {
 
   #giveBack(queue: ModelQueue, message: Message, counted: boolean): void {
     message.holder = 0;
-    if (counted) message.deliveries++;
+    if (counted && (!message.removed || this.#defects.has('removal-is-counted'))) message.deliveries++;
+    message.removed = false;
     if (this.#defects.has('requeue-to-tail')) queue.ready.push(message);
     else if (this.#defects.has('priority-lost-on-return')) queue.place({ ...message, priority: 0 });
     else queue.place(message);
@@ -496,6 +502,7 @@ export class ModelEngine implements contract.Engine {
         this.#giveBack(queue, message, !this.#defects.has('release-is-not-counted'));
       }
     }
+    if (this.#removal?.lease === lease) this.#removal = null;
     this.#schedule();
     return Promise.resolve();
   }
@@ -699,6 +706,7 @@ export class ModelEngine implements contract.Engine {
     queue.ready.splice(queue.ready.indexOf(message), 1);
     if (queue.limits.handOverRemoved === true && removal !== null) {
       message.holder = removal.lease.id;
+      message.removed = true;
       queue.held.set(message.number, message);
       this.#later(() => {
         removal.sink.remove(this.#view(queue, message), reason);

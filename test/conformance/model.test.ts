@@ -13,6 +13,7 @@ runEngineConformance('model', { open: () => openModel(), expectedRefusals });
 const defects: Record<Defect, RunnableCase['group']> = {
   'requeue-to-tail': 'settle and release',
   'release-is-not-counted': 'settle and release',
+  'removal-is-counted': 'removals',
   'stale-range-in-part': 'settle and release',
   'any-lease-settles': 'settle and release',
   'atomic-keeps-going': 'atomic batches',

@@ -201,6 +201,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
         if (!queue.deleted) for (const number of queue.held.heldBy(local.id)) queue.giveBack(number);
       }
       local.end();
+      if (this.removal?.lease === local) this.removal = null;
       this.dispatcher.run();
     }
     return Promise.resolve();

@@ -32,8 +32,7 @@ export function writeQueue(writer: EntryWriter, queue: LocalQueue): void {
 /** As `COUNTED` entries say it: the delivery under way, or about to happen, included. */
 function deliveryCounts(queue: LocalQueue): ReadonlyMap<number, number> {
   const counts = new Map(queue.counts);
-  for (const [number, deliveries] of queue.counts)
-    if (queue.held.holder(number) !== 0) counts.set(number, deliveries + 1);
+  for (const [number, deliveries] of queue.counts) if (queue.isDelivered(number)) counts.set(number, deliveries + 1);
   for (const level of queue.levels) {
     for (const number of level.announced.values()) counts.set(number, (queue.counts.get(number) ?? 0) + 1);
   }

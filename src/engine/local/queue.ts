@@ -170,11 +170,18 @@ export class LocalQueue implements EngineQueue {
     this.#settled(first, count, this.held.lastBytes);
   }
 
-  /** The message is ready again, at its place, one delivery more. */
+  /** The message is ready again, at its place, one delivery more if it was one. */
   giveBack(number: number): void {
+    const deliveries = (this.counts.get(number) ?? 0) + (this.isDelivered(number) ? 1 : 0);
     const bytes = this.held.giveBack(number);
-    this.counts.set(number, (this.counts.get(number) ?? 0) + 1);
+    this.counts.set(number, deliveries);
     this.#return(number, bytes);
+  }
+
+  /** Whether a consumer has it: what is held for its removal is no delivery. */
+  isDelivered(number: number): boolean {
+    const holder = this.held.holder(number);
+    return holder !== 0 && holder !== this.#host.removal?.lease.id;
   }
 
   #return(number: number, bytes: number): void {
@@ -370,7 +377,6 @@ export class LocalQueue implements EngineQueue {
   /** Everything is replayed: what is not settled is ready, in its place, flagged and counted as the journal can tell. */
   recovered(delivered: number, mayBelow: number, clean: boolean): void {
     if (!clean) this.flaggedBelow = Math.max(this.flaggedBelow, mayBelow);
-    for (const [number, deliveries] of this.counts) if (deliveries === 0) this.counts.delete(number);
     const prioritised = this.limits.maxPriority !== undefined;
     const freshFrom = prioritised ? this.next : Math.max(clean ? delivered : mayBelow, delivered);
     for (const level of this.levels) {
@@ -389,7 +395,11 @@ export class LocalQueue implements EngineQueue {
       if (number < (clean ? delivered : Math.max(delivered, mayBelow)) && !this.counts.has(number))
         this.counts.set(number, 1);
     }
-    for (const number of this.counts.keys()) if (number >= freshFrom) this.#freshRepeats++;
+    for (const [number, deliveries] of this.counts) {
+      if (number < freshFrom) continue;
+      if (deliveries === 0) this.counts.delete(number);
+      else this.#freshRepeats++;
+    }
     this.ready = this.levels.reduce((sum, level) => sum + level.ready, 0);
     if (this.ready === 0) this.aliveBytes = 0;
     this.readyBytes = this.aliveBytes;
@@ -690,7 +700,7 @@ export class LocalQueue implements EngineQueue {
 
   /** Whether it may have been delivered before. */
   mayBeRepeat(number: number): boolean {
-    return number < this.flaggedBelow || this.counts.has(number);
+    return number < this.flaggedBelow || (this.counts.get(number) ?? 0) > 0;
   }
 
   /** Journals the next delivery of what came back. True: some may be delivered now. */

@@ -273,6 +273,46 @@ export function removalCases(check: Check): void {
     assert.deepEqual(sink.texts, ['a', 'a']);
   });
 
+  for (const how of ['requeue', 'release', 'reopen'] as const) {
+    const was = how === 'reopen' ? 'is there again after a restart' : `comes back by ${how}`;
+    check(
+      `a removal that ${was} was no delivery`,
+      async (fixture) => {
+        const { key } = await fixture.declare({ handOverRemoved });
+        const { sink, lease } = fixture.onRemoval();
+        await fixture.fill(fixture.queue(key), 'twice');
+        for (let count = 0; count < 2; count++) await deliverOnce(fixture, fixture.queue(key), 'requeue');
+        await fixture.fill(fixture.queue(key), 'never');
+        const limited = async (messageTtlMs?: number): Promise<unknown> =>
+          fixture.change({
+            op: 'put-queue',
+            queue: {
+              key,
+              durable: true,
+              limits: messageTtlMs === undefined ? { handOverRemoved } : { handOverRemoved, messageTtlMs },
+              value: null,
+            },
+          });
+        await limited(50);
+        await fixture.advance(100);
+        await until('handed over', () => sink.removed.length === 2 && sink.unflushed === 0);
+        await limited();
+        if (how === 'requeue') await fixture.settle(lease, sink.removed, 'requeue');
+        else if (how === 'release') await fixture.release(lease);
+        else await fixture.reopen();
+        const again = await fixture.held(fixture.queue(key), 2);
+        assert.deepEqual(
+          again.sink.deliveries.map(({ text, redelivered, deliveryCount }) => [text, redelivered, deliveryCount]),
+          [
+            ['twice', true, 2],
+            ['never', false, 0],
+          ],
+        );
+      },
+      how === 'reopen' ? { across: 'reopen' } : {},
+    );
+  }
+
   check(
     'handed over and not settled before death: handed over again',
     async (fixture) => {
