@@ -14,6 +14,7 @@ import type { Segment, SegmentTable } from '../segments.ts';
 import type { StoreHost } from '../store.ts';
 import type { Files } from './files.ts';
 import type { Journal } from './journal.ts';
+import { isShortage } from './reading-files.ts';
 import { residentsOf } from './residents.ts';
 import { SEGMENT_HEADER_BYTES, readSegmentHeader, segmentName } from './segment-file.ts';
 import { scanSegment, type ByteRange } from './segment-scan.ts';
@@ -75,13 +76,16 @@ export class Scrub {
   async #look(): Promise<void> {
     const segment = this.#next();
     if (segment === null) return;
+    const before = this.#last;
     this.#last = segment.id;
     for (const id of this.#told.keys()) if (this.#segments.get(id) === undefined) this.#told.delete(id);
     try {
       await this.#verify(segment, await this.#read(segment));
     } catch (error) {
+      // Once more then.
+      if (isShortage(error)) this.#last = before;
       // It may have been given up meanwhile.
-      if (this.#isThere(segment)) this.#tell(segment, -1, `it can't be read: ${(error as Error).message}`);
+      else if (this.#isThere(segment)) this.#tell(segment, -1, `it can't be read: ${(error as Error).message}`);
     }
   }
 

@@ -10,6 +10,7 @@ import { ReadAhead } from '../read-ahead.ts';
 import type { FileHandle, Files } from './files.ts';
 import type { Place } from './journal.ts';
 import type { JournalOptions } from './options.ts';
+import { ReadingFiles, isShortage } from './reading-files.ts';
 import { SEGMENT_HEADER_BYTES, isSpareName, segmentHeader, segmentName, type Salt } from './segment-file.ts';
 
 const RETRY_MS = 500;
@@ -38,7 +39,7 @@ export class SegmentFiles implements SegmentReader {
   readonly #clock: Clock;
   readonly #options: JournalOptions;
   readonly #host: SegmentFilesHost;
-  readonly #reading = new Map<number, { file: Promise<FileHandle>; users: number; gone: (() => void) | null }>();
+  readonly #reading: ReadingFiles;
   /** Full, but groups that go there may still wait to be written. */
   readonly #older = new Map<number, OpenSegment>();
   #spares: { readonly name: string; readonly bytes: number }[] = [];
@@ -56,6 +57,7 @@ export class SegmentFiles implements SegmentReader {
     this.#directory = directory;
     this.#files = files;
     this.readAhead = new ReadAhead(clock);
+    this.#reading = new ReadingFiles(directory, files, clock);
     this.#clock = clock;
     this.#options = options;
     this.#host = host;
@@ -167,7 +169,7 @@ export class SegmentFiles implements SegmentReader {
   }
 
   async read(id: number, offset: number, length: number): Promise<Buffer> {
-    return this.#reader(id, async (file) => {
+    return this.#reading.use(id, async (file) => {
       const buffer = Buffer.allocUnsafeSlow(this.#readable(id, offset, length));
       const read = await file.read(buffer, 0, buffer.length, offset);
       return read === buffer.length ? buffer : buffer.subarray(0, read);
@@ -179,7 +181,7 @@ export class SegmentFiles implements SegmentReader {
     offsets: readonly number[],
     length: number,
   ): Promise<{ buffer: Buffer; counts: number[] }> {
-    return this.#reader(id, async (file) => {
+    return this.#reading.use(id, async (file) => {
       const readable = offsets.map((offset) => this.#readable(id, offset, length));
       const buffer = Buffer.allocUnsafeSlow(length * offsets.length);
       const counts = await file.readEach(buffer, length, offsets);
@@ -187,62 +189,31 @@ export class SegmentFiles implements SegmentReader {
     });
   }
 
-  async #reader<T>(id: number, use: (file: FileHandle) => Promise<T>): Promise<T> {
-    let entry = this.#reading.get(id);
-    if (entry === undefined) {
-      entry = { file: this.#files.open(join(this.#directory, segmentName(id)), 'read'), users: 0, gone: null };
-      this.#reading.set(id, entry);
-      entry.file.catch(() => this.#reading.delete(id));
-    }
-    entry.users++;
-    try {
-      return await use(await entry.file);
-    } finally {
-      entry.users--;
-      if (entry.users === 0) entry.gone?.();
-    }
-  }
-
-  async size(id: number): Promise<number> {
-    const file = await this.#files.open(join(this.#directory, segmentName(id)), 'read');
-    try {
-      return await file.size();
-    } finally {
-      await file.close();
-    }
+  size(id: number): Promise<number> {
+    return this.#reading.use(id, (file) => file.size());
   }
 
   /** The segment is needed no more: kept as a spare, or deleted. The caller syncs the directory. */
   async release(id: number): Promise<void> {
-    await this.#stopReading(id);
-    const path = join(this.#directory, segmentName(id));
     // On a full disk its space is what the next segment waits for.
-    if (!this.#blocked && this.#spares.length < this.#options.spareSegments) {
-      const bytes = await this.size(id);
-      if (bytes >= this.#options.firstSegmentBytes) {
-        const name = `spare-${this.#nextSpare++}.seg`;
-        await this.#files.rename(path, join(this.#directory, name));
-        this.#spares.push({ name, bytes });
-        return;
-      }
+    const wanted = !this.#blocked && this.#spares.length < this.#options.spareSegments;
+    const bytes = wanted ? await this.size(id) : 0;
+    await this.#reading.stop(id);
+    const path = join(this.#directory, segmentName(id));
+    if (wanted && bytes >= this.#options.firstSegmentBytes) {
+      const name = `spare-${this.#nextSpare++}.seg`;
+      await this.#files.rename(path, join(this.#directory, name));
+      this.#spares.push({ name, bytes });
+    } else {
+      await this.#files.unlink(path);
     }
-    await this.#files.unlink(path);
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     const prepared = [this.#next, this.#current, ...this.#older.values()];
     for (const segment of prepared) await (await segment?.ready)?.close().catch(() => undefined);
-    for (const id of [...this.#reading.keys()]) await this.#stopReading(id);
-  }
-
-  async #stopReading(id: number): Promise<void> {
-    const entry = this.#reading.get(id);
-    if (entry === undefined) return;
-    this.#reading.delete(id);
-    if (entry.users > 0) await new Promise<void>((resolve) => (entry.gone = resolve));
-    const file = await entry.file.catch(() => null);
-    await file?.close().catch(() => undefined);
+    await this.#reading.close();
   }
 
   #prepare(id: number): OpenSegment {
@@ -341,5 +312,5 @@ async function writeZeros(file: FileHandle, from: number, to: number): Promise<v
 
 function isTransient(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
-  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EMFILE' || code === 'ENFILE';
+  return code === 'ENOSPC' || code === 'EDQUOT' || isShortage(error);
 }
