@@ -19,10 +19,16 @@ export interface ClosableConsumer {
   close(options?: { readonly graceMs?: number }): Promise<void>;
 }
 
+/**
+ * What is done with a message whose handler failed. `requeue`: it could not be stored anew, for a retry or as a dead letter, and is
+ * back in its queue. `lost`: it was consumed at most once. `drop`: its queue has no dead letters, or its handler settled it before.
+ */
+export type FailureEnd = 'retry' | 'dead-letter' | 'requeue' | 'drop' | 'lost';
+
 /** What a consumer tells whoever made it. */
 export interface ConsumerHost {
   /** A handler failed, and what is done about it. */
-  handlerFailed(error: Error, message: Message, then: 'retry' | 'dead-letter' | 'drop' | 'lost'): void;
+  handlerFailed(error: Error, message: Message, then: FailureEnd): void;
   consumerClosed(consumer: ClosableConsumer): void;
 }
 
@@ -250,12 +256,26 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     const again = this.#failures.againAfterMs(message, delayMs);
     if (again === null) return this.#giveUp(message, error, 'failed');
     this.#host.handlerFailed(error, message, 'retry');
-    await this.#failures.retry(this.#link!, message, again);
+    await this.#orBack(message, this.#failures.retry(this.#link!, message, again));
   }
 
   async #giveUp(message: Message, error: Error, reason: DeadLetterReason): Promise<void> {
+    if (this.#settings.atMostOnce) {
+      this.#host.handlerFailed(error, message, 'lost');
+      return;
+    }
     this.#host.handlerFailed(error, message, this.#settings.deadLetterQueue === null ? 'drop' : 'dead-letter');
-    if (!this.#settings.atMostOnce) await this.#failures.deadLetter(this.#link!, message, error, reason);
+    await this.#orBack(message, this.#failures.deadLetter(this.#link!, message, error, reason));
+  }
+
+  /** Where it could not be stored anew, the link has given it back to its queue. */
+  async #orBack(message: Message, replaced: Promise<void>): Promise<void> {
+    try {
+      await replaced;
+    } catch (error) {
+      this.#host.handlerFailed(asError(error), message, 'requeue');
+      throw error;
+    }
   }
 
   #undecodable(delivery: Delivery, thrown: unknown): void {

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { ConsumeSettings } from './consume-options.ts';
-import { type ClosableConsumer, Consumer, type ConsumerHost, type Handler } from './consumer.ts';
+import { type ClosableConsumer, Consumer, type ConsumerHost, type FailureEnd, type Handler } from './consumer.ts';
 import { closedError, PostriderError } from './errors.ts';
 import type { Link, LinkEvents } from './link.ts';
 import type { Message } from './message.ts';
@@ -39,7 +39,7 @@ export interface MqEvents {
   /** The embedded engine failed: nothing more is stored, and what was pending is rejected. The application lives on. */
   failed: [error: PostriderError];
   /** A handler failed; `then` says what is done with its message. */
-  handlerFailed: [error: Error, message: Message, then: 'retry' | 'dead-letter' | 'drop' | 'lost'];
+  handlerFailed: [error: Error, message: Message, then: FailureEnd];
   /** Everything is closed. */
   closed: [];
 }
@@ -60,6 +60,7 @@ export class Mq extends EventEmitter<MqEvents> {
   #answers: Promise<Answers> | null = null;
   #failure: PostriderError | null = null;
   #closing: Promise<void> | null = null;
+  #alive: NodeJS.Timeout | null = null;
   /** Beside the queues: a server, say. Closed first. */
   readonly #services: (() => Promise<void>)[] = [];
 
@@ -75,7 +76,7 @@ export class Mq extends EventEmitter<MqEvents> {
       consume: (queue, codec, handler, settings, signal) => this.#consume(queue, codec, handler, settings, signal),
       answers: () => this.#openAnswers(),
       handlerFailed: (error, message, then) => this.emit('handlerFailed', error, message, then),
-      consumerClosed: (consumer) => this.#consumers.delete(consumer),
+      consumerClosed: (consumer) => this.#forget(consumer),
     };
   }
 
@@ -203,6 +204,8 @@ export class Mq extends EventEmitter<MqEvents> {
     );
     consumer.begin(link);
     this.#consumers.add(consumer);
+    // As a socket would: a process that consumes goes on until it closes.
+    this.#alive ??= setInterval(() => undefined, 2 ** 30);
     const stop = (): void => void consumer.close();
     signal?.addEventListener('abort', stop, { once: true });
     const forget = (): void => signal?.removeEventListener('abort', stop);
@@ -210,6 +213,13 @@ export class Mq extends EventEmitter<MqEvents> {
     // Closed, or aborted, meanwhile.
     if (this.#closing !== null || isAborted()) await consumer.close();
     return consumer;
+  }
+
+  #forget(consumer: ClosableConsumer): void {
+    this.#consumers.delete(consumer);
+    if (this.#consumers.size > 0 || this.#alive === null) return;
+    clearInterval(this.#alive);
+    this.#alive = null;
   }
 
   #openAnswers(): Promise<Answers> {
