@@ -7,6 +7,8 @@ export interface BrokerSettings {
   readonly memorySampleMs: number;
   /** Routes kept a vhost; beyond that the cache starts anew. */
   readonly maxCachedRoutes: number;
+  /** And about how many bytes they may take: a route to a thousand queues takes as much as fifty to one. */
+  readonly maxCachedRouteBytes: number;
 }
 
 export function brokerSettings(given: Partial<BrokerSettings> = {}): BrokerSettings {
@@ -14,6 +16,7 @@ export function brokerSettings(given: Partial<BrokerSettings> = {}): BrokerSetti
     memoryWatermarkBytes: Math.floor(totalmem() * 0.6),
     memorySampleMs: 1000,
     maxCachedRoutes: 65_536,
+    maxCachedRouteBytes: 64 * 1024 * 1024,
     ...given,
   };
 }

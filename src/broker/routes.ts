@@ -6,11 +6,15 @@
 import type { Engine, Targets } from '../engine/engine.ts';
 import type { FieldTable } from '../format/field-table.ts';
 import { type Destination, joinKey } from './binding.ts';
+import type { BrokerSettings } from './broker-settings.ts';
 import { encodeEnvelope } from './envelope.ts';
 import type { Exchange } from './exchange/exchange.ts';
 import type { Queue } from './queue.ts';
 import type { Route } from './route.ts';
 import type { TopologyGraph } from './topology-graph.ts';
+
+/** Of a route to no queue at all. */
+const baseBytes = 512;
 
 export class CachedRoute implements Route {
   version: number;
@@ -24,6 +28,8 @@ export class CachedRoute implements Route {
   readonly seen: readonly Exchange[];
   readonly seenVersions: readonly number[];
   readonly exchangesVersion: number;
+  /** About what it takes in memory. */
+  readonly bytes: number;
 
   constructor(graph: TopologyGraph, exchange: string, routingKey: string, found: Found, targets: Targets | null) {
     this.version = graph.version;
@@ -36,6 +42,7 @@ export class CachedRoute implements Route {
     this.seen = found.seen;
     this.seenVersions = found.seen.map((exchange) => exchange.version);
     this.exchangesVersion = graph.exchangesVersion;
+    this.bytes = baseBytes + 4 * routingKey.length + 32 * found.queues.length + 16 * found.seen.length;
   }
 }
 
@@ -50,18 +57,20 @@ export interface Found {
 export class Routes {
   readonly #graph: TopologyGraph;
   readonly #engine: Engine;
-  readonly #maxCached: number;
-  /** Routes that headers decided, by the queues they lead to. */
+  readonly #settings: BrokerSettings;
+  /** Routes that headers decided, by the queues they lead to. All are of one version of the graph. */
   readonly #byQueues = new Map<string, CachedRoute>();
+  #byQueuesBytes = 0;
+  #byQueuesVersion = 0;
 
-  constructor(graph: TopologyGraph, engine: Engine, maxCached: number) {
+  constructor(graph: TopologyGraph, engine: Engine, settings: BrokerSettings) {
     this.#graph = graph;
     this.#engine = engine;
-    this.#maxCached = maxCached;
+    this.#settings = settings;
   }
 
   get cachedCount(): number {
-    return this.#graph.cachedRoutes;
+    return this.#graph.cachedRoutes + this.#byQueues.size;
   }
 
   /** The route by routing key alone; where headers decide, it has no targets. */
@@ -71,8 +80,7 @@ export class Routes {
     const found = this.find(exchange, [routingKey], null);
     const targets = found.byHeaders ? null : this.targets(found.queues, exchange.name, routingKey);
     const route = new CachedRoute(this.#graph, exchange.name, routingKey, found, targets);
-    if (known === undefined) this.#makeRoom();
-    exchange.routes.set(routingKey, route);
+    this.#remember(exchange, route, known);
     return route;
   }
 
@@ -81,13 +89,25 @@ export class Routes {
     const found = this.find(exchange, routingKeys, headers);
     const routingKey = routingKeys[0] ?? '';
     const key = joinKey([exchange.name, routingKey, ...found.queues.map((queue) => queue.name)]);
+    if (this.#byQueuesVersion !== this.#graph.version) this.#forgetByQueues();
     const known = this.#byQueues.get(key);
-    if (known !== undefined && known.version === this.#graph.version) return known;
+    if (known !== undefined) return known;
     const targets = this.targets(found.queues, exchange.name, routingKey);
     const route = new CachedRoute(this.#graph, exchange.name, routingKey, found, targets);
-    if (this.#byQueues.size >= this.#maxCached) this.#byQueues.clear();
+    const { maxCachedRoutes, maxCachedRouteBytes } = this.#settings;
+    const bytes = route.bytes + 2 * key.length;
+    if (this.#byQueues.size >= maxCachedRoutes || this.#byQueuesBytes + bytes > maxCachedRouteBytes) {
+      this.#forgetByQueues();
+    }
     this.#byQueues.set(key, route);
+    this.#byQueuesBytes += bytes;
     return route;
+  }
+
+  #forgetByQueues(): void {
+    this.#byQueues.clear();
+    this.#byQueuesBytes = 0;
+    this.#byQueuesVersion = this.#graph.version;
   }
 
   /** Follows bindings to exchanges and alternate exchanges, each exchange once, so that cycles end. */
@@ -137,12 +157,20 @@ export class Routes {
     return true;
   }
 
-  #makeRoom(): void {
+  #remember(exchange: Exchange, route: CachedRoute, instead: CachedRoute | undefined): void {
     const graph = this.#graph;
-    if (graph.cachedRoutes >= this.#maxCached) {
-      for (const exchange of graph.exchanges.values()) exchange.routes.clear();
-      graph.cachedRoutes = 0;
+    const { maxCachedRoutes, maxCachedRouteBytes } = this.#settings;
+    if (instead !== undefined) {
+      graph.cachedRoutes -= 1;
+      graph.cachedRouteBytes -= instead.bytes;
     }
+    if (graph.cachedRoutes >= maxCachedRoutes || graph.cachedRouteBytes + route.bytes > maxCachedRouteBytes) {
+      for (const each of graph.exchanges.values()) each.routes.clear();
+      graph.cachedRoutes = 0;
+      graph.cachedRouteBytes = 0;
+    }
+    exchange.routes.set(route.routingKey, route);
     graph.cachedRoutes += 1;
+    graph.cachedRouteBytes += route.bytes;
   }
 }

@@ -19,8 +19,9 @@ export class TopologyGraph {
   version = 1;
   /** Grows when exchanges come or go. */
   exchangesVersion = 1;
-  /** How many routes the exchanges remember. */
+  /** How many routes the exchanges remember, and about how much memory they take. */
   cachedRoutes = 0;
+  cachedRouteBytes = 0;
   readonly defaultExchange: Exchange;
 
   constructor(vhost: string) {
@@ -44,8 +45,7 @@ export class TopologyGraph {
     if (!this.exchanges.delete(exchange.name)) return;
     this.version += 1;
     this.exchangesVersion += 1;
-    this.cachedRoutes -= exchange.routes.size;
-    exchange.routes.clear();
+    this.forgetRoutes(exchange);
     for (const binding of exchange.bindings.values()) this.removeBinding(binding, changes);
     for (const binding of exchange.incoming) this.removeBinding(binding, changes);
     changes.push({ op: 'delete', kind: entryKind.exchange, key: exchangeKey(this.vhost, exchange.name) });
@@ -61,7 +61,7 @@ export class TopologyGraph {
   touchQueue(queue: Queue): void {
     this.version += 1;
     this.defaultExchange.version += 1;
-    for (const binding of queue.incoming) binding.source.version += 1;
+    for (const binding of queue.incoming) this.#outdate(binding.source);
   }
 
   removeQueue(queue: Queue, changes: TopologyChange[]): void {
@@ -69,7 +69,7 @@ export class TopologyGraph {
     queue.deleted = true;
     this.queues.delete(queue.name);
     // Its name may never come again (a reply queue's), and its route would keep all that it had.
-    if (this.defaultExchange.routes.delete(queue.name)) this.cachedRoutes -= 1;
+    this.#forgetRoute(this.defaultExchange, queue.name);
     this.touchQueue(queue);
     for (const binding of queue.incoming) this.removeBinding(binding, changes);
     changes.push({ op: 'delete-queue', key: queue.key });
@@ -94,7 +94,7 @@ export class TopologyGraph {
     source.bindings.set(key, binding);
     source.matcher.add(binding);
     destination.incoming.add(binding);
-    source.version += 1;
+    this.#outdate(source);
     this.version += 1;
     changes.push({ op: 'put', entry: bindingEntry(this.vhost, binding) });
     return true;
@@ -105,9 +105,29 @@ export class TopologyGraph {
     if (!source.bindings.delete(binding.key)) return;
     source.matcher.remove(binding);
     destination.incoming.delete(binding);
-    source.version += 1;
+    this.#outdate(source);
     this.version += 1;
     changes.push({ op: 'delete', kind: entryKind.binding, key: bindingEntryKey(this.vhost, binding) });
     if (source.traits.autoDelete && source.bindings.size === 0) this.removeExchange(source, changes);
+  }
+
+  forgetRoutes(exchange: Exchange): void {
+    this.cachedRoutes -= exchange.routes.size;
+    for (const route of exchange.routes.values()) this.cachedRouteBytes -= route.bytes;
+    exchange.routes.clear();
+  }
+
+  #forgetRoute(exchange: Exchange, routingKey: string): void {
+    const route = exchange.routes.get(routingKey);
+    if (route === undefined) return;
+    exchange.routes.delete(routingKey);
+    this.cachedRoutes -= 1;
+    this.cachedRouteBytes -= route.bytes;
+  }
+
+  /** None of its routes holds any more; remembered, they would keep queues that are gone. */
+  #outdate(exchange: Exchange): void {
+    exchange.version += 1;
+    this.forgetRoutes(exchange);
   }
 }

@@ -63,7 +63,7 @@ export class Vhost {
     this.graph = new TopologyGraph(name);
     this.exchanges = new Exchanges(this.graph, context);
     this.queues = new Queues(this.graph, context);
-    this.routes = new Routes(this.graph, context.engine, context.settings.maxCachedRoutes);
+    this.routes = new Routes(this.graph, context.engine, context.settings);
   }
 
   /** Grows with each change that can alter a route: a `Route` holds while its `version` is this. */

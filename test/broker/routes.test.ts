@@ -137,6 +137,43 @@ test('the cache is bounded', async () => {
   assert.equal(bench.vhost.routes.cachedCount, 10);
 });
 
+test('routes to many queues are bounded by what they take', async () => {
+  const bench = new Bench();
+  const session = (await bench.open()).session();
+  await bench.exchange(session, 'f', 'fanout');
+  await bench.exchange(session, 'h', 'headers');
+  for (let i = 0; i < 100; i++) {
+    await bench.queue(session, `q${i}`);
+    await bench.bind(session, `q${i}`, 'f', '');
+    await bench.bind(session, `q${i}`, 'h', '');
+  }
+  const { routes, graph } = bench.vhost;
+  const most = bench.broker.context.settings.maxCachedRouteBytes / (100 * 32);
+  const headers = graph.exchanges.get('h')!;
+  for (let i = 0; i < most; i++) {
+    bench.vhost.route(guest, 'f', `k${i}`);
+    routes.routeWith(headers, [`k${i}`], null);
+  }
+  assert.ok(routes.cachedCount < 2 * most, `${routes.cachedCount} routes`);
+  await bench.queue(session, 'other');
+  routes.routeWith(headers, ['k'], null);
+  assert.equal(routes.cachedCount, graph.cachedRoutes + 1, 'routes of an older version are kept');
+});
+
+test('a route that holds no more does not keep the queues that it led to', async () => {
+  const bench = await new Bench().open();
+  const session = bench.session();
+  await bench.exchange(session, 't', 'topic');
+  for (let i = 0; i < 5; i++) {
+    await bench.queue(session, `reply-${i}`);
+    await bench.bind(session, `reply-${i}`, 't', `to.${i}`);
+    bench.vhost.route(guest, 't', `to.${i}`);
+    await bench.vhost.deleteQueue(session, `reply-${i}`, { ifUnused: false, ifEmpty: false });
+  }
+  assert.equal(bench.vhost.routes.cachedCount, 0);
+  assert.equal(bench.vhost.graph.cachedRouteBytes, 0);
+});
+
 test('a queue that goes takes the route to its name with it', async () => {
   const bench = await new Bench().open();
   const session = bench.session();
