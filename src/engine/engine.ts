@@ -57,7 +57,7 @@ export interface QueueLimits {
   readonly messageTtlMs?: number;
   /** Priorities 0..maxPriority are kept apart (at most 255). Absent: the message's priority is ignored. */
   readonly maxPriority?: number;
-  /** Deliveries after which a message is removed (reason `delivery-limit`) when it would be delivered again: with 3, the fourth is the removal. Absent: no limit. */
+  /** Deliveries after which a message that comes back (requeued, released, found held at a start) is removed (reason `delivery-limit`) instead of being ready again. Absent: no limit. */
   readonly deliveryLimit?: number;
   /** Only one consumer at a time gets messages, the next when it is gone. */
   readonly singleActiveConsumer?: boolean;

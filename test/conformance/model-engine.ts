@@ -671,6 +671,10 @@ export class ModelEngine implements contract.Engine {
       }
     }
     for (const { dueAt } of queue.waiting.values()) this.#clock.after(dueAt - now, () => this.#schedule());
+    if (queue.limits.deliveryLimit !== undefined) {
+      for (const message of queue.ready.filter((one) => this.#isSpent(queue, one)))
+        this.#remove(queue, message, 'delivery-limit');
+    }
     const spared = queue.limits.messageTtlMs === 0 && this.#consumerFor(queue) !== null;
     const { maxLength = Infinity, maxBytes = Infinity, overflow } = queue.limits;
     for (;;) {
@@ -718,14 +722,13 @@ export class ModelEngine implements contract.Engine {
 
   /** The next message that may be delivered. */
   #next(queue: ModelQueue): Message | null {
-    for (;;) {
-      if (!this.#tidy(queue)) return null;
-      const head = queue.ready[0];
-      if (head === undefined) return null;
-      const limit = (queue.limits.deliveryLimit ?? Infinity) + (this.#defects.has('delivery-limit-late') ? 1 : 0);
-      if (head.deliveries < limit) return head;
-      if (!this.#remove(queue, head, 'delivery-limit')) return null;
-    }
+    if (!this.#tidy(queue)) return null;
+    return queue.ready.find((message) => !this.#isSpent(queue, message)) ?? null;
+  }
+
+  #isSpent(queue: ModelQueue, message: Message): boolean {
+    const late = this.#defects.has('delivery-limit-late') ? 1 : 0;
+    return message.deliveries >= (queue.limits.deliveryLimit ?? Infinity) + late;
   }
 
   #consumerFor(queue: ModelQueue): ModelConsumer | null {
@@ -761,7 +764,7 @@ export class ModelEngine implements contract.Engine {
   }
 
   #hold(queue: ModelQueue, message: Message, lease: number, noAck: boolean): void {
-    queue.ready.shift();
+    queue.ready.splice(queue.ready.indexOf(message), 1);
     if (noAck && !this.#defects.has('no-ack-is-held')) return;
     message.holder = lease;
     queue.held.set(message.number, message);

@@ -17,6 +17,8 @@ export class Level {
   /** Given back, and their next delivery is journalled: deliverable once group `announcedIn` is durable. */
   readonly announced = new NumberHeap();
   announcedIn = 0;
+  /** Given back at the delivery limit: not to be delivered again but to be removed. */
+  readonly spent = new NumberHeap();
   readonly freshCursor: RunCursor;
   /** Most queues never have anything returned. */
   #returnedCursor: RunCursor | null = null;
@@ -40,6 +42,7 @@ export class Level {
     this.#returnedCursor?.release();
   }
 
+  /** What may be delivered. */
   get ready(): number {
     return this.fresh + this.returned.size + this.announced.size;
   }

@@ -48,6 +48,8 @@ export class LocalQueue implements EngineQueue {
   readonly counts = new Map<number, number>();
   /** Some message that expires by itself was appended since the queue was last empty. */
   sawExpiring = false;
+  /** Some level may have messages that came to their delivery limit. */
+  #spends = false;
   /** Numbers below were delivered / may be delivered, as the journal knows durably. */
   mayBelow = 1;
   /** Waits in the dispatcher. */
@@ -174,21 +176,37 @@ export class LocalQueue implements EngineQueue {
   giveBack(number: number): void {
     const deliveries = (this.counts.get(number) ?? 0) + (this.isDelivered(number) ? 1 : 0);
     const bytes = this.held.giveBack(number);
+    if (this.#isSpent(deliveries) && this.limits.handOverRemoved !== true) {
+      this.held.settleReady(number, 1);
+      this.#settled(number, 1, bytes);
+      if (this.#journalled) this.#host.journal.scheduleLazily();
+      return;
+    }
     this.counts.set(number, deliveries);
-    this.#return(number, bytes);
+    this.ready++;
+    this.readyBytes += bytes;
+    this.#return(this.levelOf(number), number);
+    this.#host.dispatcher.touch(this);
+  }
+
+  /** Puts a message that is ready where it waits for its next delivery, or for its removal instead. */
+  #return(level: Level, number: number): void {
+    if (!this.#isSpent(this.counts.get(number) ?? 0)) {
+      level.returned.push(number);
+      return;
+    }
+    level.spent.push(number);
+    this.#spends = true;
+  }
+
+  #isSpent(deliveries: number): boolean {
+    return this.limits.deliveryLimit !== undefined && deliveries >= this.limits.deliveryLimit;
   }
 
   /** Whether a consumer has it: what is held for its removal is no delivery. */
   isDelivered(number: number): boolean {
     const holder = this.held.holder(number);
     return holder !== 0 && holder !== this.#host.removal?.lease.id;
-  }
-
-  #return(number: number, bytes: number): void {
-    this.levelOf(number).returned.push(number);
-    this.ready++;
-    this.readyBytes += bytes;
-    this.#host.dispatcher.touch(this);
   }
 
   /** These numbers are settled: tells chunks, segments and the journal. */
@@ -390,17 +408,17 @@ export class LocalQueue implements EngineQueue {
       const level = this.levelOf(number);
       if (!level.chunks.has(number)) continue;
       level.fresh--;
-      level.returned.push(number);
       // What may have been delivered counts as delivered once; from its next delivery on the count is exact.
       if (number < (clean ? delivered : Math.max(delivered, mayBelow)) && !this.counts.has(number))
         this.counts.set(number, 1);
+      this.#return(level, number);
     }
     for (const [number, deliveries] of this.counts) {
       if (number < freshFrom) continue;
       if (deliveries === 0) this.counts.delete(number);
       else this.#freshRepeats++;
     }
-    this.ready = this.levels.reduce((sum, level) => sum + level.ready, 0);
+    this.ready = this.levels.reduce((sum, level) => sum + level.ready + level.spent.size, 0);
     if (this.ready === 0) this.aliveBytes = 0;
     this.readyBytes = this.aliveBytes;
     this.mayBelow = freshFrom;
@@ -496,6 +514,7 @@ export class LocalQueue implements EngineQueue {
   dispatch(): void {
     if (this.deleted || this.#stopped || this.damage !== null) return;
     for (const consumer of this.#owed) this.#deliverSettled(consumer);
+    if (this.#spends) this.#removeSpent();
     this.#removeOverflow();
     if (this.limits.messageTtlMs !== undefined || this.sawExpiring) this.#removeExpired();
     let consumer = this.#ring.next();
@@ -510,10 +529,9 @@ export class LocalQueue implements EngineQueue {
       consumer = this.#ring.next();
     }
     if (consumer === null && (this.limits.messageTtlMs !== undefined || this.sawExpiring)) this.#removeExpired();
-    if (this.ready === 0) {
-      this.#emptied();
-      for (const [taker, nothing] of [...this.#takers]) if (taker.room > 0) nothing();
-    } else if (this.limits.messageTtlMs !== undefined || this.sawExpiring) this.#armExpiry();
+    if (this.ready === 0) this.#emptied();
+    if (this.#highest() === null) for (const [taker, nothing] of [...this.#takers]) if (taker.room > 0) nothing();
+    if (this.ready > 0 && (this.limits.messageTtlMs !== undefined || this.sawExpiring)) this.#armExpiry();
   }
 
   #deliverSettled(consumer: LocalConsumer): void {
@@ -672,11 +690,13 @@ export class LocalQueue implements EngineQueue {
       return true;
     }
     const deliveries = this.counts.get(number) ?? 0;
-    if (this.limits.deliveryLimit !== undefined && deliveries >= this.limits.deliveryLimit && this.#mayRemove()) {
-      this.#remove(level, ready === level.announced ? 'announced' : 'returned', cursor, number, 'delivery-limit');
+    ready.pop();
+    if (this.#isSpent(deliveries)) {
+      // The limit was another when it came back.
+      this.#return(level, number);
+      this.#removeSpent();
       return true;
     }
-    ready.pop();
     if (consumer.noAck && this.#journalled) {
       this.#takeSettled(cursor, consumer, number, 1, this.mayBeRepeat(number), deliveries);
       return true;
@@ -792,6 +812,23 @@ export class LocalQueue implements EngineQueue {
     }
   }
 
+  /** Takes out what came to its delivery limit. */
+  #removeSpent(): void {
+    if (!this.#mayRemove()) return;
+    this.#spends = false;
+    for (const level of this.levels) {
+      while (level.spent.size > 0) {
+        const cursor = level.returnedCursor;
+        const number = level.spent.peek();
+        if (cursor.seek(number) < 0) {
+          this.#spends = true;
+          break;
+        }
+        this.#remove(level, 'spent', cursor, number, 'delivery-limit');
+      }
+    }
+  }
+
   #removeOverflow(): void {
     const { maxLength, maxBytes } = this.limits;
     if ((maxLength === undefined && maxBytes === undefined) || this.limits.overflow === 'reject') return;
@@ -823,7 +860,7 @@ export class LocalQueue implements EngineQueue {
   /** Takes the message on which `cursor` stands, the first of `from`, out of the queue. */
   #remove(
     level: Level,
-    from: 'returned' | 'announced' | 'fresh',
+    from: 'returned' | 'announced' | 'spent' | 'fresh',
     cursor: RunCursor,
     number: number,
     reason: RemovalReason,
@@ -897,7 +934,7 @@ export class LocalQueue implements EngineQueue {
     const count = this.ready;
     let bytes = this.readyBytes;
     for (const level of this.levels) {
-      for (const heap of [level.returned, level.announced]) {
+      for (const heap of [level.returned, level.announced, level.spent]) {
         for (const number of [...heap.values()].sort((a, b) => a - b)) {
           this.held.settleReady(number, 1);
           this.#settled(number, 1, bytes);
@@ -941,7 +978,8 @@ export class LocalQueue implements EngineQueue {
   *readyNumbers(offset: number, limit: number): Generator<number> {
     let at = 0;
     for (const level of this.levels) {
-      for (const number of [...level.announced.values(), ...level.returned.values()].sort((a, b) => a - b)) {
+      const back = [...level.spent.values(), ...level.announced.values(), ...level.returned.values()];
+      for (const number of back.sort((a, b) => a - b)) {
         if (at >= offset + limit) return;
         if (at++ >= offset) yield number;
       }

@@ -238,9 +238,10 @@ export function removalCases(check: Check): void {
     const { sink, lease } = fixture.onRemoval();
     await fixture.fill(queue, 'poison');
     for (let count = 0; count < 3; count++) await deliverOnce(fixture, queue, 'requeue');
-    // It is removed when it would be delivered again: give it somebody to be delivered to.
-    const { sink: consumer } = await fixture.consume(queue);
+    // Nobody asks for it: it came back for the last time.
     await until('handed over', () => sink.removed.length === 1 && sink.unflushed === 0);
+    const { sink: consumer } = await fixture.consume(queue);
+    await fixture.quiet();
     assert.deepEqual(consumer.texts, []);
     const [removed] = sink.removed;
     assert.ok(removed, 'a message was handed over');
@@ -252,6 +253,89 @@ export function removalCases(check: Check): void {
     await fixture.expectStats(queue, { ready: 0, unacked: 0 });
     assert.deepEqual(await fixture.drainTexts(dead), ['poison']);
   });
+
+  for (const how of ['requeue', 'release'] as const) {
+    check(
+      `delivery limit: ${how} of the last delivery removes the message at once, wherever it stands`,
+      async (fixture) => {
+        const queue = await fixture.declare({ deliveryLimit: 2 });
+        await fixture.fill(queue, '1', 'poison', '3');
+        const first = await fixture.held(queue, 2);
+        await fixture.settle(first.lease, first.sink.deliveries.slice(1), 'requeue');
+        const { sink, lease } = await fixture.held(queue, 1);
+        assert.deepEqual(sink.texts, ['poison']);
+        await fixture.settle(first.lease, first.sink.deliveries.slice(0, 1), 'requeue');
+        if (how === 'release') await fixture.release(lease);
+        else await fixture.settle(lease, sink.deliveries, 'requeue');
+        await fixture.expectStats(queue, { ready: 2, unacked: 0, readyBytes: 2 });
+        assert.deepEqual(await fixture.drainTexts(queue), ['1', '3']);
+      },
+    );
+  }
+
+  check(
+    'delivery limit, handed over: without a removal sink it waits, and what is behind it does not',
+    async (fixture) => {
+      const queue = await fixture.declare({ deliveryLimit: 1, handOverRemoved });
+      await fixture.fill(queue, 'poison');
+      await deliverOnce(fixture, queue, 'requeue');
+      assert.equal(await fixture.take(queue, fixture.engine.lease()), null);
+      await fixture.expectStats(queue, { ready: 1, unacked: 0, readyBytes: 6 });
+      await fixture.fill(queue, 'fine');
+      assert.equal((await fixture.take(queue, fixture.engine.lease()))?.text, 'fine');
+      const { sink } = fixture.onRemoval();
+      await until('handed over', () => sink.removed.length === 1);
+      assert.deepEqual(sink.texts, ['poison']);
+      await fixture.expectStats(queue, { ready: 0, unacked: 2 });
+    },
+  );
+
+  check('what waits for its removal at the delivery limit is purged with the rest', async (fixture) => {
+    const queue = await fixture.declare({ deliveryLimit: 1, handOverRemoved });
+    await fixture.fill(queue, 'poison');
+    await deliverOnce(fixture, queue, 'requeue');
+    await fixture.fill(queue, 'fine');
+    assert.deepEqual(
+      (await fixture.browse(queue)).map(({ body }) => body.toString()),
+      ['poison', 'fine'],
+    );
+    assert.equal(await fixture.engine.purge(queue), 2);
+    const { sink } = fixture.onRemoval();
+    await fixture.quiet();
+    assert.deepEqual(sink.texts, []);
+    await fixture.expectStats(queue, { ready: 0, unacked: 0, readyBytes: 0 });
+  });
+
+  check('a delivery limit that was lowered holds from the next delivery on', async (fixture) => {
+    const { key } = await fixture.declare({ deliveryLimit: 3 });
+    await fixture.fill(fixture.queue(key), 'poison', 'fine');
+    await deliverOnce(fixture, fixture.queue(key), 'requeue');
+    await fixture.change({ op: 'put-queue', queue: { key, durable: true, limits: { deliveryLimit: 1 }, value: null } });
+    assert.equal((await fixture.take(fixture.queue(key), fixture.engine.lease()))?.text, 'fine');
+    await fixture.untilStats(fixture.queue(key), { ready: 0, unacked: 1 });
+  });
+
+  for (const restart of ['reopen', 'crash'] as const) {
+    check(
+      `${restart}: what was held for the last time is removed by itself`,
+      async (fixture) => {
+        const queue = await fixture.declare({ deliveryLimit: 1 });
+        const handed = await fixture.declare({ deliveryLimit: 1, handOverRemoved });
+        await fixture.fill([queue, handed], 'poison');
+        await fixture.held(queue, 1);
+        await fixture.held(handed, 1);
+        await fixture[restart]();
+        await fixture.untilStats(fixture.queue(queue.key), { ready: 0, unacked: 0, readyBytes: 0 });
+        const { sink } = fixture.onRemoval();
+        await until('handed over', () => sink.removed.length === 1);
+        assert.deepEqual(
+          sink.removed.map(({ text, reason, deliveryCount }) => [text, reason, deliveryCount]),
+          [['poison', 'delivery-limit', 1]],
+        );
+      },
+      { across: restart },
+    );
+  }
 
   check('take passes over what reached its delivery limit', async (fixture) => {
     const queue = await fixture.declare({ deliveryLimit: 1 });
