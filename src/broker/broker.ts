@@ -6,8 +6,9 @@ import type { BrokerContext } from './context.ts';
 import { DeadLetters } from './dead-letter/dead-letters.ts';
 import { Pressure } from './pressure.ts';
 import { guest, type Principal } from './principal.ts';
+import { resourceName } from './resource-name.ts';
 import type { Session } from './session.ts';
-import { entryKind, readBinding, readExchange, readQueue, vhostEntry } from './topology-entry.ts';
+import { entryKind, readBinding, readExchange, readQueue, readQueueKey, vhostEntry } from './topology-entry.ts';
 import { Vhost } from './vhost.ts';
 
 export interface BrokerOptions {
@@ -127,7 +128,12 @@ export class Broker {
       },
       behind: () => this.pressure.setBehind(true),
       caughtUp: () => this.pressure.setBehind(false),
-      damaged: (queue, error) => this.context.log(`queue ${queue.key} stopped: ${error.message}`),
+      damaged: (queue, error) => {
+        const { vhost, name } = readQueueKey(queue.key);
+        // The engine's words begin with its key.
+        const why = error.cause instanceof Error ? error.cause.message : error.message;
+        this.context.log(`${resourceName('queue', name, vhost)} stopped: ${why}`);
+      },
       leaseLost: (lease) => this.leases.get(lease)?.leaseLost(),
       notice: (line) => this.context.log(line),
     };

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { QueueDeclaration } from '../../src/broker/index.ts';
+import { EngineError } from '../../src/engine/errors.ts';
 import type { FieldTable } from '../../src/format/field-table.ts';
 import { Bench, Inbox, rest } from './harness.ts';
 
@@ -375,4 +376,14 @@ test('the topology is there again after a restart, without what is transient', a
   assert.equal(graph.exchanges.get('amq.fanout')!.bindings.size, 1);
   assert.equal((await again.get(again.session(), 'kept'))?.body, 'stays');
   await again.queue(again.session(), 'kept', { 'x-max-length': 5, 'x-dead-letter-exchange': 'in' });
+});
+
+test('a queue that the engine stopped is named to the operator as its clients name it', async () => {
+  const bench = await new Bench().open();
+  await bench.queue(bench.session(), 'orders');
+  const queue = bench.vhost.graph.queues.get('orders')!;
+  const cause = new EngineError('CORRUPT', 'segment 3 is damaged');
+  const error = new EngineError('CORRUPT', `queue ${queue.key} stopped: ${cause.message}`, { cause });
+  bench.fake.listener!.damaged(queue.handle!, error);
+  assert.deepEqual(bench.lines, ["queue 'orders' in vhost '/' stopped: segment 3 is damaged"]);
 });

@@ -14,8 +14,8 @@ const whole: JournalInspection = {
   ],
   checkpoints: [{ file: '0000001000.checkpoint', sequence: 1000, valid: true, what: null }],
   queues: [
-    { key: 'orders', durable: true, ready: 12_345, bytes: 2048 },
-    { key: 'carts', durable: false, ready: 7, bytes: 10 },
+    { key: '1:/6:orders', durable: true, ready: 12_345, bytes: 2048 },
+    { key: '4:shop5:carts', durable: false, ready: 7, bytes: 10 },
   ],
   damage: [],
   tornTail: null,
@@ -35,7 +35,15 @@ describe('inspect, for a person', () => {
     assert.match(text, /0000001000\.checkpoint +up to group 1000 +whole/);
     assert.match(text, /queues \(2\), 12,352 messages ready/);
     assert.match(text, /orders +12,345 ready +2\.0 KiB +durable/);
+    assert.match(text, /carts \(vhost shop\) +7 ready/);
     assert.match(text, /no damage$/);
+  });
+
+  it('gives the terminal no control characters that a client put into a name', () => {
+    const key = '1:/9:\u001b]0;x\u0007\r\n';
+    const text = render({ ...whole, queues: [{ key, durable: true, ready: 1, bytes: 1 }] });
+    assert.match(text, /\ufffd\]0;x\ufffd\ufffd\ufffd +1 ready/);
+    assert.doesNotMatch(text.replaceAll('\n', ''), /\p{Cc}/u);
   });
 
   it('names damage by file and bytes', () => {
@@ -56,7 +64,7 @@ describe('inspect, for a person', () => {
 
   it('shows the longest of many queues, and how many more there are', () => {
     const queues = Array.from({ length: 100 }, (_, index) => ({
-      key: `q${index}`,
+      key: `1:/3:q${index}`,
       durable: true,
       ready: index,
       bytes: 0,
