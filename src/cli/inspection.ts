@@ -1,7 +1,7 @@
 /** What `inspect` tells of a journal, as lines for a person. */
 import type { JournalInspection } from '../engine/local/journal/inspect.ts';
 import { readQueueKey } from '../broker/topology-entry.ts';
-import { printable } from './printable.ts';
+import { printableLine } from './printable.ts';
 import type { Paint } from './terminal.ts';
 
 /** More queues than a screen holds are for --json. */
@@ -54,15 +54,15 @@ export function renderInspection(report: JournalInspection, paint: Paint): strin
   }
   if (damage.length === 0) lines.push(paint.green('no damage'));
   for (const { file, from, to, what } of damage)
-    lines.push(paint.red(`damage: ${file} bytes ${from}-${to}: ${printable(what)}`));
-  if (refusal !== null) lines.push(paint.red(`serve can't open it: ${printable(refusal)}`));
+    lines.push(paint.red(`damage: ${file} bytes ${from}-${to}: ${printableLine(what)}`));
+  if (refusal !== null) lines.push(paint.red(`serve can't open it: ${printableLine(refusal)}`));
   return lines;
 }
 
 /** The vhost is told where it is not the one that is always there. */
 function queueName(key: string): string {
   const { vhost, name } = readQueueKey(key);
-  return printable(vhost === '/' ? name : `${name} (vhost ${vhost})`);
+  return printableLine(vhost === '/' ? name : `${name} (vhost ${vhost})`);
 }
 
 function count(number: number): string {

@@ -5,7 +5,7 @@ import { EngineError, type EngineErrorCode } from '../engine/errors.ts';
 import { ConfigError } from '../config/config-error.ts';
 import { CommandError } from './command-error.ts';
 import { exitCode, type ExitCode } from './exit-code.ts';
-import { printable } from './printable.ts';
+import { printableLine } from './printable.ts';
 
 const ofEngine: Partial<Record<EngineErrorCode, ExitCode>> = {
   LOCKED: exitCode.data,
@@ -20,7 +20,7 @@ const ofEngine: Partial<Record<EngineErrorCode, ExitCode>> = {
 /** The text that tells of `error`, and the exit code that goes with it. */
 export function errorReport(error: unknown): { readonly text: string; readonly code: ExitCode } {
   const [line, code] = describe(error);
-  const text = `postrider: ${printable(line)}`;
+  const text = `postrider: ${printableLine(line)}`;
   return { text: process.env.POSTRIDER_DEBUG ? `${text}\n${inspect(error)}` : text, code };
 }
 
@@ -33,7 +33,7 @@ export function reportError(error: unknown): ExitCode {
 
 /** One line for whoever runs the program; what follows the first (a stack) is for those who ask for it. */
 export function say(line: string): void {
-  writeNow(`postrider: ${process.env.POSTRIDER_DEBUG ? line : printable(line.trim().split('\n', 1)[0]!)}\n`);
+  writeNow(`postrider: ${process.env.POSTRIDER_DEBUG ? line : printableLine(line.trim().split('\n', 1)[0]!)}\n`);
 }
 
 /** Synchronous: the process may be about to exit, and standard error may be a pipe. */
