@@ -110,6 +110,8 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   }
 
   lost(): void {
+    // What was settled before it came is not lost.
+    if (this.#settings.atMostOnce) return;
     for (let at = this.#next; at < this.#waiting.length; at++) this.#waiting[at]!.end();
     this.#waiting = [];
     this.#next = 0;

@@ -2,7 +2,7 @@
 import type { ConsumeSettings } from './consume-options.ts';
 import type { Address, LinkConsumer } from './link.ts';
 import type { Message } from './message.ts';
-import { deadLetterHeaders, header, type DeadLetterReason, without } from './message-headers.ts';
+import { deadLetterHeaders, type DeadLetterReason, retryHeaders } from './message-headers.ts';
 import { retryDelayMs } from './retry-policy.ts';
 
 export class FailurePath {
@@ -28,10 +28,7 @@ export class FailurePath {
 
   async retry(link: LinkConsumer, message: Message, delayMs: number): Promise<void> {
     const { properties } = message;
-    const headers = {
-      ...without(properties.headers, ['x-delivery-count']),
-      [header.attempt]: message.attempt + 1,
-    };
+    const headers = retryHeaders(properties.headers, message.attempt + 1);
     await link.replace(message.tag, this.#back, {
       body: message.body!,
       properties: { ...properties, headers },

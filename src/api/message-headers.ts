@@ -1,6 +1,7 @@
 /** The headers that Postrider writes into messages that are tried again or given up, so that anybody's consumer can read them. */
 import type { BasicProperties } from '../format/basic-properties.ts';
 import type { FieldTable, FieldValue } from '../format/field-table.ts';
+import { delayPrefix } from './names.ts';
 
 export const header = {
   /** Attempts so far, of a message that is tried again. */
@@ -33,13 +34,15 @@ export type DeadLetterReason =
   | 'max-length';
 
 const longestError = 4_096;
+/** Routing keys beside a message's own: they were followed when it was published first, and must not be again. */
+const alsoRouted = ['CC', 'BCC'];
 
 export function deadLetterHeaders(
   properties: BasicProperties,
   letter: { queue: string; reason: DeadLetterReason; error: Error; attempts: number; atMs: number },
 ): FieldTable {
   return {
-    ...without(properties.headers, [header.attempt]),
+    ...without(properties.headers, [header.attempt, ...alsoRouted]),
     [header.queue]: letter.queue,
     [header.reason]: letter.reason,
     [header.error]: letter.error.message.slice(0, longestError),
@@ -48,9 +51,14 @@ export function deadLetterHeaders(
   };
 }
 
+/** Of a message that is tried again. */
+export function retryHeaders(headers: FieldTable | undefined, attempt: number): FieldTable {
+  return { ...without(headers, ['x-delivery-count', ...alsoRouted]), [header.attempt]: attempt };
+}
+
 /** As it was before it failed: what redriving publishes. */
 export function revivedHeaders(headers: FieldTable | undefined): FieldTable {
-  const ours: readonly string[] = Object.values(header);
+  const ours: readonly string[] = [...Object.values(header), ...alsoRouted];
   const kept = Object.entries(headers ?? {}).filter(
     ([name]) => !ours.includes(name) && !/^x-(?:death$|first-death-|last-death-|delivery-count$)/.test(name),
   );
@@ -72,10 +80,33 @@ export function deathOf(headers: FieldTable | undefined): { queue: string; reaso
       error: text(headers[header.error]),
     };
   }
-  const queue = text(headers['x-first-death-queue']);
+  const deaths = withoutDelays(headers);
+  const queue = text(deaths['x-first-death-queue']);
   if (queue === '') return null;
-  const reason = text(headers['x-first-death-reason']);
+  const reason = text(deaths['x-first-death-reason']);
   return { queue, reason: reasons[reason] ?? reason, error: '' };
+}
+
+/** A message that waited over AMQP died in the queue where it waited: nobody else has to know. */
+export function withoutDelays(headers: FieldTable): FieldTable {
+  const deaths = headers['x-death'];
+  if (!Array.isArray(deaths)) return headers;
+  const real = (deaths as FieldTable[]).filter(({ queue }) => !isDelayQueue(queue));
+  if (real.length === deaths.length) return headers;
+  const kept = Object.entries(headers).filter(([name]) => !/^x-(?:death$|(?:first|last)-death-)/.test(name));
+  const cleaned = Object.fromEntries(kept);
+  // The newest is the first of the list.
+  const [last, first] = [real[0], real.at(-1)];
+  if (last === undefined || first === undefined) return cleaned;
+  cleaned['x-death'] = real;
+  for (const [which, death] of Object.entries({ first, last })) {
+    for (const name of ['queue', 'reason', 'exchange']) cleaned[`x-${which}-death-${name}`] = death[name] ?? '';
+  }
+  return cleaned;
+}
+
+function isDelayQueue(name: FieldValue | undefined): boolean {
+  return typeof name === 'string' && name.startsWith(delayPrefix);
 }
 
 const reasons: Readonly<Record<string, DeadLetterReason>> = {

@@ -34,7 +34,11 @@ export function brokerFailure(error: unknown): PostriderError {
     const code = ofEngine[engineError.code] ?? 'INTERNAL';
     return new PostriderError(code, (error as Error).message, { cause: error });
   }
-  if (error instanceof BrokerError) return new PostriderError(ofBroker[error.code], error.message, { cause: error });
+  if (error instanceof BrokerError) {
+    // An exclusive consumer is AMQP's ACCESS_REFUSED.
+    const code = error.message.includes('exclusive use') ? 'QUEUE_LOCKED' : ofBroker[error.code];
+    return new PostriderError(code, error.message, { cause: error });
+  }
   return new PostriderError('INTERNAL', error instanceof Error ? error.message : String(error), { cause: error });
 }
 

@@ -1,0 +1,183 @@
+/**
+ * Everything that is published, on a connection of its own: a broker that takes no more messages (its disk is full) stops reading
+ * the connections that publish, and acknowledgements, which make room, must not wait behind them.
+ *
+ * While the broker is away or blocked, publishes wait, for as long as it takes: whoever wants an end to it gives an `AbortSignal`, or
+ * closes. Nothing bounds their number but that whoever publishes should await.
+ */
+import type { Envelope } from 'rabbitmq-client';
+import { closedError, PostriderError } from '../errors.ts';
+import type { Address, Outgoing } from '../link.ts';
+import type { DelayQueues } from './delay-queues.ts';
+import { Lane, type Pending } from './lane.ts';
+import type { ConnectionWatch, RemoteConnection } from './remote-connection.ts';
+import { nameOf, remoteFailure } from './remote-failure.ts';
+import { envelopeOf } from './remote-message.ts';
+import type { Topology } from './topology.ts';
+
+/** Such messages go one by one, since a broker closes the channel on one that is too large for it. */
+const largeBytes = 1024 * 1024;
+/** How long `close` waits for confirms. */
+const drainMs = 30_000;
+
+interface Job {
+  readonly to: Address;
+  readonly message: Outgoing;
+  /** From a broker, and back to it. */
+  readonly again: boolean;
+  readonly resolve: () => void;
+  readonly reject: (error: PostriderError) => void;
+}
+
+export class Publisher {
+  readonly #connect: (watch: ConnectionWatch) => RemoteConnection;
+  readonly #events: ConnectionWatch;
+  readonly #topology: Topology;
+  readonly #delays: DelayQueues;
+  readonly #lanes = new Map<string, Lane>();
+  #connection: RemoteConnection | null = null;
+  #closed = false;
+  /** Delayed messages whose queue is being made. */
+  readonly #preparing = new Set<Promise<void>>();
+
+  constructor(
+    connect: (watch: ConnectionWatch) => RemoteConnection,
+    events: ConnectionWatch,
+    topology: Topology,
+    delays: DelayQueues,
+  ) {
+    this.#connect = connect;
+    this.#events = events;
+    this.#topology = topology;
+    this.#delays = delays;
+  }
+
+  publish(to: Address, message: Outgoing, again = false): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) reject(closedError("can't publish: the connection"));
+      else this.#begin({ to, message, again, resolve, reject });
+    });
+  }
+
+  /** Everything published is answered: what can't be sent now is rejected. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all(this.#preparing);
+    const lanes = [...this.#lanes.values()];
+    const impatient = setTimeout(() => {
+      for (const lane of lanes) lane.abandon();
+    }, drainMs);
+    await Promise.all(lanes.map((lane) => lane.close()));
+    clearTimeout(impatient);
+    await this.#connection?.close();
+  }
+
+  #begin(job: Job): void {
+    if (job.message.delayMs > 0) {
+      const prepared = this.#delay(job).catch((error: unknown) => job.reject(remoteFailure(error)));
+      this.#preparing.add(prepared);
+      void prepared.then(() => this.#preparing.delete(prepared));
+      return;
+    }
+    const { to, message, again, resolve, reject } = job;
+    try {
+      this.#send(to, this.#envelope(to, message.properties, again), message.body, {
+        until: Infinity,
+        late: never,
+        resolve,
+        reject,
+      });
+    } catch (error) {
+      reject(remoteFailure(error));
+    }
+  }
+
+  async #delay(job: Job): Promise<void> {
+    const { to, message, again, resolve } = job;
+    const { expiration, ...properties } = message.properties;
+    if (expiration !== undefined && !again) {
+      throw new PostriderError(
+        'UNSUPPORTED',
+        'over amqp: a message with delayMs can have no expiresMs: a broker forgets it when the delay is over; leave one out, or set messageTtlMs of the queue',
+      );
+    }
+    const { address, until } = await this.#delays.queueFor(to, message.delayMs);
+    const reject = (error: PostriderError): void => {
+      if (error.code !== 'UNROUTABLE') job.reject(error);
+      else {
+        // Somebody deleted the queue; the message came back, so it is stored nowhere.
+        this.#delays.forget();
+        this.#begin(job);
+      }
+    };
+    const late = (): void => this.#begin(job);
+    this.#send(address, this.#envelope(address, properties, again), message.body, { until, late, resolve, reject });
+  }
+
+  #envelope(to: Address, properties: Outgoing['properties'], again: boolean): Envelope {
+    return envelopeOf(to, properties, again, this.#connected().frameMaxBytes);
+  }
+
+  #send(
+    to: Address,
+    envelope: Envelope,
+    bytes: Uint8Array,
+    rest: Pick<Pending, 'until' | 'late' | 'resolve' | 'reject'>,
+  ): void {
+    const body = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const large = body.length > largeBytes;
+    this.#lane(large ? '' : to.exchange, large).push({ to, envelope, body, returned: false, ...rest });
+  }
+
+  /** One for each exchange, so that an error of one exchange is told to nobody else. */
+  #lane(exchange: string, large: boolean): Lane {
+    const name = large ? 'large' : `exchange ${exchange}`;
+    let lane = this.#lanes.get(name);
+    if (lane === undefined) {
+      lane = new Lane(this.#connected(), (to) => this.#refusal(to), large);
+      this.#lanes.set(name, lane);
+    }
+    return lane;
+  }
+
+  /** Made when it is first needed: who only consumes has one connection. */
+  #connected(): RemoteConnection {
+    this.#connection ??= this.#connect({
+      up: (first) => {
+        this.#events.up(first);
+        this.#pump();
+      },
+      down: (error) => {
+        this.#events.down(error);
+        if (this.#closed) for (const lane of this.#lanes.values()) lane.giveUp();
+      },
+      blocked: (reason) => {
+        this.#events.blocked(reason);
+        if (this.#closed) for (const lane of this.#lanes.values()) lane.giveUp();
+      },
+      unblocked: () => {
+        this.#events.unblocked();
+        this.#pump();
+      },
+    });
+    return this.#connection;
+  }
+
+  #pump(): void {
+    for (const lane of this.#lanes.values()) lane.pump();
+  }
+
+  /** A broker says no more than that it did not take it. */
+  #refusal(to: Address): PostriderError {
+    const limited = to.exchange === '' ? this.#topology.refusesWhenFull(to.routingKey) : undefined;
+    if (limited === false) {
+      return new PostriderError('REFUSED', `the broker could not store a message for ${nameOf(to)}; its log says why`);
+    }
+    const which = limited === true ? nameOf(to) : `a queue behind ${nameOf(to)}`;
+    return new PostriderError('QUEUE_FULL', `${which} is at its length limit and took no more; publish again later`);
+  }
+}
+
+function never(): void {
+  throw new PostriderError('INTERNAL', 'a message without an end was late');
+}

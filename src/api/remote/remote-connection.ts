@@ -1,0 +1,171 @@
+/** One connection to a broker, which is made again whenever it is lost, for as long as nobody closes it. */
+import type { Channel } from 'rabbitmq-client';
+import { closedError, PostriderError } from '../errors.ts';
+import type { AmqpAddress } from './amqp-url.ts';
+import { BrokerConnection, type Server } from './broker-connection.ts';
+import { hopeless, unreachable, whatHappened } from './remote-failure.ts';
+
+export interface ConnectionWatch {
+  up(first: boolean): void;
+  down(error: PostriderError): void;
+  blocked(reason: string): void;
+  unblocked(): void;
+}
+
+interface Waiting {
+  readonly resolve: () => void;
+  readonly reject: (error: PostriderError) => void;
+}
+
+/** Waits between attempts, in milliseconds; drawn at random between the first and what doubles up to the last. */
+const retryMs = { retryLow: 100, retryHigh: 5_000 };
+/** How long the broker may take to say goodbye. */
+const closeWithinMs = 5_000;
+
+export class RemoteConnection {
+  readonly #address: AmqpAddress;
+  readonly #client: BrokerConnection;
+  readonly #watch: ConnectionWatch;
+  readonly #waiting = new Set<Waiting>();
+  #state: 'first' | 'up' | 'down' | 'closed' = 'first';
+  #blocked = false;
+  #lastError: unknown = null;
+  #hopeless: (error: PostriderError) => void = () => undefined;
+
+  constructor(address: AmqpAddress, name: string | undefined, attemptMs: number, watch: ConnectionWatch) {
+    this.#address = address;
+    this.#watch = watch;
+    this.#client = new BrokerConnection({
+      ...address.client,
+      ...retryMs,
+      connectionTimeout: attemptMs,
+      noDelay: true,
+      ...(name === undefined ? {} : { connectionName: name }),
+    });
+    this.#client.onEnd = (error) => this.#ended(error);
+    this.#client.on('connection', () => this.#made());
+    // The same is told to `onEnd`.
+    this.#client.on('error', () => undefined);
+    this.#client.on('connection.blocked', (reason) => {
+      this.#blocked = true;
+      this.#watch.blocked(reason);
+    });
+    this.#client.on('connection.unblocked', () => this.#unblock());
+  }
+
+  get server(): Server {
+    return this.#client.server;
+  }
+
+  get up(): boolean {
+    return this.#state === 'up';
+  }
+
+  /** The broker takes no publishes for now. */
+  get blocked(): boolean {
+    return this.#blocked;
+  }
+
+  get frameMaxBytes(): number {
+    return this.#client.frameMaxBytes;
+  }
+
+  /** The first connection; a failure closes this one. @throws PostriderError UNREACHABLE, ACCESS_REFUSED */
+  async open(timeoutMs: number): Promise<void> {
+    const hopelessly = new Promise<never>((_resolve, reject) => (this.#hopeless = reject));
+    try {
+      await Promise.race([this.whenUp(timeoutMs), hopelessly]);
+    } catch (error) {
+      this.#destroy();
+      throw error;
+    } finally {
+      this.#hopeless = () => undefined;
+    }
+  }
+
+  /** @throws PostriderError UNREACHABLE, CLOSED */
+  async whenUp(timeoutMs = Infinity): Promise<void> {
+    if (this.#state === 'up') return;
+    if (this.#state === 'closed') throw closedError('the connection');
+    let timer: NodeJS.Timeout | undefined;
+    let waiting!: Waiting;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        waiting = { resolve, reject };
+        this.#waiting.add(waiting);
+        if (timeoutMs === Infinity) return;
+        timer = setTimeout(() => reject(unreachable(this.#address.shown, timeoutMs, this.#lastError)), timeoutMs);
+      });
+    } finally {
+      this.#waiting.delete(waiting);
+      clearTimeout(timer);
+    }
+  }
+
+  /** A channel of one's own, once there is a connection. @throws PostriderError UNREACHABLE, CLOSED, and the client's errors */
+  async channel(timeoutMs = Infinity): Promise<Channel> {
+    await this.whenUp(timeoutMs);
+    const channel = await this.#client.acquire({ emitErrorsFromChannel: true });
+    // Whoever cares adds a listener; without any it would be thrown.
+    channel.on('error', () => undefined);
+    return channel;
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    const connected = this.#state === 'up';
+    this.#shut();
+    if (!connected) {
+      this.#client.unsafeDestroy();
+      return;
+    }
+    const impatient = setTimeout(() => this.#client.unsafeDestroy(), closeWithinMs);
+    await this.#client.close().catch(() => undefined);
+    clearTimeout(impatient);
+  }
+
+  #made(): void {
+    const first = this.#state === 'first';
+    if (this.#state === 'closed') return;
+    this.#state = 'up';
+    this.#lastError = null;
+    for (const { resolve } of this.#waiting) resolve();
+    this.#waiting.clear();
+    this.#watch.up(first);
+  }
+
+  #ended(error: Error): void {
+    if (this.#state === 'closed') return;
+    this.#lastError = error;
+    if (this.#state === 'first') {
+      const never = hopeless(error, `${this.#address.shown} (user '${this.#address.user}')`);
+      if (never !== null) this.#hopeless(never);
+    }
+    if (this.#state !== 'up') return;
+    this.#state = 'down';
+    this.#watch.down(
+      new PostriderError('UNREACHABLE', `the connection to ${this.#address.shown} was lost: ${whatHappened(error)}`, {
+        cause: error,
+      }),
+    );
+    // The next connection is told anew.
+    this.#unblock();
+  }
+
+  #unblock(): void {
+    if (!this.#blocked) return;
+    this.#blocked = false;
+    this.#watch.unblocked();
+  }
+
+  #destroy(): void {
+    this.#shut();
+    this.#client.unsafeDestroy();
+  }
+
+  #shut(): void {
+    this.#state = 'closed';
+    for (const { reject } of this.#waiting) reject(closedError('the connection'));
+    this.#waiting.clear();
+  }
+}

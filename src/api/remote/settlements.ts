@@ -1,0 +1,70 @@
+/** Acknowledgements of one channel, gathered for a turn: those of a run of neighbours are one frame. */
+import type { Channel } from 'rabbitmq-client';
+import type { PostriderError } from '../errors.ts';
+import { lostDelivery } from './remote-failure.ts';
+
+interface Told {
+  readonly resolve: () => void;
+  readonly reject: (error: PostriderError) => void;
+}
+
+export class Settlements {
+  readonly #channel: Channel;
+  /** Everything below it is settled. */
+  #oldest = 1;
+  /** Settled above it. */
+  readonly #settled = new Set<number>();
+  #acks: number[] = [];
+  #told: Told[] = [];
+  #due = false;
+
+  constructor(channel: Channel) {
+    this.#channel = channel;
+  }
+
+  ack(tag: number): void {
+    this.#acks.push(tag);
+    this.#settle(tag);
+    if (this.#due) return;
+    this.#due = true;
+    // What the turn brings comes message by message, each with its own microtasks.
+    setImmediate(() => this.flush());
+  }
+
+  /** Resolves once it is sent. */
+  acked(tag: number): Promise<void> {
+    this.ack(tag);
+    return new Promise((resolve, reject) => this.#told.push({ resolve, reject }));
+  }
+
+  requeue(tag: number): void {
+    if (!this.#channel.active) throw lostDelivery();
+    this.#channel.basicNack({ deliveryTag: tag, multiple: false, requeue: true });
+    this.#settle(tag);
+  }
+
+  flush(): void {
+    this.#due = false;
+    const told = this.#told;
+    this.#told = [];
+    if (!this.#channel.active) {
+      this.#acks = [];
+      const error = lostDelivery();
+      for (const { reject } of told) reject(error);
+      return;
+    }
+    const acks = this.#acks.sort((a, b) => a - b);
+    this.#acks = [];
+    // The last below which nothing is open stands for all before it.
+    let run = acks.length;
+    while (run > 0 && acks[run - 1]! >= this.#oldest) run -= 1;
+    if (run > 0) this.#channel.basicAck({ deliveryTag: acks[run - 1]!, multiple: run > 1 });
+    for (const tag of acks.slice(run)) this.#channel.basicAck({ deliveryTag: tag, multiple: false });
+    for (const { resolve } of told) resolve();
+  }
+
+  #settle(tag: number): void {
+    this.#settled.add(tag);
+    while (this.#settled.delete(this.#oldest)) this.#oldest += 1;
+  }
+}

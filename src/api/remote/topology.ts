@@ -1,0 +1,85 @@
+/**
+ * What is made again after a lost connection, because it ended with the connection or with the broker: queues that are exclusive
+ * or not durable, and their bindings. All else is the broker's to keep.
+ */
+import type { QueueTraits } from '../link.ts';
+import type { Control } from './control.ts';
+
+interface Binding {
+  readonly exchange: string;
+  readonly routingKey: string;
+}
+
+interface Remembered {
+  readonly traits: QueueTraits;
+  readonly bindings: Map<string, Binding>;
+}
+
+export class Topology {
+  readonly #control: Control;
+  readonly #fleeting = new Map<string, Remembered>();
+  /** Of queues that were declared here: whether they refuse what is beyond a limit. */
+  readonly #refusing = new Map<string, boolean>();
+  readonly #singleActive = new Set<string>();
+
+  constructor(control: Control) {
+    this.#control = control;
+  }
+
+  declared(traits: QueueTraits): void {
+    const { name, durable, exclusive, arguments: table } = traits;
+    this.#refusing.set(name, table['x-overflow'] === 'reject-publish');
+    if (table['x-single-active-consumer'] === true) this.#singleActive.add(name);
+    if (durable && !exclusive) return;
+    this.#fleeting.set(name, { traits, bindings: this.#fleeting.get(name)?.bindings ?? new Map<string, Binding>() });
+  }
+
+  deleted(queue: string): void {
+    this.#fleeting.delete(queue);
+    this.#refusing.delete(queue);
+    this.#singleActive.delete(queue);
+  }
+
+  bound(queue: string, exchange: string, routingKey: string): void {
+    this.#fleeting.get(queue)?.bindings.set(JSON.stringify([exchange, routingKey]), { exchange, routingKey });
+  }
+
+  unbound(queue: string, exchange: string, routingKey: string): void {
+    this.#fleeting.get(queue)?.bindings.delete(JSON.stringify([exchange, routingKey]));
+  }
+
+  /** Undefined: it was not declared here. */
+  refusesWhenFull(queue: string): boolean | undefined {
+    return this.#refusing.get(queue);
+  }
+
+  /** One consumer after another: a consumer that leaves for a moment loses its turn. */
+  hasSingleActiveConsumer(queue: string): boolean {
+    return this.#singleActive.has(queue);
+  }
+
+  /** @throws PostriderError QUEUE_LOCKED: the broker has not noticed yet that the old connection is gone */
+  async restore(queue: string): Promise<void> {
+    const remembered = this.#fleeting.get(queue);
+    if (remembered === undefined) return;
+    await this.#control.ask((channel) => channel.queueDeclare(declaration(remembered.traits)));
+    for (const { exchange, routingKey } of remembered.bindings.values()) {
+      await this.#control.ask((channel) => channel.queueBind({ queue, exchange, routingKey }));
+    }
+  }
+
+  /** All of it, as far as it can be done at once; a consumer sees to its own queue until it is there. */
+  async restoreAll(): Promise<void> {
+    await Promise.all(Array.from(this.#fleeting.keys(), (queue) => this.restore(queue).catch(() => undefined)));
+  }
+}
+
+export function declaration({ name, durable, exclusive, autoDelete, arguments: table }: QueueTraits): {
+  queue: string;
+  durable: boolean;
+  exclusive: boolean;
+  autoDelete: boolean;
+  arguments: Record<string, unknown>;
+} {
+  return { queue: name, durable, exclusive, autoDelete, arguments: table };
+}
