@@ -35,6 +35,10 @@ export class Pressure {
     return this.#disk ? 'low on disk' : null;
   }
 
+  get lowOnMemory(): boolean {
+    return this.#memory;
+  }
+
   get behind(): boolean {
     return this.#behind;
   }

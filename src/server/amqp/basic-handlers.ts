@@ -35,9 +35,13 @@ export const basicHandlers: readonly HandlerEntry[] = [
     const { consumers, connection, session } = channel;
     const tag = args.consumerTag === '' ? madeTag() : args.consumerTag;
     if (consumers.has(tag)) throw new ConnectionError('NOT_ALLOWED', `attempt to reuse consumer tag '${tag}'`);
-    const { maxConsumersPerChannel } = connection.settings;
+    const { maxConsumersPerChannel, maxConsumersPerConnection } = connection.settings;
     if (consumers.size >= maxConsumersPerChannel) {
       throw new ConnectionError('NOT_ALLOWED', `reached maximum (${maxConsumersPerChannel}) of consumers per channel`);
+    }
+    if (connection.consumerCount >= maxConsumersPerConnection) {
+      const text = `reached maximum (${maxConsumersPerConnection}) of consumers per connection`;
+      throw new ConnectionError('NOT_ALLOWED', text);
     }
     if (args.queue === replyToQueue) {
       connection.server.replies.consume(channel, tag, args.noAck);

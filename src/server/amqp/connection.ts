@@ -32,6 +32,10 @@ import { ReadPauses, type PauseReason } from './read-pauses.ts';
 import type { AmqpSettings } from './settings.ts';
 import type { Reader } from './shared-read-buffer.ts';
 
+const keepAliveDelayMs = 60_000;
+/** A user name is as long as whoever tries to log in likes. */
+const maxLogLength = 1_000;
+
 /**
  * One client.
  *
@@ -111,9 +115,13 @@ export class Connection implements CommitReceiver<CommitToken> {
     socket.on('close', () => this.#closed());
   }
 
+  get consumerCount(): number {
+    return this.channels.all().reduce((sum, channel) => sum + channel.consumers.size, 0);
+  }
+
   /** One line, whatever names a client made up. */
   log(line: string): void {
-    this.server.log(`amqp ${this.name}: ${line.replace(/[\p{Cc}\s]+/gu, ' ')}`);
+    this.server.log(`amqp ${this.name}: ${line.replace(/[\p{Cc}\s]+/gu, ' ').slice(0, maxLogLength)}`);
   }
 
   // Reading
@@ -226,7 +234,11 @@ export class Connection implements CommitReceiver<CommitToken> {
     this.channels.max = channelMax;
     this.maxPayloadBytes = frameMaxBytes - frameOverheadBytes;
     this.maxReceivedBytes = frameMaxBytes;
-    if (heartbeatSeconds === 0) return;
+    if (heartbeatSeconds === 0) {
+      // Nothing else would tell of a peer that is gone without a word, and what it holds would be held for ever.
+      this.#socket.setKeepAlive(true, keepAliveDelayMs);
+      return;
+    }
     this.#heartbeat = new Heartbeat(this.#socket, heartbeatSeconds, {
       send: () => this.output.writeFrame(heartbeatFrame()),
       missed: () => {

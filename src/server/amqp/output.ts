@@ -79,6 +79,8 @@ export class Output {
   #scheduled = false;
   #closed = false;
   #endWhenSent = false;
+  /** Grows whenever the socket took something. */
+  taken = 0;
 
   /** `drained` is called whenever the socket took what it was given. */
   constructor(socket: Socket, drained: () => void) {
@@ -192,6 +194,7 @@ export class Output {
 
   /** One of the writes that are on their way is done. */
   readonly #written = (): void => {
+    this.taken++;
     if (this.#closed || --this.#writes > 0) return;
     for (const chunk of this.#sending) giveBack(chunk);
     this.#sending.length = 0;

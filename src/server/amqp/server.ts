@@ -5,6 +5,7 @@ import { CountedBatch } from './commit.ts';
 import { Connection } from './connection.ts';
 import { DirectReplies } from './direct-reply.ts';
 import { topologyKey } from './reply-to.ts';
+import { FrozenClients } from './frozen-clients.ts';
 import { readInto } from './shared-read-buffer.ts';
 import { defaultAmqpSettings, type AmqpSettings } from './settings.ts';
 import { TopologyAnswers } from './topology-answers.ts';
@@ -31,6 +32,7 @@ export class AmqpServer {
 
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
+  readonly #frozen: FrozenClients;
   #unsubscribe: (() => void) | null = null;
   #allClosed: (() => void) | null = null;
 
@@ -40,6 +42,7 @@ export class AmqpServer {
     this.version = options.version ?? '0.0.0';
     this.log = options.log ?? (() => undefined);
     this.batch = new CountedBatch();
+    this.#frozen = new FrozenClients(this.#connections, this.settings);
     this.topology = new TopologyAnswers(options.broker);
     this.#server = createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: true }, (socket) =>
       this.#accept(socket),
@@ -57,6 +60,7 @@ export class AmqpServer {
     });
     this.#server.on('error', (error) => this.log(`amqp: ${error.message}`));
     const pressureChanged = (): void => {
+      this.#frozen.follow(this.broker.pressure);
       for (const connection of this.#connections) connection.pressureChanged();
     };
     this.#unsubscribe = this.broker.pressure.subscribe({
@@ -81,6 +85,7 @@ export class AmqpServer {
   /** Takes no more connections, asks every client to go (320 CONNECTION_FORCED), and resolves once all are gone; after `timeoutMs` they are cut. */
   async close(reason = 'shutdown', timeoutMs = 3_000): Promise<void> {
     this.#unsubscribe?.();
+    this.#frozen.stop();
     this.#server.close();
     for (const connection of this.#connections) connection.ending.force(reason);
     if (this.#connections.size === 0) return;

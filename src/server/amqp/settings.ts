@@ -17,11 +17,14 @@ export interface AmqpSettings {
   /** All messages of one connection that are still coming in, with properties: four of the largest at once, and some. */
   readonly maxPartialBytes: number;
   readonly maxConsumersPerChannel: number;
+  readonly maxConsumersPerConnection: number;
   readonly maxConnections: number;
   /** Frames kept for channels that wait for an earlier method; beyond it the connection stops reading. */
   readonly maxKeptBytes: number;
   /** Bytes that a client did not take yet; beyond it its consumers stop, and at twice as much reading from it. */
   readonly maxUnsentBytes: number;
+  /** While memory is short: how long a client may take nothing of more than `maxUnsentBytes`. */
+  readonly frozenAfterMs: number;
 }
 
 export const defaultAmqpSettings: AmqpSettings = {
@@ -34,7 +37,9 @@ export const defaultAmqpSettings: AmqpSettings = {
   maxMessageBytes: 16 * 1024 * 1024,
   maxPartialBytes: 80 * 1024 * 1024,
   maxConsumersPerChannel: 10_000,
+  maxConsumersPerConnection: 20_000,
   maxConnections: 65_536,
   maxKeptBytes: 1024 * 1024,
   maxUnsentBytes: 1024 * 1024,
+  frozenAfterMs: 30_000,
 };
