@@ -15,6 +15,8 @@ import { segmentName } from './segment-file.ts';
 
 /** Moved in one turn of the event loop. */
 const TURN_BYTES = 256 * 1024;
+/** What a piece of a run takes beside its head and its messages, rather more. */
+const PIECE_BYTES = 128;
 
 export class Compaction {
   readonly #directory: string;
@@ -77,8 +79,9 @@ export class Compaction {
     );
     const journal = this.#journal;
     let written = 0;
-    // The entry below must stand in the group of the runs that it names.
-    journal.endRun();
+    // The entry below must stand in the group of the runs that it names: all of it is to find room where space is allocated already.
+    const runBytes = bytes.readUInt32LE(placement.offset);
+    journal.roomTogether(runBytes + living.length * (head.length + PIECE_BYTES) + PIECE_BYTES);
     journal.atomic = true;
     const pieces = living.map(([first, count]) => {
       reader.seek(first - placement.first);
