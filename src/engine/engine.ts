@@ -307,7 +307,7 @@ export interface EngineListener {
 export interface Engine {
   readonly capabilities: Capabilities;
 
-  /** Takes the store (lock, recovery) and gives back its topology. @throws EngineError LOCKED, FOREIGN, NEWER, CORRUPT, UNWRITABLE */
+  /** Takes the store (lock, recovery) and gives back its topology. @throws EngineError LOCKED, FOREIGN, NEWER, CORRUPT, UNWRITABLE, FULL */
   open(listener: EngineListener): Promise<Topology>;
   /** Everything committed becomes durable, the store is sealed and released. Nothing may be called afterwards. */
   close(): Promise<void>;

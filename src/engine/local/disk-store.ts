@@ -62,6 +62,7 @@ export class DiskStore implements LocalStore, GroupStore {
         this.#host?.unblocked();
       },
       failed: (error) => this.#fail(error),
+      giveUpReserve: () => this.#checkpoints!.giveUpReserve(),
     });
   }
 
@@ -346,8 +347,10 @@ export class DiskStore implements LocalStore, GroupStore {
   }
 
   async close(): Promise<void> {
+    // The start was refused, and has left nothing behind.
+    if (this.#scrub === null) return;
     this.#closing = true;
-    await this.#scrub?.stop();
+    await this.#scrub.stop();
     await this.#tidied;
     if (this.journal.failure === null) {
       this.journal.entryRoom(1);

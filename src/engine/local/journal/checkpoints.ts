@@ -82,7 +82,7 @@ export class Checkpoints {
     try {
       await this.#writeTemporary(temporary, pieces);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC' || !(await this.#giveUpReserve())) throw error;
+      if ((error as NodeJS.ErrnoException).code !== 'ENOSPC' || !(await this.giveUpReserve())) throw error;
       await this.#writeTemporary(temporary, pieces);
     }
     await this.#files.rename(temporary, path);
@@ -120,7 +120,8 @@ export class Checkpoints {
     }
   }
 
-  async #giveUpReserve(): Promise<boolean> {
+  /** False: it was given up before. */
+  async giveUpReserve(): Promise<boolean> {
     try {
       await this.#files.unlink(join(this.#directory, RESERVE_NAME));
       return true;

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
 import type { FileHandle, Files } from './files.ts';
+import { Pauses } from './pauses.ts';
 import { segmentName } from './segment-file.ts';
 
 /** Descriptors kept. More only while as many are read from at once. */
@@ -21,17 +22,16 @@ interface OpenFile {
 export class ReadingFiles {
   readonly #directory: string;
   readonly #files: Files;
-  readonly #clock: Clock;
   /** By segment; the one that was read last comes last. */
   readonly #open = new Map<number, OpenFile>();
   readonly #closing = new Set<Promise<void>>();
-  readonly #pauses = new Set<() => void>();
+  readonly #pauses: Pauses;
   #closed = false;
 
   constructor(directory: string, files: Files, clock: Clock) {
     this.#directory = directory;
     this.#files = files;
-    this.#clock = clock;
+    this.#pauses = new Pauses(clock);
   }
 
   /** Reads from a segment. Where the process or the system has no descriptor to spare it waits for one: that says nothing of the segment. */
@@ -48,7 +48,7 @@ export class ReadingFiles {
         entry.users--;
         if (entry.users === 0) entry.idle?.();
       }
-      if (!this.#closeIdle(0)) await this.#pause();
+      if (!this.#closeIdle(0)) await this.#pauses.wait(RETRY_MS);
       if (this.#closed) throw shortage;
     }
   }
@@ -64,7 +64,7 @@ export class ReadingFiles {
 
   async close(): Promise<void> {
     this.#closed = true;
-    for (const goOn of this.#pauses) goOn();
+    this.#pauses.end();
     for (const segment of [...this.#open.keys()]) await this.stop(segment);
     await Promise.all(this.#closing);
   }
@@ -99,18 +99,6 @@ export class ReadingFiles {
       if (this.#open.size <= most) break;
     }
     return any;
-  }
-
-  #pause(): Promise<void> {
-    return new Promise((resolve) => {
-      const goOn = (): void => {
-        timer.cancel();
-        this.#pauses.delete(goOn);
-        resolve();
-      };
-      const timer = this.#clock.after(RETRY_MS, goOn);
-      this.#pauses.add(goOn);
-    });
   }
 }
 

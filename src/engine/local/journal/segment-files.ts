@@ -10,16 +10,29 @@ import { ReadAhead } from '../read-ahead.ts';
 import type { FileHandle, Files } from './files.ts';
 import type { Place } from './journal.ts';
 import type { JournalOptions } from './options.ts';
+import { Pauses } from './pauses.ts';
 import { ReadingFiles, isShortage } from './reading-files.ts';
 import { SEGMENT_HEADER_BYTES, isSpareName, segmentHeader, segmentName, type Salt } from './segment-file.ts';
 
 const RETRY_MS = 500;
+/** The first segment on a full disk is no smaller. */
+const LEAST_BYTES = 256 * 1024;
 const ZEROS = Buffer.alloc(256 * 1024);
 
 export interface SegmentFilesHost {
   blocked(): void;
   unblocked(): void;
   failed(error: EngineError): void;
+  /** Frees the space kept for checkpoints. False: there is none. */
+  giveUpReserve(): Promise<boolean>;
+}
+
+/** How a segment is to be made. */
+interface Plan {
+  readonly salt: Salt;
+  readonly capacity: number;
+  /** File to be used again; null: a new one. */
+  readonly spare: string | null;
 }
 
 interface OpenSegment {
@@ -30,13 +43,15 @@ interface OpenSegment {
   written: number;
   file: FileHandle | null;
   readonly ready: Promise<FileHandle | null>;
+  /** The last that waited for the file, or for more of its space, has it. */
+  extended: Promise<void>;
 }
 
 export class SegmentFiles implements SegmentReader {
   readonly readAhead: ReadAhead;
   readonly #directory: string;
   readonly #files: Files;
-  readonly #clock: Clock;
+  readonly #pauses: Pauses;
   readonly #options: JournalOptions;
   readonly #host: SegmentFilesHost;
   readonly #reading: ReadingFiles;
@@ -48,9 +63,6 @@ export class SegmentFiles implements SegmentReader {
   #current: OpenSegment | null = null;
   #next: OpenSegment | null = null;
   #blocked = false;
-  /** The first segment is there. */
-  #serves = false;
-  #failure: EngineError | null = null;
   #closed = false;
 
   constructor(directory: string, files: Files, clock: Clock, options: JournalOptions, host: SegmentFilesHost) {
@@ -58,7 +70,7 @@ export class SegmentFiles implements SegmentReader {
     this.#files = files;
     this.readAhead = new ReadAhead(clock);
     this.#reading = new ReadingFiles(directory, files, clock);
-    this.#clock = clock;
+    this.#pauses = new Pauses(clock);
     this.#options = options;
     this.#host = host;
     this.#capacity = options.firstSegmentBytes;
@@ -68,19 +80,50 @@ export class SegmentFiles implements SegmentReader {
   async adoptSpares(names: readonly string[]): Promise<void> {
     for (const name of names.filter(isSpareName)) {
       const file = await this.#files.open(join(this.#directory, name), 'read');
-      const bytes = await file.size();
-      await file.close();
+      const bytes = await file.size().finally(() => file.close());
       this.#spares.push({ name, bytes });
       this.#nextSpare = Math.max(this.#nextSpare, Number(/\d+/.exec(name)![0]) + 1);
     }
   }
 
-  /** Makes the first segment; the engine can serve afterwards. @throws EngineError IO */
+  /**
+   * Makes the first segment; the engine can serve afterwards. On a full disk it makes do with a small one: what is consumed then makes
+   * space, so the start must not wait for it. @throws EngineError FULL, UNWRITABLE
+   */
   async begin(id: number): Promise<void> {
-    this.#current = this.#prepare(id);
-    await this.#current.ready;
-    this.#serves = true;
-    if (this.#failure !== null) throw this.#failure;
+    const path = join(this.#directory, segmentName(id));
+    const least = Math.min(this.#capacity, LEAST_BYTES);
+    let mayGiveUpReserve = true;
+    for (;;) {
+      const wanted = this.#capacity;
+      const plan = this.#plan();
+      try {
+        const file = await this.#create(path, id, plan);
+        await this.#files.syncDirectory(this.#directory).catch(async (error: unknown) => {
+          await file.close().catch(() => undefined);
+          throw error;
+        });
+        this.#current = {
+          id,
+          salt: plan.salt,
+          capacity: plan.capacity,
+          written: 0,
+          file,
+          ready: Promise.resolve(file),
+          extended: Promise.resolve(),
+        };
+        return;
+      } catch (error) {
+        const cause = error as Error;
+        const what = `segment ${path} can't be made: ${cause.message}`;
+        if (!isFull(cause)) throw new EngineError('UNWRITABLE', what, { cause });
+        this.#capacity = plan.spare === null ? Math.max(least, wanted / 2) : wanted;
+        if (plan.spare !== null || wanted > least) continue;
+        if (!mayGiveUpReserve || !(await this.#host.giveUpReserve()))
+          throw new EngineError('FULL', `${what}: free ${least} bytes, or more, on its disk`, { cause });
+        mayGiveUpReserve = false;
+      }
+    }
   }
 
   /** Where groups go: behind `after`, or at the beginning of the next segment. */
@@ -109,8 +152,9 @@ export class SegmentFiles implements SegmentReader {
       use(segment.file);
       return;
     }
-    void segment.ready.then(async (file) => {
-      if (file !== null && (end <= segment.capacity || (await this.#extend(segment, file, end)))) use(file);
+    segment.extended = segment.ready.then(async (file) => {
+      const isThere = file !== null && (end <= segment.capacity || (await this.#extend(segment, file, end)));
+      if (isThere && !this.#closed) use(file);
     });
   }
 
@@ -211,32 +255,42 @@ export class SegmentFiles implements SegmentReader {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#pauses.end();
     const prepared = [this.#next, this.#current, ...this.#older.values()];
-    for (const segment of prepared) await (await segment?.ready)?.close().catch(() => undefined);
+    for (const segment of prepared) {
+      await segment?.extended;
+      await (await segment?.ready)?.close().catch(() => undefined);
+    }
     await this.#reading.close();
   }
 
-  #prepare(id: number): OpenSegment {
+  /** Of the next segment. */
+  #plan(): Plan {
     const spare = this.#spares.pop();
     const capacity = spare?.bytes ?? this.#capacity;
     this.#capacity = Math.min(this.#options.segmentBytes, this.#capacity * 2);
     const salt = { low: this.#options.randomBits(), high: this.#options.randomBits() };
+    return { salt, capacity, spare: spare?.name ?? null };
+  }
+
+  #prepare(id: number): OpenSegment {
+    const plan = this.#plan();
+    const { salt, capacity } = plan;
     let segment: OpenSegment | null = null;
-    const ready = this.#make(id, salt, capacity, spare?.name ?? null).then((file) => {
+    const ready = this.#make(id, plan).then((file) => {
       if (segment !== null) segment.file = file;
       return file;
     });
-    segment = { id, salt, capacity, written: 0, file: null, ready };
+    segment = { id, salt, capacity, written: 0, file: null, ready, extended: Promise.resolve() };
     return segment;
   }
 
   /** Null: closed, or failed for good. */
-  async #make(id: number, salt: Salt, capacity: number, spare: string | null): Promise<FileHandle | null> {
+  async #make(id: number, plan: Plan): Promise<FileHandle | null> {
     const path = join(this.#directory, segmentName(id));
     let made: FileHandle | null = null;
     const done = await this.#persist(id, async () => {
-      made ??=
-        spare === null ? await this.#allocate(path, id, salt, capacity) : await this.#reuse(spare, path, id, salt);
+      made ??= await this.#create(path, id, plan);
       await this.#files.syncDirectory(this.#directory);
     });
     if (done) return made;
@@ -256,21 +310,23 @@ export class SegmentFiles implements SegmentReader {
         }
         return true;
       } catch (error) {
-        if (!isTransient(error)) {
+        if (!isFull(error) && !isShortage(error)) {
           const cause = error as Error;
           const path = join(this.#directory, segmentName(id));
-          this.#failure = new EngineError('IO', `segment ${path} can't be made: ${cause.message}`, { cause });
-          // Until then nobody serves: the start is refused.
-          if (this.#serves) this.#host.failed(this.#failure);
+          this.#host.failed(new EngineError('IO', `segment ${path} can't be made: ${cause.message}`, { cause }));
           return false;
         }
         if (!this.#blocked) {
           this.#blocked = true;
           this.#host.blocked();
         }
-        await new Promise<void>((resolve) => this.#clock.after(RETRY_MS, resolve));
+        await this.#pauses.wait(RETRY_MS);
       }
     }
+  }
+
+  #create(path: string, id: number, { salt, capacity, spare }: Plan): Promise<FileHandle> {
+    return spare === null ? this.#allocate(path, id, salt, capacity) : this.#reuse(spare, path, id, salt);
   }
 
   async #allocate(path: string, id: number, salt: Salt, capacity: number): Promise<FileHandle> {
@@ -310,7 +366,7 @@ async function writeZeros(file: FileHandle, from: number, to: number): Promise<v
   for (let at = from; at < to; at += ZEROS.length) await file.write(ZEROS, 0, Math.min(ZEROS.length, to - at), at);
 }
 
-function isTransient(error: unknown): boolean {
+function isFull(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException;
-  return code === 'ENOSPC' || code === 'EDQUOT' || isShortage(error);
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }

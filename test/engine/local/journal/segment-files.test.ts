@@ -27,6 +27,7 @@ async function segmentFiles(test: TestContext, disk: Files = new DiskFiles()): P
     blocked: ignore,
     unblocked: ignore,
     failed: (error) => failures.push(error),
+    giveUpReserve: () => Promise.resolve(false),
   });
   test.after(async () => {
     await files.close();
@@ -64,6 +65,6 @@ class NoDirectorySync extends DiskFiles {
 
 test('a start without a first segment is refused, and fails nothing that serves', async (t) => {
   const { files, failures } = await segmentFiles(t, new NoDirectorySync());
-  await assert.rejects(files.begin(1), { code: 'IO', message: /journal-0000000001\.seg can't be made: EIO/ });
+  await assert.rejects(files.begin(1), { code: 'UNWRITABLE', message: /journal-0000000001\.seg can't be made: EIO/ });
   assert.deepEqual(failures, []);
 });

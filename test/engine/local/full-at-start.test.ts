@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import type { EngineQueue } from '../../../src/engine/engine.ts';
+import { DiskFiles, type DiskFile } from '../../../src/engine/local/journal/disk-files.ts';
+import type { OpenMode } from '../../../src/engine/local/journal/files.ts';
+import type { Fixture } from '../../conformance/fixture.ts';
+import { until } from '../../conformance/fixture.ts';
+import { crashing, small, type Crashing } from './crashing.ts';
+
+const KiB = 1024;
+const sizes = {
+  ...small,
+  firstSegmentBytes: 1024 * KiB,
+  segmentBytes: 1024 * KiB,
+  reserveBytes: 512 * KiB,
+  spareSegments: 0,
+};
+
+/** A disk on which files may grow by so much together. */
+class Quota extends DiskFiles {
+  freeBytes = Infinity;
+
+  override async open(path: string, mode: OpenMode): Promise<DiskFile> {
+    const file = await super.open(path, mode);
+    let size = await file.size();
+    const write = file.write.bind(file);
+    file.write = (bytes, offset, length, position) => {
+      const more = Math.max(0, position + length - size);
+      if (more > this.freeBytes)
+        return Promise.reject(Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' }));
+      this.freeBytes -= more;
+      size += more;
+      return write(bytes, offset, length, position);
+    };
+    return file;
+  }
+
+  override async unlink(path: string): Promise<void> {
+    const { size } = await stat(path);
+    await super.unlink(path);
+    this.freeBytes += size;
+  }
+}
+
+interface Full extends Crashing {
+  readonly disk: Quota;
+}
+
+/** A store with messages in it, killed. */
+async function killed(t: TestContext): Promise<Full> {
+  const disk = new Quota();
+  const made = await crashing(t, { ...sizes, files: disk });
+  const queue = await made.fixture.declare({}, { key: 'q' });
+  for (let n = 0; n < 20; n++) await made.fixture.fill(queue, { body: Buffer.alloc(20_000) });
+  while (!(await readdir(made.directory())).includes('reserve')) await new Promise((resolve) => setTimeout(resolve, 5));
+  return { ...made, disk };
+}
+
+async function consumeAll(fixture: Fixture, queue: EngineQueue): Promise<void> {
+  const { lease, sink } = await fixture.consume(queue);
+  await until('all is delivered', () => sink.deliveries.length === 20);
+  for (const delivery of sink.deliveries) assert.deepEqual(await fixture.settle(lease, [delivery], 'ack'), []);
+}
+
+async function sizeOfNewest(directory: string): Promise<number> {
+  const names = (await readdir(directory)).filter((name) => name.startsWith('journal-')).sort();
+  return (await stat(join(directory, names.at(-1)!))).size;
+}
+
+test('a start on a full disk begins a smaller segment, and what is there can be consumed', async (t) => {
+  const { fixture, directory, disk } = await killed(t);
+  disk.freeBytes = 600 * KiB;
+  await fixture.crash();
+  assert.equal(await sizeOfNewest(directory()), 512 * KiB);
+  await consumeAll(fixture, fixture.queue('q'));
+});
+
+test('a start on a disk with no space at all gives up the reserve', async (t) => {
+  const { fixture, directory, disk } = await killed(t);
+  disk.freeBytes = 10 * KiB;
+  await fixture.crash();
+  assert.equal(await sizeOfNewest(directory()), 256 * KiB);
+  await consumeAll(fixture, fixture.queue('q'));
+});
+
+test('a start without any space says how much it needs', async (t) => {
+  const { fixture, disk } = await killed(t);
+  const unlink = disk.unlink.bind(disk);
+  disk.unlink = (path) => (path.endsWith('reserve') ? Promise.reject(new Error('ENOENT')) : unlink(path));
+  disk.freeBytes = 10 * KiB;
+  await assert.rejects(fixture.crash(), {
+    code: 'FULL',
+    message: /can't be made: ENOSPC: .*: free 262144 bytes, or more, on its disk$/,
+  });
+  disk.freeBytes = Infinity;
+  await fixture.crash();
+  await consumeAll(fixture, fixture.queue('q'));
+});
+
+test('a start on a full disk uses a spare', async (t) => {
+  const disk = new Quota();
+  const { fixture, directory } = await crashing(t, { ...small, spareSegments: 2, files: disk });
+  const queue = await fixture.declare();
+  while (!(await readdir(directory())).some((name) => name.startsWith('spare-'))) {
+    for (let n = 0; n < 20; n++) await fixture.fill(queue, { body: Buffer.alloc(5000) });
+    await fixture.engine.purge(queue);
+  }
+  await fixture.fill(queue, 'kept');
+  disk.freeBytes = 0;
+  await fixture.reopen();
+  assert.deepEqual(await fixture.drainTexts(fixture.queue(queue.key)), ['kept']);
+});
