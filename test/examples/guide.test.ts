@@ -1,0 +1,69 @@
+/** The guide shows the programs of examples/ as they are, its links lead somewhere, and its first program does what it says. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { runProgram } from './program.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const guide = join(root, 'docs/guide');
+const documents = [
+  ...readdirSync(guide)
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => join(guide, name)),
+  ...readdirSync(join(root, 'docs'))
+    .filter((name) => name === 'ERRORS.md' || name.startsWith('moving-from-'))
+    .map((name) => join(root, 'docs', name)),
+  join(root, 'README.md'),
+  join(root, 'examples/README.md'),
+].map((path) => ({ path, name: path.slice(root.length), text: readFileSync(path, 'utf8') }));
+
+/** `<!-- examples/x.ts -->`, and the code below it. */
+const shown = /<!-- (examples\/[\w.-]+) -->\n(?:```ts\n(.*?)```)?/gs;
+
+test('code in the guide is that of the examples', () => {
+  const seen = new Set<string>();
+  for (const { name, text } of documents) {
+    for (const [, file = '', code] of text.matchAll(shown)) {
+      seen.add(file);
+      assert.equal(code, readFileSync(join(root, file), 'utf8'), `${name} shows another ${file}: copy the file`);
+    }
+  }
+  const programs = readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.ts'));
+  assert.deepEqual([...seen].sort(), programs.map((name) => `examples/${name}`).sort());
+});
+
+test('an example is short enough to be copied', () => {
+  for (const name of readdirSync(join(root, 'examples')).filter((entry) => entry.endsWith('.ts'))) {
+    const lines = readFileSync(join(root, 'examples', name), 'utf8')
+      .trimEnd()
+      .split('\n').length;
+    assert.ok(lines <= 40, `${name} has ${lines} lines`);
+  }
+});
+
+test('links and pictures lead to files that are there', () => {
+  for (const { path, name, text } of documents) {
+    for (const [, to = ''] of text.replace(/```.*?```/gs, '').matchAll(/\]\(([^)#\s]+)[^)]*\)/g)) {
+      if (/^https?:/.test(to)) continue;
+      assert.ok(existsSync(resolve(dirname(path), to)), `${name}: ${to}`);
+    }
+  }
+});
+
+test('the first program of the guide', async () => {
+  const { text } = documents.find(({ name }) => name === 'docs/guide/README.md')!;
+  const program = /```js\n(.*?)```/s.exec(text)?.[1] ?? '';
+  const folder = mkdtempSync(join(tmpdir(), 'postrider-first-'));
+  try {
+    // It goes on until Ctrl-C.
+    const ended = '\nsetTimeout(() => mq.close(), 200);\n';
+    writeFileSync(join(folder, 'first.mts'), program + ended);
+    const { code, lines, stderr } = await runProgram(join(folder, 'first.mts'));
+    assert.deepEqual({ code, lines, stderr }, { code: 0, lines: ['handling order 1'], stderr: '' });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
