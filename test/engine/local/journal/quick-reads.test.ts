@@ -61,7 +61,7 @@ describe('quick reads', () => {
     assert.ok(counts[1]! <= 200);
   });
 
-  test('after a slow one the pool reads, ten times as long as it took', async () => {
+  test('after a very slow one the pool reads, ten times as long as it took', async () => {
     const setting = new Setting();
     assert.equal(await setting.read(8), 1, 'no second one that may be as slow');
     await setting.nextTurn();
@@ -71,5 +71,20 @@ describe('quick reads', () => {
     }
     setting.nowMs += 2;
     assert.ok((await setting.read(0.002)) > 100);
+  });
+
+  test('one slow read among quick ones is a hiccup, a second one soon after it is the disk', async () => {
+    const setting = new Setting();
+    assert.equal(await setting.read(0.2, 1), 1);
+    assert.equal(await setting.read(0.002, 20), 20);
+    assert.equal(await setting.read(0.2, 1), 1);
+    assert.equal(await setting.read(0.002, 10), 10);
+    await setting.nextTurn();
+    assert.equal(await setting.read(0.2), 1);
+    await setting.nextTurn();
+    assert.equal(await setting.read(0.002), 0);
+    setting.nowMs += 2.1;
+    assert.equal(await setting.read(0.2), 1, 'it is still the disk');
+    assert.equal(await setting.read(0.002), 0);
   });
 });
