@@ -5,8 +5,9 @@ import type { ServeSettings } from '../config/serve-settings.ts';
 import { EngineError } from '../engine/errors.ts';
 import { openLocal } from '../engine/local/index.ts';
 import { version } from '../version.ts';
-import { AmqpServer } from '../server/amqp/index.ts';
+import { AmqpServer, defaultAmqpSettings, type AmqpSettings } from '../server/amqp/index.ts';
 import { CommandError } from './command-error.ts';
+import { connectionsWithin, descriptorLimit } from './descriptor-limit.ts';
 import { exitCode, signalExitCode } from './exit-code.ts';
 import { address, listenError, tryAddress } from './listen-error.ts';
 import { reportError, say } from './report-error.ts';
@@ -29,7 +30,7 @@ export async function runBroker(settings: ServeSettings, stopWithParent: boolean
   await open(broker, directory).catch((error: unknown) => {
     throw withAdvice(error, directory);
   });
-  const amqp = new AmqpServer({ broker, version, log: say });
+  const amqp = new AmqpServer({ broker, version, log: say, settings: connectionLimit() });
   let port: number;
   try {
     ({ port } = await amqp.listen(host, amqpPort));
@@ -42,6 +43,12 @@ export async function runBroker(settings: ServeSettings, stopWithParent: boolean
     await broker.close();
   }, stopWithParent);
   announce(settings, port);
+}
+
+function connectionLimit(): Partial<AmqpSettings> {
+  const limit = descriptorLimit();
+  if (limit === undefined) return {};
+  return { maxConnections: Math.min(connectionsWithin(limit), defaultAmqpSettings.maxConnections) };
 }
 
 /** Opens the broker, and refuses where an engine would wait for room on the disk without being able to serve meanwhile. */

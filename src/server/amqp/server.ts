@@ -33,6 +33,8 @@ export class AmqpServer {
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
   readonly #frozen: FrozenClients;
+  /** Connections are refused, which was told. */
+  #full = false;
   #unsubscribe: (() => void) | null = null;
   #allClosed: (() => void) | null = null;
 
@@ -107,12 +109,14 @@ export class AmqpServer {
 
   connectionClosed(connection: Connection): void {
     this.#connections.delete(connection);
+    if (this.#connections.size < 0.9 * this.settings.maxConnections) this.#full = false;
     if (this.#connections.size === 0) this.#allClosed?.();
   }
 
   #accept(socket: Socket): void {
     if (this.#connections.size >= this.settings.maxConnections) {
-      this.log(`amqp: a connection was refused: ${this.settings.maxConnections} are open`);
+      if (!this.#full) this.log(`amqp: connections are refused: ${this.settings.maxConnections} are open`);
+      this.#full = true;
       socket.destroy();
       return;
     }

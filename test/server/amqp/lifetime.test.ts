@@ -101,6 +101,8 @@ describe('the end', () => {
   test('connections beyond the limit are refused', async () => {
     const first = await small.client();
     assert.deepEqual(await small.raw().untilEnd(), []);
+    assert.deepEqual(await small.raw().untilEnd(), []);
+    assert.deepEqual(small.lines, ['amqp: connections are refused: 1 are open']);
     first.end();
     while (small.server.connectionCount > 0) await new Promise((resolve) => setImmediate(resolve));
     await small.client({ capabilities: allCapabilities });
