@@ -79,7 +79,11 @@ export class DiskStore implements LocalStore, GroupStore {
     } catch (error) {
       await this.#segmentFiles.close().catch(() => undefined);
       await this.#lock.release();
-      throw error;
+      const cause = error as NodeJS.ErrnoException;
+      if (cause.syscall === undefined) throw error;
+      throw new EngineError('UNWRITABLE', `${cause.path ?? this.#directory} can't be used: ${cause.message}`, {
+        cause,
+      });
     }
   }
 

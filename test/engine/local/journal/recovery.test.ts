@@ -3,6 +3,7 @@ import { cp, mkdtemp, open, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { DiskFiles } from '../../../../src/engine/local/journal/disk-files.ts';
 import { inspectJournal } from '../../../../src/engine/local/journal/inspect.ts';
 import { readSegmentHeader } from '../../../../src/engine/local/journal/segment-file.ts';
 import { ScratchJournal, firstRun } from './scratch-journal.ts';
@@ -67,6 +68,23 @@ describe('recovery without a whole checkpoint', () => {
     await assert.rejects(killed.open(young), { code: 'CORRUPT', message: new RegExp(`${checkpoint}, bytes `) });
     assert.deepEqual(killed.notices, []);
   });
+});
+
+it('a file that can not be read is told as what it is, and leaves the store free', async () => {
+  const files = new DiskFiles();
+  const open = files.open.bind(files);
+  files.open = (path, mode) => {
+    if (!path.endsWith('.seg') || mode !== 'read') return open(path, mode);
+    const error = new Error(`EIO: i/o error, open '${path}'`);
+    return Promise.reject(Object.assign(error, { code: 'EIO', syscall: 'open', path }));
+  };
+  await assert.rejects(killed.open({ ...young, files }), {
+    code: 'UNWRITABLE',
+    message: /0000000001\.seg can't be used: EIO/,
+  });
+  await killed.open(young);
+  assert.equal(await ready(killed), 40);
+  await killed.engine.close();
 });
 
 describe('a group that is not whole', () => {
