@@ -24,7 +24,7 @@ import { Topic } from './topic.ts';
 export interface TopicOptions<Input = unknown, Output = Input> {
   /** As in `QueueOptions`. */
   readonly schema?: StandardSchema<Input, Output>;
-  readonly serializer?: Serializer<never>;
+  readonly serializer?: Serializer<Input>;
   /** The topic exchange, for systems that have one already. Default `amq.topic`, which MQTT's topics share. */
   readonly exchange?: string;
 }

@@ -10,7 +10,7 @@ export interface QueueOptions<Input = unknown, Output = Input> {
   /** Any Standard Schema (zod, valibot, arktype...): types the payload, and checks it when it is published and when it is consumed. */
   readonly schema?: StandardSchema<Input, Output>;
   /** Default: JSON, and bytes as they are. */
-  readonly serializer?: Serializer<never>;
+  readonly serializer?: Serializer<Input>;
   /** False: queue and messages live as long as the broker. Default true. */
   readonly durable?: boolean;
   /** Keeps priorities 0 to this one apart, at most 255. Default: messages keep their order. */

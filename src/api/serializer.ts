@@ -4,5 +4,5 @@ export interface Serializer<Payload = unknown> {
   readonly contentType: string;
   serialize(payload: Payload): Uint8Array | string;
   /** `bytes` are the message's alone; `contentType` is what its publisher said, empty for nothing. */
-  deserialize(bytes: Buffer, contentType: string): Payload;
+  deserialize(bytes: Buffer, contentType: string): unknown;
 }
