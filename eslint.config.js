@@ -48,7 +48,16 @@ const zones = [
   {
     target: './src/api',
     from: './src',
-    except: ['./api', './broker', './format', './engine', './errors.ts', './nearest.ts', './version.ts', './server/amqp/index.ts'],
+    except: [
+      './api',
+      './broker',
+      './format',
+      './engine',
+      './errors.ts',
+      './nearest.ts',
+      './version.ts',
+      './server/amqp/index.ts',
+    ],
     message: 'The API stands on the broker and the engines, not on the command line; a server it only starts.',
   },
   {
@@ -70,7 +79,7 @@ const zones = [
 ];
 
 export default tseslint.config(
-  { ignores: ['dist/', 'data/', 'coverage/', 'bench/results/', 'node_modules/'] },
+  { ignores: ['dist/', 'api-docs/', 'data/', 'coverage/', 'bench/results/', 'node_modules/'] },
   eslint.configs.recommended,
   {
     plugins: { 'import-x': importX },

@@ -13,6 +13,7 @@ import {
 } from './option-check.ts';
 import { defaultRetry, type RetryPolicy } from './retry-policy.ts';
 
+/** How a queue is consumed: `queue.consume(handler, options)`. */
 export interface ConsumeOptions {
   /** Handlers that run at a time. Default 1: one message after another, in order. */
   readonly concurrency?: number;

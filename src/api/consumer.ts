@@ -12,6 +12,10 @@ import type { DeadLetterReason } from './message-headers.ts';
 import type { PayloadCodec } from './payload-codec.ts';
 import { Prefetch } from './prefetch.ts';
 
+/**
+ * Handles one message. What it returns is waited for where it is a promise, and otherwise not looked at (but see `Queue.respond`); what it
+ * throws or rejects with has the message tried again.
+ */
 export type Handler<Payload> = (payload: Payload, message: Message<Payload>) => unknown;
 
 /** A consumer of whatever payload. */
@@ -32,6 +36,7 @@ export interface ConsumerHost {
   consumerClosed(consumer: ClosableConsumer): void;
 }
 
+/** A running consumer, as `queue.consume()` gives it. It ends with `close()`, with its signal, or with its connection. */
 export class Consumer<Payload> implements DeliverySink, MessageHolder {
   /** The queue. */
   readonly queue: string;
@@ -60,6 +65,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   #rejectClosed!: (error: PostriderError) => void;
   readonly #run = (): void => this.#turn();
 
+  /** @internal Use `queue.consume()`. */
   constructor(
     host: ConsumerHost,
     queue: string,
@@ -83,15 +89,17 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     if (settings.timeoutMs !== Infinity) this.#watchTimeouts(settings.timeoutMs);
   }
 
-  /** Consumer's maker's own. */
+  /** @internal */
   begin(link: LinkConsumer): void {
     this.#link = link;
   }
 
+  /** Messages that may be fetched ahead, now: it adapts, unless it was set. */
   get prefetch(): number {
     return this.#prefetch.count;
   }
 
+  /** @internal */
   deliver(delivery: Delivery): boolean {
     let payload: Payload | Promise<Payload>;
     try {
@@ -109,6 +117,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     return false;
   }
 
+  /** @internal */
   lost(): void {
     // What was settled before it came is not lost.
     if (this.#settings.atMostOnce) return;
@@ -122,6 +131,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     for (const message of this.#running) message.abort(error);
   }
 
+  /** @internal */
   ended(error: PostriderError): void {
     this.#rejectClosed(error);
     void this.close();
@@ -136,25 +146,30 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     return this.#closing;
   }
 
+  /** `close()`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
+  /** @internal */
   async ack(message: Message): Promise<void> {
     this.#ended(message);
     if (!this.#settings.atMostOnce) await this.#settling(this.#link!.acked(message.tag));
   }
 
+  /** @internal */
   async retry(message: Message, error: Error, delayMs: number | undefined): Promise<void> {
     this.#ended(message);
     await this.#settling(this.#fail(message, error, delayMs));
   }
 
+  /** @internal */
   async deadLetter(message: Message, error: Error, reason: DeadLetterReason): Promise<void> {
     this.#ended(message);
     await this.#settling(this.#giveUp(message, error, reason));
   }
 
+  /** @internal */
   async requeue(message: Message): Promise<void> {
     this.#ended(message);
     if (!this.#settings.atMostOnce) await this.#settling(this.#link!.requeue(message.tag));

@@ -3,13 +3,28 @@ import { PostriderError } from './errors.ts';
 import { Mq } from './mq.ts';
 import { boolean, checkOptions, type Checks, either, integer, object, text } from './option-check.ts';
 
+/** What a broker in this process serves to others: `mq.listen(options)`. */
 export interface ListenOptions {
   /** Serves AMQP 0-9-1: true for port 5672 on loopback, or where. Port 0 takes a free one. */
-  readonly amqp?: boolean | { readonly port?: number; readonly host?: string };
+  readonly amqp?:
+    | boolean
+    | {
+        /** Default 5672; 0: any free one. */
+        readonly port?: number;
+        /** An address of loopback. Default `127.0.0.1`. */
+        readonly host?: string;
+      };
 }
 
+/** A server, as `mq.listen()` gives it. */
 export interface Listening {
-  readonly amqp: { readonly host: string; readonly port: number } | null;
+  /** Where AMQP is served; null: it is not. */
+  readonly amqp: {
+    /** As asked for. */
+    readonly host: string;
+    /** The port that was taken, where 0 was asked for. */
+    readonly port: number;
+  } | null;
   /** No more connections; those that are open are asked to go. `mq.close()` does it too. */
   close(): Promise<void>;
 }
@@ -20,11 +35,11 @@ const defaultPort = 5672;
 
 /** A broker in this process: what `connect('file:...')` and `connect('memory:')` give. */
 export class EmbeddedMq extends Mq {
-  /** `connect`'s own. */
+  /** @internal `connect`'s own. */
   broker: Broker | null = null;
   readonly #log: (line: string) => void;
 
-  /** Use `connect()`. */
+  /** @internal Use `connect()`. */
   constructor(log: (line: string) => void) {
     super();
     this.#log = log;

@@ -64,9 +64,15 @@ export type ErrorCode =
   /** A defect of Postrider: please report it. */
   | 'INTERNAL';
 
+/**
+ * What everything here throws or rejects with. The message says what, where and what to do; `cause` is what lay behind it, where there is
+ * something.
+ */
 export class PostriderError extends Error {
+  /** For programs. docs/ERRORS.md has cause and remedy of each. */
   readonly code: ErrorCode;
 
+  /** @internal */
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
     this.name = 'PostriderError';

@@ -4,6 +4,7 @@ import type { Message } from './message.ts';
 import type { MqCore } from './mq-core.ts';
 import type { PayloadCodec } from './payload-codec.ts';
 
+/** How `queue.messages()` consumes: see `ConsumeOptions`. */
 export type StreamOptions = Pick<ConsumeOptions, 'prefetch' | 'retry' | 'exclusive' | 'priority' | 'signal'>;
 
 /** A queue's messages, one at a time, as `for await (const message of queue.messages())`. */
@@ -14,7 +15,7 @@ export class MessageStream<Payload> implements AsyncIterable<Message<Payload>> {
   readonly #options: StreamOptions;
   readonly #deadLetterQueue: string | null;
 
-  /** Use `queue.messages()`. */
+  /** @internal Use `queue.messages()`. */
   constructor(
     core: MqCore,
     queue: string,
@@ -29,6 +30,7 @@ export class MessageStream<Payload> implements AsyncIterable<Message<Payload>> {
     this.#deadLetterQueue = deadLetterQueue;
   }
 
+  /** Begins to consume; leaving the loop ends it. */
   async *[Symbol.asyncIterator](): AsyncGenerator<Message<Payload>, void, undefined> {
     const where = `messages() of queue '${this.#queue}'`;
     const settings = consumeSettings(

@@ -16,6 +16,7 @@ export interface MessageHolder {
 
 /** One delivery of a message. */
 export class Message<Payload = unknown> {
+  /** What was published, as the serializer and the schema give it. */
   readonly payload: Payload;
   /** The queue that it was consumed from. */
   readonly queue: string;
@@ -27,17 +28,18 @@ export class Message<Payload = unknown> {
   readonly redelivered: boolean;
   /** Earlier deliveries that ended without an answer, where that is known. */
   readonly deliveryCount: number;
-  /** Consumer's own. */
+  /** @internal */
   readonly tag: number;
-  /** Consumer's own: AMQP's properties. */
+  /** @internal AMQP's properties. */
   readonly properties: BasicProperties;
-  /** Consumer's own: the bytes, while they may be needed again. */
+  /** @internal The bytes, while they may be needed again. */
   body: Uint8Array | null = null;
-  /** Consumer's own. */
+  /** @internal */
   startedAt = 0;
   #holder: MessageHolder | null;
   #abort: AbortController | null = null;
 
+  /** @internal */
   constructor(
     holder: MessageHolder | null,
     queue: string,
@@ -61,18 +63,22 @@ export class Message<Payload = unknown> {
     return this.properties.messageId;
   }
 
+  /** As published, and what was added on the way; empty where there are none. */
   get headers(): Headers {
     return this.properties.headers ?? noHeaders;
   }
 
+  /** As given when it was published: what an answer belongs to. */
   get correlationId(): string | undefined {
     return this.properties.correlationId;
   }
 
+  /** As given when it was published; 0 where none was. */
   get priority(): number {
     return this.properties.priority ?? 0;
   }
 
+  /** What the publisher says that the payload is: `application/json`, say. */
   get contentType(): string | undefined {
     return this.properties.contentType;
   }
@@ -116,14 +122,14 @@ export class Message<Payload = unknown> {
     await this.#settle().requeue(this);
   }
 
-  /** Consumer's own: ends it without the holder's part. False: it was settled already. */
+  /** @internal Ends it without the holder's part. False: it was settled already. */
   end(): boolean {
     if (this.#holder === null) return false;
     this.#holder = null;
     return true;
   }
 
-  /** Consumer's own. */
+  /** @internal */
   abort(reason: Error): void {
     this.#abort ??= new AbortController();
     this.#abort.abort(reason);

@@ -21,20 +21,25 @@ import type { Serializer } from './serializer.ts';
 import type { SchemaInput, SchemaOutput, StandardSchema } from './standard-schema.ts';
 import { Topic } from './topic.ts';
 
+/** What a topic may be set to. */
 export interface TopicOptions<Input = unknown, Output = Input> {
-  /** As in `QueueOptions`. */
+  /** Types the payload, and checks it on both sides: see `QueueOptions`. */
   readonly schema?: StandardSchema<Input, Output>;
+  /** Default: JSON, and bytes as they are. */
   readonly serializer?: Serializer<Input>;
   /** The topic exchange, for systems that have one already. Default `amq.topic`, which MQTT's topics share. */
   readonly exchange?: string;
 }
 
+/** What `mq.on(name, listener)` tells of, with the arguments of each listener. */
 export interface MqEvents {
   /** The broker takes no messages for now (its disk or memory is full): publishes wait. */
   blocked: [reason: string];
+  /** It takes messages again: publishes that waited go on. */
   unblocked: [];
   /** The connection was lost and is being made again; publishes in flight are rejected as UNKNOWN_OUTCOME. */
   disconnected: [error: PostriderError];
+  /** The connection is back, with queues, subscriptions and consumers as they were. */
   reconnected: [];
   /** The embedded engine failed: nothing more is stored, and what was pending is rejected. The application lives on. */
   failed: [error: PostriderError];
@@ -44,6 +49,7 @@ export interface MqEvents {
   closed: [];
 }
 
+/** How `mq.close()` ends. */
 export interface CloseOptions {
   /** How long to wait for handlers that run, in milliseconds. Default 30,000; `Infinity`: as long as it takes. */
   readonly graceMs?: number;
@@ -64,7 +70,7 @@ export class Mq extends EventEmitter<MqEvents> {
   /** Beside the queues: a server, say. Closed first. */
   readonly #services: (() => Promise<void>)[] = [];
 
-  /** Use `connect()`. */
+  /** @internal Use `connect()`. */
   constructor() {
     super();
     const link = (): Link => this.#link!;
@@ -80,7 +86,7 @@ export class Mq extends EventEmitter<MqEvents> {
     };
   }
 
-  /** `connect`'s own. */
+  /** @internal `connect`'s own. */
   async begin(open: (events: LinkEvents) => Promise<Link>): Promise<void> {
     this.#link = await open({
       blocked: (reason) => this.emit('blocked', reason),
@@ -151,15 +157,17 @@ export class Mq extends EventEmitter<MqEvents> {
     return this.#closing;
   }
 
+  /** `close()`, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
+  /** `close()` was called, here or by whoever shares it. */
   get closed(): boolean {
     return this.#closing !== null;
   }
 
-  /** Own: what `listen` adds. */
+  /** @internal What `listen` adds. */
   addService(close: () => Promise<void>): void {
     this.#requireOpen('listen');
     this.#services.push(close);

@@ -4,9 +4,11 @@ import { PostriderError } from './errors.ts';
 import type { Headers } from './message.ts';
 import { checkOptions, type Checks, integer, milliseconds, object, signal, text } from './option-check.ts';
 
+/** What may be said of a message when it is published. */
 export interface PublishOptions {
   /** Of the publisher's choice, for logs and for recognising repeats. */
   readonly id?: string;
+  /** Whatever consumers should know beside the payload. Names that begin with `x-` are the broker's. */
   readonly headers?: Headers;
   /** 0 to 255; only queues with `priorities` look at it. */
   readonly priority?: number;
@@ -14,6 +16,7 @@ export interface PublishOptions {
   readonly delayMs?: number;
   /** Not delivered once so many milliseconds have passed; then it goes to the dead-letter queue. */
   readonly expiresMs?: number;
+  /** What an answer should carry, so that it is known whose it is. `request()` does this by itself. */
   readonly correlationId?: string;
   /** The name of the queue for answers. */
   readonly replyTo?: string;

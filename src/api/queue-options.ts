@@ -6,6 +6,7 @@ import { boolean, checkOptions, type Checks, either, integer, milliseconds, oneO
 import type { Serializer } from './serializer.ts';
 import type { StandardSchema } from './standard-schema.ts';
 
+/** What a queue may be set to: `mq.queue(name, options)`. */
 export interface QueueOptions<Input = unknown, Output = Input> {
   /** Any Standard Schema (zod, valibot, arktype...): types the payload, and checks it when it is published and when it is consumed. */
   readonly schema?: StandardSchema<Input, Output>;

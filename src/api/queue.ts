@@ -11,16 +11,19 @@ import { plainProperties, publishProperties, type PublishOptions } from './publi
 import { redrive, type RedriveOptions } from './redrive.ts';
 import { request, type RequestOptions } from './request.ts';
 
+/** What `queue.stats()` counts. */
 export interface QueueStats {
   /** Messages that wait to be consumed. */
   readonly ready: number;
   /** Messages that consumers have and did not settle; null where the broker doesn't tell (RabbitMQ over AMQP). */
   readonly unacked: number | null;
+  /** Consumers of the queue, everybody's. */
   readonly consumers: number;
 }
 
 /** A queue, as `mq.queue()` gives it. `Out` is what consumers get; `In` is what is published, which a schema may make something else. */
 export class Queue<Out = unknown, In = Out> {
+  /** As given to `mq.queue()`. */
   readonly name: string;
   /** Where its messages go that can't be handled; null: nowhere, they are dropped. */
   readonly deadLetters: Queue | null;
@@ -28,7 +31,7 @@ export class Queue<Out = unknown, In = Out> {
   readonly #codec: PayloadCodec<Out, In>;
   readonly #address: Address;
 
-  /** Use `mq.queue()`. */
+  /** @internal Use `mq.queue()`. */
   constructor(core: MqCore, name: string, codec: PayloadCodec<Out, In>, deadLetters: Queue | null) {
     this.#core = core;
     this.name = name;
@@ -129,6 +132,7 @@ export class Queue<Out = unknown, In = Out> {
     return this.#core.link.deleteQueue(this.name);
   }
 
+  /** How many messages wait, and who consumes. @throws PostriderError QUEUE_NOT_FOUND */
   stats(): Promise<QueueStats> {
     return this.#core.link.checkQueue(this.name);
   }

@@ -8,6 +8,7 @@ import { callable, checkOptions, type Checks, integer, number, signal } from './
 import { aborted } from './abort.ts';
 import { PostriderError as ApiError } from './errors.ts';
 
+/** A message of a dead-letter queue, as the filter of `redrive()` sees it. */
 export interface DeadLetter {
   /** The queue that it came from. */
   readonly queue: string;
@@ -15,11 +16,15 @@ export interface DeadLetter {
   readonly reason: string;
   /** The error of its last handler, empty where there was none. */
   readonly error: string;
+  /** As given when it was published. */
   readonly id: string | undefined;
+  /** With those that tell of its death. */
   readonly headers: Readonly<Record<string, unknown>>;
+  /** The payload, as it was sent. */
   readonly body: Buffer;
 }
 
+/** Which dead letters `redrive()` sends back, and how fast. */
 export interface RedriveOptions {
   /** Most messages. Default: all that are there. */
   readonly limit?: number;
@@ -27,6 +32,7 @@ export interface RedriveOptions {
   readonly filter?: (letter: DeadLetter) => boolean;
   /** Most a second. Default: no limit. */
   readonly ratePerSecond?: number;
+  /** Stops it; what was sent back stays so. */
   readonly signal?: AbortSignal;
 }
 

@@ -9,10 +9,13 @@ import { checkOptions, type Checks, milliseconds, object, signal } from './optio
 import { PayloadCodec } from './payload-codec.ts';
 import type { PublishOptions } from './publish-options.ts';
 
+/** How `queue.request()` asks. */
 export interface RequestOptions {
   /** Longest wait for the answer, in milliseconds. Default 30,000. The request itself expires with it. */
   readonly timeoutMs?: number;
+  /** Gives up waiting; the request may be handled nevertheless. */
   readonly signal?: AbortSignal;
+  /** Of the message that carries the request. */
   readonly publish?: Omit<PublishOptions, 'correlationId' | 'replyTo' | 'expiresMs' | 'signal'>;
 }
 

@@ -1,10 +1,22 @@
 /** The part of Standard Schema v1 (standardschema.dev) that Postrider uses: zod, valibot, arktype and others keep it. */
 export interface StandardSchema<Input = unknown, Output = Input> {
+  /** What the libraries agree on. */
   readonly '~standard': {
+    /** Of Standard Schema. */
     readonly version: 1;
+    /** The library. */
     readonly vendor: string;
+    /** The value as the schema makes it, or what is wrong with it. */
     readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>;
-    readonly types?: { readonly input: Input; readonly output: Output } | undefined;
+    /** For the compiler only. */
+    readonly types?:
+      | {
+          /** What may be published. */
+          readonly input: Input;
+          /** What a consumer gets. */
+          readonly output: Output;
+        }
+      | undefined;
   };
 }
 

@@ -18,13 +18,14 @@ export type Subscribe<Out, In> = (name: string, options: SubscriptionOptions) =>
  * pattern (`orders.*`, `orders.#`) can only be subscribed to.
  */
 export class Topic<Out = unknown, In = Out> {
+  /** As given to `mq.topic()`: a topic, or a pattern. */
   readonly name: string;
   readonly #core: MqCore;
   readonly #codec: PayloadCodec<Out, In>;
   readonly #address: Address;
   readonly #subscribe: Subscribe<Out, In>;
 
-  /** Use `mq.topic()`. */
+  /** @internal Use `mq.topic()`. */
   constructor(
     core: MqCore,
     name: string,
@@ -46,7 +47,7 @@ export class Topic<Out = unknown, In = Out> {
     return publishTo(this.#core, this.#address, this.#codec, payload, options, `topic '${this.name}'`);
   }
 
-  /** @throws PostriderError as `Queue.publishAll` */
+  /** Sends many; see `Queue.publishAll`. @throws PostriderError as `Queue.publishAll` */
   async publishAll(payloads: Iterable<In>, options?: PublishOptions): Promise<void> {
     const pattern = this.#pattern();
     if (pattern !== null) throw pattern;
