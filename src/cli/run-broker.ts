@@ -13,9 +13,6 @@ import { address, listenError, tryAddress } from './listen-error.ts';
 import { reportError, say } from './report-error.ts';
 
 const portOption = '--amqp-port';
-/** As long a full disk may stay full while the broker starts. */
-const roomWithinMs = 2_000;
-const ignore = (): void => undefined;
 
 /** Resolves once it listens; the process then lives until something ends it. @throws CommandError, EngineError */
 export async function runBroker(settings: ServeSettings, stopWithParent: boolean): Promise<void> {
@@ -27,7 +24,7 @@ export async function runBroker(settings: ServeSettings, stopWithParent: boolean
   const directory = data === 'memory:' ? data : resolve(data);
   const broker = new Broker({ engine: openLocal(directory), log: say });
   broker.onFailed(endFailed);
-  await open(broker, directory).catch((error: unknown) => {
+  await broker.open().catch((error: unknown) => {
     throw withAdvice(error, directory);
   });
   const amqp = new AmqpServer({ broker, version, log: say, settings: connectionLimit() });
@@ -49,26 +46,6 @@ function connectionLimit(): Partial<AmqpSettings> {
   const limit = descriptorLimit();
   if (limit === undefined) return {};
   return { maxConnections: Math.min(connectionsWithin(limit), defaultAmqpSettings.maxConnections) };
-}
-
-/** Opens the broker, and refuses where an engine would wait for room on the disk without being able to serve meanwhile. */
-async function open(broker: Broker, directory: string): Promise<void> {
-  let patience: NodeJS.Timeout | undefined;
-  let unsubscribe = ignore;
-  const refused = new Promise<never>((_, reject) => {
-    const text = `${directory} has no room for the journal: no space is left on the disk; make some, and start again`;
-    // This timer also keeps the process alive, which those of the engine don't.
-    const wait = (): void => {
-      patience ??= setTimeout(() => reject(new CommandError(exitCode.data, text)), roomWithinMs);
-    };
-    unsubscribe = broker.pressure.subscribe({ blocked: wait, unblocked: ignore, behind: ignore, caughtUp: ignore });
-  });
-  try {
-    await Promise.race([broker.open(), refused]);
-  } finally {
-    clearTimeout(patience);
-    unsubscribe();
-  }
 }
 
 function withAdvice(error: unknown, directory: string): unknown {
