@@ -1,0 +1,276 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Message } from '../../../src/index.ts';
+import { type Bench, rejects, settledTo, sleep, until } from '../bench.ts';
+
+export function consumeCases(bench: Bench): void {
+  const { name } = bench;
+
+  describe('consuming', () => {
+    it('handles one message after another, in order, and acknowledges by itself', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      const got: number[] = [];
+      let running = 0;
+      const consumer = await queue.consume(async (payload) => {
+        running += 1;
+        assert.equal(running, 1);
+        await sleep(0);
+        running -= 1;
+        got.push(payload);
+      });
+      await queue.publishAll(Array.from({ length: 50 }, (_, index) => index));
+      await until('all were handled', () => got.length === 50);
+      assert.deepEqual(
+        got,
+        Array.from({ length: 50 }, (_, index) => index),
+      );
+      await consumer.close();
+      await consumer.closed;
+      await settledTo(queue, 0);
+    });
+
+    it('handles thousands with a handler that answers at once', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      await queue.publishAll(Array.from({ length: 3_000 }, (_, index) => index));
+      let next = 0;
+      const consumer = await queue.consume((payload) => {
+        assert.equal(payload, next);
+        next += 1;
+      });
+      await until('all were handled', () => next === 3_000);
+      await consumer.close();
+      await settledTo(queue, 0);
+    });
+
+    it('runs as many handlers at a time as it may', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      await queue.publishAll([1, 2, 3, 4, 5, 6, 7]);
+      let running = 0;
+      let most = 0;
+      let done = 0;
+      const consumer = await queue.consume(
+        async () => {
+          running += 1;
+          most = Math.max(most, running);
+          await sleep(20);
+          running -= 1;
+          done += 1;
+        },
+        { concurrency: 3 },
+      );
+      await until('all were handled', () => done === 7);
+      assert.equal(most, 3);
+      await consumer.close();
+    });
+
+    it('leaves the settlement to a handler that wants it', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      await queue.publishAll([1, 2]);
+      const got: Message<number>[] = [];
+      const consumer = await queue.consume((_payload, message) => void got.push(message), {
+        ack: 'manual',
+        concurrency: 2,
+      });
+      await until('both came', () => got.length === 2);
+      const [first, second] = got as [Message<number>, Message<number>];
+      assert.equal(first.settled, false);
+      await second.ack();
+      assert.equal(second.settled, true);
+      await rejects(second.ack(), 'ALREADY_SETTLED');
+      await first.requeue();
+      await rejects(first.retry(), 'ALREADY_SETTLED');
+      await until('it came again', () => got.length === 3);
+      assert.equal(got[2]!.payload, 1);
+      assert.equal(got[2]!.redelivered, true);
+      assert.equal(got[2]!.deliveryCount, 1);
+      await got[2]!.ack();
+      await consumer.close();
+      await settledTo(queue, 0);
+    });
+
+    it('gives back what nobody settled when it is closed', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      await queue.publishAll([1, 2, 3]);
+      let came = 0;
+      const consumer = await queue.consume(() => void (came += 1), { ack: 'manual', concurrency: 2 });
+      await until('two came', () => came === 2);
+      await consumer.close({ graceMs: 10 });
+      await settledTo(queue, 3);
+    });
+
+    it('waits at its close for the handlers that run', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      await queue.publishAll([1, 2]);
+      let ended = 0;
+      let begun = 0;
+      const consumer = await queue.consume(async () => {
+        begun += 1;
+        await sleep(50);
+        ended += 1;
+      });
+      await until('one began', () => begun === 1);
+      await consumer.close();
+      assert.equal(ended, 1);
+      await settledTo(queue, 1);
+    });
+
+    it('settles before it delivers, at most once', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      await queue.publishAll(Array.from({ length: 1_000 }, (_, index) => index));
+      const got: number[] = [];
+      const failures: string[] = [];
+      const listener = (_error: Error, { queue: of }: Message, then: string): void => {
+        if (of === queue.name) failures.push(then);
+      };
+      bench.mq.on('handlerFailed', listener);
+      const consumer = await queue.consume(
+        (payload) => {
+          got.push(payload);
+          if (payload === 3) throw new Error('lost');
+        },
+        { delivery: 'at-most-once' },
+      );
+      await until('all came', () => got.length === 1_000);
+      await consumer.close();
+      bench.mq.off('handlerFailed', listener);
+      assert.deepEqual(failures, ['lost']);
+      await settledTo(queue, 0);
+    });
+
+    it('is not overrun by messages without acknowledgement', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      const count = 2_000;
+      await queue.publishAll(Array.from({ length: count }, (_, index) => index));
+      const got: number[] = [];
+      let waiting: () => void = () => undefined;
+      const consumer = await queue.consume(
+        async (payload) => {
+          got.push(payload);
+          if (got.length === 5) await new Promise<void>((resolve) => (waiting = resolve));
+        },
+        { delivery: 'at-most-once', prefetch: 10 },
+      );
+      await until('five came', () => got.length === 5);
+      await sleep(50);
+      waiting();
+      await until('all came', () => got.length === count);
+      assert.deepEqual(
+        got,
+        Array.from({ length: count }, (_, index) => index),
+      );
+      await consumer.close();
+    });
+
+    it('gives messages to a loop, and the last one back', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      await queue.publishAll([1, 2, 3]);
+      const got: number[] = [];
+      for await (const { payload } of queue.messages()) {
+        got.push(payload);
+        if (payload === 2) break;
+      }
+      assert.deepEqual(got, [1, 2]);
+      await settledTo(queue, 2);
+    });
+
+    it('ends a loop by its signal', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      await queue.publish(1);
+      const stop = new AbortController();
+      const got: number[] = [];
+      for await (const { payload } of queue.messages({ signal: stop.signal })) {
+        got.push(payload);
+        setTimeout(() => stop.abort(), 10);
+      }
+      assert.deepEqual(got, [1]);
+    });
+
+    it('closes a consumer by its signal', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      const stop = new AbortController();
+      const consumer = await queue.consume(() => undefined, { signal: stop.signal });
+      stop.abort();
+      await consumer.closed;
+      await rejects(
+        queue.consume(() => undefined, { signal: stop.signal }),
+        'ABORTED',
+      );
+      await until('nobody consumes', async () => (await queue.stats()).consumers === 0);
+    });
+
+    it('shares a queue among consumers, and keeps it for one alone', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      const got = [0, 0];
+      const wait = (which: number) => async () => {
+        got[which]! += 1;
+        await sleep(2);
+      };
+      const first = await queue.consume(wait(0));
+      const second = await queue.consume(wait(1));
+      await queue.publishAll(Array.from({ length: 40 }, (_, index) => index));
+      await until('all were handled', () => got[0]! + got[1]! === 40);
+      assert.ok(got[0]! > 0 && got[1]! > 0, String(got));
+      await rejects(
+        queue.consume(() => undefined, { exclusive: true }),
+        'QUEUE_LOCKED',
+      );
+      await first.close();
+      await second.close();
+      await until('they are gone', async () => (await queue.stats()).consumers === 0);
+      const alone = await queue.consume(() => undefined, { exclusive: true });
+      await rejects(
+        queue.consume(() => undefined),
+        'QUEUE_LOCKED',
+      );
+      await alone.close();
+    });
+
+    it('serves consumers of a higher priority first', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      const got: string[] = [];
+      const low = await queue.consume(() => void got.push('low'), { prefetch: 10 });
+      const high = await queue.consume(() => void got.push('high'), { priority: 5, prefetch: 10 });
+      // Until then the broker may not know what it may send to which.
+      await sleep(20);
+      for (let count = 0; count < 5; count++) {
+        await queue.publish(count);
+        await until('it was handled', () => got.length === count + 1);
+        await sleep(5);
+      }
+      assert.deepEqual(got, ['high', 'high', 'high', 'high', 'high']);
+      await low.close();
+      await high.close();
+    });
+
+    it('says so when there is no such queue, or no longer', async () => {
+      const queue = await bench.mq.queue(name());
+      const consumer = await queue.consume(() => undefined);
+      await queue.delete();
+      await rejects(consumer.closed, 'QUEUE_NOT_FOUND');
+      await rejects(
+        queue.consume(() => undefined),
+        'QUEUE_NOT_FOUND',
+      );
+      await rejects(queue.stats(), 'QUEUE_NOT_FOUND');
+      await rejects(queue.peek(), 'QUEUE_NOT_FOUND');
+      await rejects(queue.purge(), 'QUEUE_NOT_FOUND');
+    });
+
+    it('fetches as many as it is told', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      await queue.publishAll([1, 2, 3, 4, 5, 6]);
+      let came = 0;
+      const consumer = await queue.consume(
+        async () => {
+          came += 1;
+          await new Promise(() => undefined);
+        },
+        { prefetch: 4 },
+      );
+      await until('one came', () => came === 1);
+      await settledTo(queue, 2);
+      await consumer.close({ graceMs: 0 });
+      await settledTo(queue, 6);
+    });
+  });
+}

@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { type ConsumeOptions, type Message, PostriderError, type Queue } from '../../../src/index.ts';
+import { evenNumber } from '../schemas.ts';
+import { type Bench, rejects, settledTo, sleep, until } from '../bench.ts';
+import { canDelay } from './publish.ts';
+
+const atOnce = { minDelayMs: 0, attempts: 3 };
+
+export function failureCases(bench: Bench): void {
+  const { name } = bench;
+
+  /** Consumes until a message is dead, and answers with it. */
+  async function deadOf<T, In>(
+    queue: Queue<T, In>,
+    handler: (payload: T, message: Message<T>) => unknown,
+    options: ConsumeOptions = {},
+  ): Promise<Message> {
+    const consumer = await queue.consume(handler, options);
+    await settledTo(queue.deadLetters!, 1);
+    await consumer.close();
+    await settledTo(queue, 0);
+    return (await queue.deadLetters!.peek())[0]!;
+  }
+
+  describe('failing', () => {
+    it('tries a message again, then dead-letters it with the reason', async () => {
+      const queue = await bench.mq.queue<{ order: number }>(name());
+      await queue.publish({ order: 1 }, { id: 'o-1', headers: { tenant: 't' } });
+      const attempts: number[] = [];
+      const told: string[] = [];
+      const listener = (_error: Error, message: Message, then: string): void => {
+        if (message.queue === queue.name) told.push(then);
+      };
+      bench.mq.on('handlerFailed', listener);
+      const dead = await deadOf(
+        queue,
+        (_payload, message) => {
+          attempts.push(message.attempt);
+          throw new Error('no stock');
+        },
+        { retry: atOnce },
+      );
+      bench.mq.off('handlerFailed', listener);
+      assert.deepEqual(attempts, [1, 2, 3]);
+      assert.deepEqual(told, ['retry', 'retry', 'dead-letter']);
+      assert.deepEqual(dead.payload, { order: 1 });
+      assert.equal(dead.id, 'o-1');
+      const { headers } = dead;
+      assert.equal(headers['tenant'], 't');
+      assert.equal(headers['x-dead-letter-queue'], queue.name);
+      assert.equal(headers['x-dead-letter-reason'], 'failed');
+      assert.equal(headers['x-dead-letter-error'], 'no stock');
+      assert.equal(headers['x-dead-letter-attempts'], 3);
+    });
+
+    it('waits longer before each attempt', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      if (bench.kind === 'embedded') {
+        const probe = await bench.mq.queue<number>(name());
+        if (!(await canDelay(probe.publish(1, { delayMs: 1 })))) return;
+      }
+      await queue.publish(1);
+      const at: number[] = [];
+      const retry = { attempts: 3, minDelayMs: 60, factor: 3, jitter: 0 };
+      const dead = await deadOf(
+        queue,
+        async () => {
+          at.push(performance.now());
+          throw new Error('again');
+        },
+        { retry },
+      );
+      assert.equal(at.length, 3);
+      assert.ok(at[1]! - at[0]! >= 58, `${at[1]! - at[0]!} ms`);
+      assert.ok(at[2]! - at[1]! >= 178, `${at[2]! - at[1]!} ms`);
+      assert.equal(dead.headers['x-dead-letter-attempts'], 3);
+      assert.equal(dead.headers['x-death'], undefined);
+    });
+
+    it('takes anything that is thrown', async () => {
+      for (const thrown of ['a text', null, undefined, { some: 'object' }, 7]) {
+        const queue = await bench.mq.queue<number>(name());
+        await queue.publish(1);
+        const dead = await deadOf(
+          queue,
+          () => {
+            // eslint-disable-next-line @typescript-eslint/only-throw-error -- what handlers do
+            throw thrown;
+          },
+          { retry: false },
+        );
+        assert.equal(dead.headers['x-dead-letter-reason'], 'failed');
+        assert.equal(typeof dead.headers['x-dead-letter-error'], 'string');
+      }
+    });
+
+    it('lets the handler decide', async () => {
+      const queue = await bench.mq.queue<string>(name());
+      await queue.publish('poison');
+      const dead = await deadOf(queue, (_payload, message) => message.deadLetter('not for us'), { ack: 'manual' });
+      assert.equal(dead.headers['x-dead-letter-reason'], 'rejected');
+      assert.equal(dead.headers['x-dead-letter-error'], 'not for us');
+      const again = await bench.mq.queue<string>(name());
+      await again.publish('x');
+      const seen: number[] = [];
+      const letter = await deadOf(
+        again,
+        async (_payload, message) => {
+          seen.push(message.attempt);
+          await message.retry(new Error('busy'), { delayMs: 0 });
+        },
+        { ack: 'manual', retry: atOnce },
+      );
+      assert.deepEqual(seen, [1, 2, 3]);
+      assert.equal(letter.headers['x-dead-letter-error'], 'busy');
+    });
+
+    it('gives up a handler that never ends', async () => {
+      const queue = await bench.mq.queue<string>(name());
+      await queue.publish('x');
+      let reason: unknown;
+      const dead = await deadOf(
+        queue,
+        (_payload, message) =>
+          new Promise(() => {
+            message.signal.addEventListener('abort', () => {
+              reason = message.signal.reason;
+            });
+          }),
+        { timeoutMs: 30, retry: false },
+      );
+      assert.match(dead.headers['x-dead-letter-error'] as string, /did not end within 30 ms/);
+      assert.ok(reason instanceof PostriderError && reason.code === 'TIMEOUT');
+    });
+
+    it('dead-letters what can not be read', async () => {
+      const queue = await bench.mq.queue(name());
+      const raw = await bench.mq.queue<string>(queue.name, {
+        declare: false,
+        serializer: {
+          contentType: 'application/json',
+          serialize: (text: string) => text,
+          deserialize: String,
+        },
+      });
+      await raw.publish('{"cut');
+      const dead = await deadOf(queue, () => assert.fail('it was handled'));
+      assert.equal(dead.headers['x-dead-letter-reason'], 'undecodable');
+      assert.ok(Buffer.from('{"cut').equals(dead.payload as Buffer));
+    });
+
+    it('dead-letters what does not fit its schema', async () => {
+      for (const later of [false, true]) {
+        const plain = await bench.mq.queue<string>(name());
+        await plain.publish('3');
+        const queue = await bench.mq.queue(plain.name, { schema: evenNumber(later) });
+        const dead = await deadOf(queue, () => assert.fail('it was handled'));
+        assert.equal(dead.headers['x-dead-letter-reason'], 'schema-mismatch');
+        assert.match(dead.headers['x-dead-letter-error'] as string, /not even/);
+        assert.equal(dead.payload, '3');
+      }
+    });
+
+    it('dead-letters what was delivered too often without an answer', async () => {
+      const queue = await bench.mq.queue<string>(name(), { deliveryLimit: 2 });
+      await queue.publish('killer');
+      let deliveries = 0;
+      const dead = await deadOf(
+        queue,
+        async (_payload, message) => {
+          deliveries += 1;
+          await message.requeue();
+        },
+        { ack: 'manual' },
+      );
+      assert.equal(deliveries, 3);
+      assert.equal(dead.payload, 'killer');
+    });
+
+    it('drops what has no dead-letter queue', async () => {
+      const queue = await bench.mq.queue<string>(name(), { deadLetter: false });
+      await queue.publish('x');
+      const told: string[] = [];
+      const listener = (_error: Error, message: Message, then: string): void => {
+        if (message.queue === queue.name) told.push(then);
+      };
+      bench.mq.on('handlerFailed', listener);
+      const consumer = await queue.consume(() => assert.fail('no'), { retry: false });
+      await until('it failed', () => told.length === 1);
+      await consumer.close();
+      bench.mq.off('handlerFailed', listener);
+      assert.deepEqual(told, ['drop']);
+      await settledTo(queue, 0);
+    });
+
+    it('goes on with others while one is tried again', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      await queue.publishAll([1, 2, 3]);
+      const got: number[] = [];
+      const consumer = await queue.consume(
+        (payload, { attempt }) => {
+          got.push(payload);
+          if (payload === 1 && attempt === 1) throw new Error('once');
+        },
+        { retry: atOnce },
+      );
+      await until('all were handled', () => got.length === 4);
+      assert.deepEqual(got.toSorted(), [1, 1, 2, 3]);
+      await consumer.close();
+      await settledTo(queue, 0);
+    });
+
+    it('refuses a settlement after the consumer was closed', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      await queue.publish(1);
+      let held: Message<number> | null = null;
+      const consumer = await queue.consume((_payload, message) => void (held = message), { ack: 'manual' });
+      await until('it came', () => held !== null);
+      await consumer.close({ graceMs: 0 });
+      await sleep(1);
+      await rejects(held!.ack(), 'ALREADY_SETTLED');
+      await settledTo(queue, 1);
+    });
+  });
+}

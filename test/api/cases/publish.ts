@@ -1,0 +1,230 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { Serializer } from '../../../src/index.ts';
+import { evenNumber } from '../schemas.ts';
+import { type Bench, rejects, settledTo, sleep, take } from '../bench.ts';
+
+export function publishCases(bench: Bench): void {
+  const { name } = bench;
+
+  describe('publishing', () => {
+    it('carries JSON, text and bytes as they were', async () => {
+      const queue = await bench.mq.queue(name());
+      const payloads = [{ a: [1, null, 'ä'] }, 'text', 0, null, Buffer.from([0, 255, 10]), new Uint8Array([7])];
+      for (const payload of payloads) await queue.publish(payload);
+      const got = (await take(queue, payloads.length)).map(({ payload }) => payload);
+      assert.deepEqual(got, [...payloads.slice(0, 5), Buffer.from([7])]);
+    });
+
+    it('carries large payloads', async () => {
+      const queue = await bench.mq.queue<Uint8Array>(name());
+      for (const bytes of [0, 131_072, 1_500_000]) {
+        const body = Buffer.alloc(bytes, 'abcdefg');
+        await queue.publish(body);
+        const [message] = await take(queue, 1);
+        assert.ok(body.equals(message!.payload), `${bytes} bytes`);
+      }
+    });
+
+    it('carries id, headers, correlation id, priority and where to answer', async () => {
+      const queue = await bench.mq.queue(name());
+      const headers = {
+        text: 'ä',
+        number: 5,
+        negative: -70_000,
+        big: 2 ** 40,
+        real: 1.5,
+        yes: true,
+        no: null,
+        list: [1, 'a'],
+      };
+      const nested = { ...headers, table: { inner: 'x' } };
+      await queue.publish(1, { id: 'id-1', headers: nested, correlationId: 'c', priority: 3, replyTo: 'answers' });
+      const [message] = await take(queue, 1);
+      assert.equal(message!.id, 'id-1');
+      assert.deepEqual(JSON.parse(JSON.stringify(message!.headers)), nested);
+      assert.equal(message!.correlationId, 'c');
+      assert.equal(message!.priority, 3);
+      assert.equal(message!.contentType, 'application/json');
+      assert.equal(message!.topic, queue.name);
+      assert.equal(message!.queue, queue.name);
+      assert.equal(message!.attempt, 1);
+      assert.equal(message!.redelivered, false);
+    });
+
+    it('resolves a thousand at a time', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      const numbers = Array.from({ length: 1_000 }, (_, index) => index);
+      await Promise.all(numbers.map((number) => queue.publish(number)));
+      assert.equal((await queue.stats()).ready, 1_000);
+      const got = await take(queue, 1_000);
+      assert.deepEqual(
+        got.map(({ payload }) => payload),
+        numbers,
+      );
+    });
+
+    it('publishes many as one call, and checks all before the first is sent', async () => {
+      const queue = await bench.mq.queue(name());
+      await queue.publishAll([1, 2, 3]);
+      assert.equal((await queue.stats()).ready, 3);
+      await rejects(queue.publishAll([4, undefined, 5]), 'INVALID_PAYLOAD');
+      assert.equal((await queue.stats()).ready, 3);
+    });
+
+    it('lists what failed of many', async () => {
+      const queue = await bench.mq.queue<number>(name(), { maxLength: 2 });
+      const error = await rejects(queue.publishAll([1, 2, 3, 4]), 'QUEUE_FULL', /of 4 messages/);
+      const failed = error.cause as { index: number; error: { code: string } }[];
+      // A broker may take one or two more than its limit.
+      assert.ok(failed.length >= 1 && failed.length <= 2, `${failed.length} failed`);
+      for (const { error: each } of failed) assert.equal(each.code, 'QUEUE_FULL');
+    });
+
+    it('refuses what has no bytes', async () => {
+      const queue = await bench.mq.queue(name());
+      const circular: Record<string, unknown> = {};
+      circular['self'] = circular;
+      for (const payload of [undefined, () => 1, circular, 1n])
+        await rejects(queue.publish(payload), 'INVALID_PAYLOAD');
+      await rejects(queue.publish(1, { headers: { bad: NaN } }), 'INVALID_OPTION');
+      assert.equal((await queue.stats()).ready, 0);
+    });
+
+    it('uses the serializer that it is given', async () => {
+      const reversed: Serializer<string> = {
+        contentType: 'text/x-reversed',
+        serialize: (text) => text.split('').reverse().join(''),
+        deserialize: (bytes, contentType) => `${contentType}: ${bytes.toString().split('').reverse().join('')}`,
+      };
+      const queue = await bench.mq.queue<string>(name(), { serializer: reversed });
+      await queue.publish('abc');
+      const raw = await bench.mq.queue<Buffer>(queue.name, { declare: false });
+      assert.equal((await raw.peek())[0]!.payload.toString(), 'cba');
+      assert.equal((await take(queue, 1))[0]!.payload, 'text/x-reversed: abc');
+      const broken: Serializer<never> = {
+        ...reversed,
+        serialize: () => 7 as unknown as string,
+        deserialize: () => 0,
+      };
+      const other = await bench.mq.queue<string>(name(), { serializer: broken });
+      await rejects(other.publish('x'), 'INVALID_PAYLOAD');
+    });
+
+    it('checks payloads against a schema, at once or later', async () => {
+      for (const schema of [evenNumber(false), evenNumber(true)]) {
+        const queue = await bench.mq.queue(name(), { schema });
+        await queue.publish('2');
+        await rejects(queue.publish('3'), 'SCHEMA_MISMATCH', /even/);
+        await rejects(queue.publishAll(['2', '3']), 'SCHEMA_MISMATCH');
+        const [message] = await take(queue, 1);
+        assert.equal(message!.payload, 2);
+        assert.equal((await queue.stats()).ready, 0);
+      }
+    });
+
+    it('rejects what no queue takes', async () => {
+      const queue = await bench.mq.queue(name());
+      await queue.publish(1);
+      assert.equal(await queue.delete(), 1);
+      await rejects(queue.publish(2), 'UNROUTABLE');
+      const sent = await Promise.allSettled([queue.publish(3), queue.publish(3), queue.publish(4)]);
+      assert.deepEqual(
+        sent.map(({ status }) => status),
+        ['rejected', 'rejected', 'rejected'],
+      );
+      await bench.mq.queue(queue.name);
+      await queue.publish(5);
+    });
+
+    it('rejects what a full queue refuses, and only that', async () => {
+      const queue = await bench.mq.queue<number>(name(), { maxLength: 1 });
+      const roomy = await bench.mq.queue<number>(name());
+      await queue.publish(1);
+      let refused = 0;
+      for (let count = 0; count < 3; count++) {
+        const [first, second] = await Promise.allSettled([queue.publish(2), roomy.publish(2)]);
+        if (first.status === 'rejected') {
+          refused += 1;
+          assert.equal((first.reason as { code: string }).code, 'QUEUE_FULL');
+        }
+        assert.equal(second.status, 'fulfilled');
+      }
+      assert.ok(refused >= 2);
+      await queue.purge();
+      await queue.publish(3);
+    });
+
+    it('drops the oldest of a full queue to its dead letters', async () => {
+      const queue = await bench.mq.queue<number>(name(), { maxLength: 2, overflow: 'drop-oldest' });
+      for (const number of [1, 2, 3]) await queue.publish(number);
+      await settledTo(queue, 2);
+      await settledTo(queue.deadLetters!, 1);
+      assert.equal((await queue.deadLetters!.peek())[0]!.payload, 1);
+    });
+
+    it('lets messages expire, by themselves or by their queue, into the dead letters', async () => {
+      const queue = await bench.mq.queue<string>(name());
+      await queue.publish('short', { expiresMs: 30 });
+      await settledTo(queue.deadLetters!, 1);
+      const hasty = await bench.mq.queue<string>(name(), { messageTtlMs: 30 });
+      await hasty.publish('all');
+      await settledTo(hasty.deadLetters!, 1);
+      const [dead] = await hasty.deadLetters!.peek();
+      assert.equal(dead!.payload, 'all');
+    });
+
+    it('delivers by priority', async () => {
+      const queue = await bench.mq.queue<number>(name(), { priorities: 9, deliveryLimit: false });
+      for (const priority of [1, 9, 5, 0, 9]) await queue.publish(priority, { priority });
+      const got = await take(queue, 5);
+      assert.deepEqual(
+        got.map(({ payload }) => payload),
+        [9, 9, 5, 1, 0],
+      );
+    });
+
+    it('delivers late what is delayed, with all its properties', async () => {
+      const queue = await bench.mq.queue<string>(name());
+      const begun = performance.now();
+      const late = queue.publish('late', { delayMs: 150, id: 'late-1', headers: { h: 1 } });
+      if (bench.kind === 'embedded' && !(await canDelay(late))) return;
+      await late;
+      await queue.publish('now');
+      const got = await take(queue, 2);
+      assert.ok(performance.now() - begun >= 145, 'not before its time');
+      assert.deepEqual(
+        got.map(({ payload }) => payload),
+        ['now', 'late'],
+      );
+      const message = got[1]!;
+      assert.equal(message.id, 'late-1');
+      assert.deepEqual({ ...message.headers }, { h: 1 });
+      assert.equal(message.queue, queue.name);
+      assert.equal(message.redelivered, false);
+      const gone = await bench.mq.queue(name());
+      await gone.delete();
+      await rejects(gone.publish(1, { delayMs: 50 }), 'UNROUTABLE');
+    });
+
+    it('gives up waiting when its signal says so', async () => {
+      const queue = await bench.mq.queue(name());
+      await rejects(queue.publish(1, { signal: AbortSignal.abort() }), 'ABORTED');
+      await sleep(20);
+      assert.equal((await queue.stats()).ready, 0);
+      await queue.publish(1, { signal: new AbortController().signal });
+      assert.equal((await queue.stats()).ready, 1);
+    });
+  });
+}
+
+/** The embedded engine, when it can. */
+export async function canDelay(late: Promise<void>): Promise<boolean> {
+  try {
+    await late;
+    return true;
+  } catch {
+    await rejects(late, 'UNSUPPORTED');
+    return false;
+  }
+}

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { evenNumber } from '../schemas.ts';
+import { type Bench, rejects, settledTo, take } from '../bench.ts';
+
+export function topicCases(bench: Bench): void {
+  const { name } = bench;
+
+  describe('topics', () => {
+    it('gives every subscription its own copy', async () => {
+      const topic = bench.mq.topic<string>(`${name()}.placed`);
+      await topic.publish('nobody listens');
+      const [stock, billing] = [await topic.subscribe(name()), await topic.subscribe(name())];
+      await topic.publish('order');
+      for (const queue of [stock, billing]) {
+        const [message] = await take(queue, 1);
+        assert.equal(message!.payload, 'order');
+        assert.equal(message!.topic, topic.name);
+        assert.equal(message!.queue, queue.name);
+      }
+    });
+
+    it('keeps for a subscription what comes while nobody consumes it', async () => {
+      const topic = bench.mq.topic<number>(name());
+      const subscription = name();
+      const queue = await topic.subscribe(subscription);
+      await topic.publishAll([1, 2, 3]);
+      assert.equal((await queue.stats()).ready, 3);
+      const same = await topic.subscribe(subscription);
+      assert.equal((await same.stats()).ready, 3);
+      await topic.unsubscribe(subscription);
+      await topic.publish(4);
+      assert.equal((await queue.stats()).ready, 3);
+    });
+
+    it('matches words by patterns', async () => {
+      const base = name();
+      const one = await bench.mq.topic(`${base}.*.paid`).subscribe(name());
+      const all = await bench.mq.topic(`${base}.#`).subscribe(name());
+      for (const words of ['a.paid', 'b.sent', 'a.b.paid', 'b.paid'])
+        await bench.mq.topic<string>(`${base}.${words}`).publish(words);
+      assert.equal((await one.stats()).ready, 2);
+      assert.equal((await all.stats()).ready, 4);
+      await rejects(bench.mq.topic(`${base}.*`).publish(1), 'INVALID_NAME', /pattern/);
+      await rejects(bench.mq.topic(`${base}.#`).publishAll([1]), 'INVALID_NAME');
+    });
+
+    it('uses an exchange of its own where it is told to', async () => {
+      const exchange = name();
+      const topic = bench.mq.topic<number>('a.b', { exchange });
+      await rejects(topic.publish(0), 'QUEUE_NOT_FOUND', /no exchange/);
+      const queue = await topic.subscribe(name());
+      const other = await bench.mq.topic<number>('a.b').subscribe(name());
+      await topic.publish(1);
+      await settledTo(queue, 1);
+      assert.equal((await other.stats()).ready, 0);
+    });
+
+    it('checks its payloads', async () => {
+      const topic = bench.mq.topic(name(), { schema: evenNumber(false) });
+      const queue = await topic.subscribe(name());
+      await rejects(topic.publish('1'), 'SCHEMA_MISMATCH');
+      await topic.publish('2');
+      assert.equal((await take(queue, 1))[0]!.payload, 2);
+    });
+
+    it('fails one publisher and not the others', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      const missing = bench.mq.topic<number>('x', { exchange: name() });
+      const sent = await Promise.allSettled([
+        ...[1, 2, 3].map((number) => queue.publish(number)),
+        ...[1, 2, 3].map((number) => missing.publish(number)),
+        ...[4, 5, 6].map((number) => queue.publish(number)),
+      ]);
+      const codes = sent.map((result) =>
+        result.status === 'fulfilled' ? 'ok' : (result.reason as { code: string }).code,
+      );
+      const no = 'QUEUE_NOT_FOUND';
+      assert.deepEqual(codes, ['ok', 'ok', 'ok', no, no, no, 'ok', 'ok', 'ok']);
+    });
+  });
+}
