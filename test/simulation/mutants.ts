@@ -181,6 +181,6 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'ids-in-memory',
     bug: 'a message id is not written with its message',
-    patches: [{ file: `${engine}/identities.ts`, find: 'this.#noteId(identity.scope, hash, now);', replace: '' }],
+    patches: [{ file: `${engine}/identities.ts`, find: 'this.#noteId(scope, hash, now, windowMs);', replace: '' }],
   },
 ];

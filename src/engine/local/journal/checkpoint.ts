@@ -2,11 +2,12 @@
  * A checkpoint is the state after one group, so that recovery replays only what came later. It is incremental: pages of chunks that
  * did not change stay where an earlier checkpoint wrote them. A file:
  *
- *   blocks: pages of chunks { f64 first, f64 end, u32 n, n x 4 u32 } and parts (topology, keyed state, identities)
+ *   blocks: pages of chunks { f64 first, f64 end, u32 n, n x 4 u32 }, pages of ids (id-window.ts) and parts (topology, keyed state, producers)
  *   manifest:
  *     f64 sequence, u32 segment, u32 offset: the next group goes there; u8 sealed: the store was closed after it
  *     f64 topology revision, u32 next queue, f64 state revision
- *     3 x pointer: topology, keyed state, identities
+ *     3 x pointer: topology, keyed state, producers
+ *     u32 n, n x { u32 length, scope, f64 ids are remembered for, u32 first id in the first page, u32 n, n x pointer }
  *     u32 n, n x { u32 segment, f64 messages appended, f64 last sequence }
  *     u32 n, n x { u32 queue, queue (queue-snapshot.ts), u16 n, n x { u8 priority, u32 n, n x pointer } }
  *   footer: u32 manifest offset, u32 manifest length, u32 manifest CRC, u32 "PRCK"
@@ -18,6 +19,7 @@ import { crc32 } from 'node:zlib';
 import type { Json, QueueSpec } from '../../engine.ts';
 import { EngineError } from '../../errors.ts';
 import { ChunkPage } from '../chunk-list.ts';
+import { IdPage, IdWindow } from '../id-window.ts';
 import type { LocalQueue } from '../queue.ts';
 import { countAlive, readQueue, writeQueue, type DeliveryMark } from '../queue-snapshot.ts';
 import type { SegmentTable } from '../segments.ts';
@@ -57,7 +59,7 @@ export interface Checkpoint {
 export interface Parts {
   topology: Pointer | null;
   keyed: Pointer | null;
-  identities: Pointer | null;
+  producers: Pointer | null;
 }
 
 export function checkpointName(sequence: number): string {
@@ -75,7 +77,7 @@ export class CheckpointWriter {
   readonly #segments: SegmentTable;
   readonly #writer = new EntryWriter();
   readonly #files = new Set<number>();
-  readonly #pages: ChunkPage[] = [];
+  readonly #pages: { stored: unknown }[] = [];
   readonly position: CheckpointPosition;
   readonly parts: Parts;
   /** The file's bytes, piece by piece: a checkpoint of many queues is large, and lives only until it is written. */
@@ -113,9 +115,11 @@ export class CheckpointWriter {
     this.parts.topology =
       (topology.changed ? null : keep(this.parts.topology)) ?? this.#block((w) => writeTopology(w, this.#host));
     this.parts.keyed = (keyed.changed ? null : keep(this.parts.keyed)) ?? this.#block((w) => writeKeyed(w, this.#host));
-    this.parts.identities = this.#block((w) => writeIdentities(w, identities.producers, identities.windows));
+    this.parts.producers =
+      (identities.changed ? null : keep(this.parts.producers)) ?? this.#block((w) => writeProducers(w, this.#host));
     topology.changed = false;
     keyed.changed = false;
+    identities.changed = false;
 
     const manifest = new EntryWriter();
     manifest.f64(this.position.sequence);
@@ -125,8 +129,16 @@ export class CheckpointWriter {
     manifest.f64(topology.revision);
     manifest.u32(topology.nextQueueId);
     manifest.f64(keyed.revision);
-    for (const pointer of [this.parts.topology, this.parts.keyed, this.parts.identities])
-      this.#point(manifest, pointer);
+    for (const pointer of [this.parts.topology, this.parts.keyed, this.parts.producers]) this.#point(manifest, pointer);
+    identities.forgetOld();
+    manifest.u32(identities.windows.size);
+    for (const [scope, window] of identities.windows) {
+      writeText(manifest, scope);
+      manifest.f64(window.forMs);
+      manifest.u32(window.first);
+      manifest.u32(window.pages.length);
+      for (const page of window.pages) this.#page(manifest, page, keep, (writer) => page.write(writer));
+    }
     manifest.u32(this.#segments.size);
     for (const segment of this.#segments.values()) {
       manifest.u32(segment.id);
@@ -164,16 +176,24 @@ export class CheckpointWriter {
       manifest.u8(level.priority);
       const pages = level.chunks.pages.filter((page) => page.alive > 0);
       manifest.u32(pages.length);
-      for (const page of pages) {
-        let pointer = keep(page.stored as Pointer | null);
-        if (pointer === null) {
-          pointer = this.#block((writer) => writePage(writer, page));
-          page.stored = pointer;
-          this.#pages.push(page);
-        }
-        this.#point(manifest, pointer);
-      }
+      for (const page of pages) this.#page(manifest, page, keep, (writer) => writePage(writer, page));
     }
+  }
+
+  /** A page that did not change stays where an earlier checkpoint wrote it. */
+  #page(
+    manifest: EntryWriter,
+    page: { stored: unknown },
+    keep: (pointer: Pointer | null) => Pointer | null,
+    write: (writer: EntryWriter) => void,
+  ): void {
+    let pointer = keep(page.stored as Pointer | null);
+    if (pointer === null) {
+      pointer = this.#block(write);
+      page.stored = pointer;
+      this.#pages.push(page);
+    }
+    this.#point(manifest, pointer);
   }
 
   #block(write: (writer: EntryWriter) => void): Pointer {
@@ -263,40 +283,17 @@ function readKeyed(reader: EntryReader, { keyed }: StoreHost): void {
   }
 }
 
-function writeIdentities(
-  writer: EntryWriter,
-  producers: StoreHost['identities']['producers'],
-  windows: StoreHost['identities']['windows'],
-): void {
-  writer.u32(producers.size);
-  for (const [name, { epoch, lastSequence }] of producers) {
+function writeProducers(writer: EntryWriter, { identities }: StoreHost): void {
+  writer.u32(identities.producers.size);
+  for (const [name, { epoch, lastSequence }] of identities.producers) {
     writeText(writer, name);
     writer.f64(epoch);
     writer.f64(lastSequence);
   }
-  writer.u32(windows.size);
-  for (const [scope, { seen }] of windows) {
-    writeText(writer, scope);
-    writer.u32(seen.size);
-    for (const [hash, at] of seen) {
-      writer.bytes(Buffer.from(hash, 'latin1'));
-      writer.f64(at);
-    }
-  }
 }
 
-function readIdentities(reader: EntryReader, { identities }: StoreHost): void {
-  for (let n = reader.u32(); n > 0; n--) {
-    const name = readText(reader);
-    identities.producers.set(name, { epoch: reader.f64(), lastSequence: reader.f64() });
-  }
-  for (let n = reader.u32(); n > 0; n--) {
-    const scope = readText(reader);
-    for (let m = reader.u32(); m > 0; m--) {
-      const hash = reader.bytes(16).toString('latin1');
-      identities.restoreId(scope, hash, reader.f64());
-    }
-  }
+function readProducers(reader: EntryReader, { identities }: StoreHost): void {
+  for (let n = reader.u32(); n > 0; n--) identities.restoreProducer(readText(reader), reader.f64(), reader.f64());
 }
 
 /** A manifest whose bytes and blocks are all what was written. */
@@ -341,18 +338,30 @@ export class CheckpointImage {
 
   /** Puts the state together. Returns how far deliveries had come, by queue. */
   restore(host: StoreHost, segments: SegmentTable, parts: Parts): Map<LocalQueue, DeliveryMark> {
-    const { topology, keyed } = host;
+    const { topology, keyed, identities } = host;
     const reader = new EntryReader(this.#manifest, POSITION_BYTES, this.#manifest.length - POSITION_BYTES);
     topology.revision = reader.f64();
     topology.nextQueueId = reader.u32();
     const stateRevision = reader.f64();
     parts.topology = readPointer(reader);
     parts.keyed = readPointer(reader);
-    parts.identities = readPointer(reader);
+    parts.producers = readPointer(reader);
     readTopology(this.#open(parts.topology), host);
     readKeyed(this.#open(parts.keyed), host);
-    readIdentities(this.#open(parts.identities), host);
+    readProducers(this.#open(parts.producers), host);
     keyed.revision = stateRevision;
+    for (let n = reader.u32(); n > 0; n--) {
+      const window = new IdWindow();
+      identities.windows.set(readText(reader), window);
+      window.forMs = reader.f64();
+      window.first = reader.u32();
+      for (let pages = reader.u32(); pages > 0; pages--) {
+        const pointer = readPointer(reader);
+        const page = IdPage.read(this.#open(pointer));
+        page.stored = pointer;
+        window.restore(page);
+      }
+    }
     for (let n = reader.u32(); n > 0; n--) {
       const segment = segments.get(reader.u32());
       const total = reader.f64();
@@ -380,6 +389,7 @@ export class CheckpointImage {
     }
     topology.changed = false;
     keyed.changed = false;
+    identities.changed = false;
     return marks;
   }
 
@@ -390,6 +400,11 @@ export class CheckpointImage {
   *#pointers(): Generator<Pointer> {
     const reader = new EntryReader(this.#manifest, POSITION_BYTES + 20, this.#manifest.length - POSITION_BYTES - 20);
     for (let n = 0; n < 3; n++) yield readPointer(reader);
+    for (let n = reader.u32(); n > 0; n--) {
+      readText(reader);
+      reader.bytes(12);
+      for (let pages = reader.u32(); pages > 0; pages--) yield readPointer(reader);
+    }
     for (let n = reader.u32(); n > 0; n--) reader.bytes(20);
     for (let n = reader.u32(); n > 0; n--) {
       reader.bytes(4 + 6 * 8 + 1);

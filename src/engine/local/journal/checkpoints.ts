@@ -17,7 +17,7 @@ const RESERVE_NAME = 'reserve';
 const MOST_FILES = 12;
 
 export class Checkpoints {
-  readonly parts: Parts = { topology: null, keyed: null, identities: null };
+  readonly parts: Parts = { topology: null, keyed: null, producers: null };
   readonly #directory: string;
   readonly #files: Files;
   readonly #host: StoreHost;
@@ -68,6 +68,7 @@ export class Checkpoints {
       writer.abandon();
       this.#host.topology.changed = true;
       this.#host.keyed.changed = true;
+      this.#host.identities.changed = true;
       throw error;
     }
     Object.assign(this.parts, writer.parts);

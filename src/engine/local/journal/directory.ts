@@ -10,7 +10,7 @@
  *   QUEUE      f64 topology revision, u32 queue, u32 length, JSON of its specification
  *   GONE       f64 topology revision, u32 queue
  *   PRODUCER   f64 epoch, f64 last sequence, u32 length, name
- *   IDENTITY   f64 remembered at, 16 bytes hash, u32 length, scope
+ *   IDENTITY   f64 remembered at, f64 for how many milliseconds, 16 bytes hash, u32 length, scope
  *   MOVED      u32 queue, f64 first number of the run that was copied, u32 n, n x { f64 first, u32 count, u32 offset in the group }
  *   SEALED     nothing: the store was closed after this group
  *
@@ -153,7 +153,13 @@ export type DirectoryEntry =
   | { readonly kind: 'queue'; readonly revision: number; readonly queue: number; readonly json: string }
   | { readonly kind: 'gone'; readonly revision: number; readonly queue: number }
   | { readonly kind: 'producer'; readonly epoch: number; readonly sequence: number; readonly name: string }
-  | { readonly kind: 'identity'; readonly at: number; readonly hash: Buffer; readonly scope: string }
+  | {
+      readonly kind: 'identity';
+      readonly at: number;
+      readonly forMs: number;
+      readonly hash: Buffer;
+      readonly scope: string;
+    }
   | {
       readonly kind: 'moved';
       readonly queue: number;
@@ -229,6 +235,7 @@ function readEntry(reader: EntryReader): DirectoryEntry {
       return {
         kind: 'identity',
         at: reader.f64(),
+        forMs: reader.f64(),
         hash: reader.bytes(16),
         scope: reader.bytes(reader.u32()).toString('utf8'),
       };

@@ -220,7 +220,7 @@ class Inspection {
       damaged: ignore,
       notice: ignore,
     };
-    const parts = { topology: null, keyed: null, identities: null };
+    const parts = { topology: null, keyed: null, producers: null };
     try {
       await new Recovery(this.#directory, this.#files, host, segments, parts).run(
         contents.segments,

@@ -232,10 +232,10 @@ export class Recovery {
           break;
         }
         case 'producer':
-          identities.producers.set(entry.name, { epoch: entry.epoch, lastSequence: entry.sequence });
+          identities.restoreProducer(entry.name, entry.epoch, entry.sequence);
           break;
         case 'identity':
-          identities.restoreId(entry.scope, entry.hash.toString('latin1'), entry.at);
+          identities.restoreId(entry.scope, entry.hash.toString('latin1'), entry.at, entry.forMs);
           break;
         case 'moved': {
           const queue = topology.byId.get(entry.queue);
