@@ -72,7 +72,7 @@ test('a window is put together again from its pages', () => {
 
 test('scopes that are over are dropped, at a checkpoint and when there are many', () => {
   const clock = new ManualClock();
-  const identities = new Identities(() => ({ clock, volatile: true }) as Journal);
+  const identities = new Identities(() => ({ clock, volatile: true }) as unknown as Journal);
   const publish = (scope: string): void => {
     const identity: Identity = { kind: 'id', scope, id: 'one', windowMs: 1000, windowCount: 10 };
     assert.equal(identities.judge(identity), 'new');
