@@ -32,9 +32,11 @@ export class MessageLoader {
   async seek(number: number): Promise<boolean> {
     const cursor = this.#cursorOf(number);
     this.#cursor = cursor;
-    while (!this.#failed && !this.#queue.deleted) {
+    while (!this.#hasEnded()) {
       const at = cursor.seek(number);
       if (at !== WAIT) return at === number;
+      // What was read may have been found damaged on the spot: nothing arrives then.
+      if (this.#hasEnded()) break;
       await new Promise<void>((resolve) => (this.#arrived = resolve));
     }
     return false;
@@ -68,6 +70,10 @@ export class MessageLoader {
   /** Gives back what was read ahead. */
   close(): void {
     for (const backlog of this.#backlogs) backlog.clear();
+  }
+
+  #hasEnded(): boolean {
+    return this.#failed || this.#queue.deleted;
   }
 
   #cursorOf(number: number): RunCursor {
