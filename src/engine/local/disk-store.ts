@@ -261,7 +261,7 @@ export class DiskStore implements LocalStore, GroupStore {
       await new Promise<void>((resolve) => this.#clock.defer(resolve));
       if (this.journal.failure !== null || this.#closing) return;
       if (!this.#segmentFiles.blocked) await this.#checkpoints!.keepReserve();
-      if (!this.#hasWork()) return;
+      if (this.journal.failure !== null || !this.#hasWork()) return;
       await this.#checkpoint(false);
       // Space is missing: emptied segments can't wait until traffic brings the two checkpoints that must be newer.
       for (let round = 0; round < 2 && this.#segmentFiles.blocked && this.#hasEmptied(); round++) {
