@@ -148,6 +148,32 @@ export class ChunkList {
     return this.seek(number, scratch) && scratch.page!.firstOf(scratch.chunk) <= number;
   }
 
+  /** One past the number that is `count` messages on from `number`, or past the last one there is. */
+  past(number: number, count: number): number {
+    if (!this.seek(number, scratch)) return number;
+    const pages = this.#pages;
+    let at = pages.indexOf(scratch.page!, this.#hint);
+    let { chunk } = scratch;
+    let from = number;
+    let left = count;
+    for (let page = pages[at]; page !== undefined; page = pages[++at]) {
+      // Behind the first page all that is not dead was never delivered.
+      if (chunk === 0 && page.alive < left) {
+        left -= page.alive;
+        from = page.end;
+        continue;
+      }
+      for (; chunk < page.size; chunk++) {
+        const first = Math.max(from, page.firstOf(chunk));
+        from = page.firstOf(chunk) + page.countOf(chunk);
+        if (from - first >= left) return first + left;
+        left -= from - first;
+      }
+      chunk = 0;
+    }
+    return from;
+  }
+
   /** The ranges of numbers from `number` on that lie here: first and count each, in order. */
   *ranges(number: number): Generator<readonly [first: number, count: number]> {
     const cursor = new ChunkCursor();

@@ -1,13 +1,25 @@
 import type { BacklogReader } from './backlog-reader.ts';
 import { ChunkList } from './chunk-list.ts';
 import { NumberHeap } from './number-heap.ts';
+import type { LocalQueue } from './queue.ts';
 import { RunCursor } from './run-cursor.ts';
 import type { Window } from './window.ts';
+
+/** How far a level may deliver once a group is durable. */
+export interface Mark {
+  readonly queue: LocalQueue;
+  readonly level: Level;
+  readonly mayBelow: number;
+  /** Number of the queue's next message when the group was closed. */
+  readonly next: number;
+}
 
 /** The messages of one priority in a queue. A queue without priorities has one level. */
 export class Level {
   readonly priority: number;
   readonly chunks = new ChunkList();
+  /** One past the last number. */
+  end = 1;
   /** Lowest number that was never delivered, or more exactly: no message of this level below it is fresh. */
   head = 0;
   /** Messages from `head` on. */
@@ -19,6 +31,17 @@ export class Level {
   announcedIn = 0;
   /** Given back at the delivery limit: not to be delivered again but to be removed. */
   readonly spent = new NumberHeap();
+  /** Numbers below may be delivered, as the journal knows durably, and as it was told. */
+  mayBelow = 1;
+  notedMayBelow = 1;
+  /** Numbers below were delivered, as the journal was told. */
+  notedDelivered = 1;
+  /** Numbers below may have been delivered before the last start, which was not after a clean stop. */
+  flaggedBelow = 1;
+  /** The group that has what was appended last, its first number of this level, and `end` before it. */
+  openSequence = 0;
+  openFirst = 0;
+  endBefore = 1;
   readonly freshCursor: RunCursor;
   /** Most queues never have anything returned. */
   #returnedCursor: RunCursor | null = null;
@@ -34,6 +57,25 @@ export class Level {
 
   get returnedCursor(): RunCursor {
     return (this.#returnedCursor ??= new RunCursor(this.#window, this.chunks, this.#backlog));
+  }
+
+  /** Numbers of this level below were delivered, or taken out. */
+  get delivered(): number {
+    return this.fresh > 0 ? this.head : this.end;
+  }
+
+  /** Below which number the journal may say that messages may be delivered, `lead` of them in advance. */
+  ahead(lead: number, dense: boolean): number {
+    const { delivered } = this;
+    if (lead === 0 || this.fresh === 0) return delivered;
+    return dense ? Math.min(this.end, delivered + lead) : this.chunks.past(delivered, lead);
+  }
+
+  /** Messages of group `sequence` follow, numbered from `first` on. */
+  open(sequence: number, first: number): void {
+    this.openSequence = sequence;
+    this.openFirst = first;
+    this.endBefore = this.end;
   }
 
   /** Nothing is to be delivered for now. */

@@ -2,8 +2,8 @@
  * Hot path. A queue is a cursor over the journal: it numbers its messages, knows in which runs they lie (levels of chunks), what is
  * held and settled (HeldWindow), and what came back. Dispatch hands messages to consumers while they have credit.
  *
- * What a crash must not hide: before a message from an earlier group is delivered, the journal says durably that it may be (`mayBelow`);
- * one from the open group is noted in that same group. A message delivered before is counted in the journal first (`announced`).
+ * What a crash must not hide: before a message from an earlier group is delivered, the journal says durably that it may be (`mayBelow`
+ * of its level); one from the open group is noted in that same group. A message delivered before is counted in the journal first (`announced`).
  */
 import type { EngineError } from '../errors.ts';
 import type { DeliveryView, EngineQueue, QueueLimits, QueueSpec, RemovalReason, Settlement } from '../engine.ts';
@@ -14,7 +14,7 @@ import { ConsumerRing } from './consumer-ring.ts';
 import { HeldWindow } from './held-window.ts';
 import { EntryKind, type EntryWriter } from './journal/directory.ts';
 import type { LocalLease } from './lease.ts';
-import { Level } from './level.ts';
+import { Level, type Mark } from './level.ts';
 import { END, WAIT, type RunCursor } from './run-cursor.ts';
 import type { RunReader } from './run.ts';
 import { fill } from './settled-deliveries.ts';
@@ -38,8 +38,6 @@ export class LocalQueue implements EngineQueue {
   readyBytes = 0;
   /** Body bytes of all that is not settled. */
   aliveBytes = 0;
-  /** Numbers below may have been delivered before the last start, which was not after a clean stop. */
-  flaggedBelow = 1;
   readonly held: HeldWindow;
   readonly levels: Level[] = [];
   /** Under which something may be held. */
@@ -50,8 +48,6 @@ export class LocalQueue implements EngineQueue {
   sawExpiring = false;
   /** Some level may have messages that came to their delivery limit. */
   #spends = false;
-  /** Numbers below were delivered / may be delivered, as the journal knows durably. */
-  mayBelow = 1;
   /** Waits in the dispatcher. */
   touched = false;
 
@@ -71,12 +67,8 @@ export class LocalQueue implements EngineQueue {
   /** Something fresh was delivered, if only to a consumer that is gone again. */
   #delivers = false;
   #stopped = false;
-  #openSequence = 0;
-  #openFirst = 0;
   #ranges: number[] = [];
   #rangeBytes = 0;
-  #notedDelivered = 1;
-  #notedMayBelow = 1;
   #tracksSync = false;
   #syncedNext = 0;
   /** `next` as of the last group with a note of this queue. */
@@ -144,10 +136,8 @@ export class LocalQueue implements EngineQueue {
     const level = maxPriority === undefined ? this.levels[0]! : this.#level(Math.min(priority, maxPriority));
     level.chunks.append(first, count, segment, offset);
     this.#host.segments.appended(segment, count);
-    if (this.#openSequence !== this.#host.journal.sequence) {
-      this.#openSequence = this.#host.journal.sequence;
-      this.#openFirst = first;
-    }
+    if (level.openSequence !== this.#host.journal.sequence) level.open(this.#host.journal.sequence, first);
+    level.end = first + count;
     if (expires) this.sawExpiring = true;
     if (level.fresh === 0) level.head = first;
     level.fresh += count;
@@ -213,10 +203,7 @@ export class LocalQueue implements EngineQueue {
   #settled(first: number, count: number, bytes: number): void {
     this.aliveBytes -= bytes;
     if (this.counts.size > 0) for (let number = first; number < first + count; number++) this.counts.delete(number);
-    if (this.levels.length === 1) this.levels[0]!.chunks.settle(first, count, this.#segmentSettled);
-    else
-      for (let number = first; number < first + count; number++)
-        this.levelOf(number).chunks.settle(number, 1, this.#segmentSettled);
+    for (const level of this.levels) level.chunks.settle(first, count, this.#segmentSettled);
     if (!this.#journalled) return;
     const ranges = this.#ranges;
     const last = ranges.length;
@@ -233,14 +220,14 @@ export class LocalQueue implements EngineQueue {
   #touchJournal(): void {
     if (this.#dirty || !this.#journalled) return;
     this.#dirty = true;
-    this.#host.journal.promisedBytes += 48;
+    this.#host.journal.promisedBytes += 24 + 24 * this.levels.length;
     this.#host.journal.dirty(this);
   }
 
-  /** Writes what the open group holds of this queue. Returns the number below which it may deliver once that is durable; 0: no change. */
-  note(directory: EntryWriter): number {
+  /** Writes what the open group holds of this queue, and adds what it may do once that is durable. */
+  note(directory: EntryWriter, marks: Mark[]): void {
     this.#dirty = false;
-    if (this.deleted) return 0;
+    if (this.deleted) return;
     this.#notedNext = this.next;
     if (this.#ranges.length > 0) {
       directory.u8(EntryKind.SETTLED);
@@ -254,45 +241,34 @@ export class LocalQueue implements EngineQueue {
       this.#ranges = [];
       this.#rangeBytes = 0;
     }
-    const delivered = this.#delivered();
     const wanted = this.#consumers.length > 0 || this.#takers.size > 0 || this.#delivers;
     this.#delivers = false;
-    const mayBelow = wanted ? this.#mayDeliver(delivered) : delivered;
-    if (delivered !== this.#notedDelivered || mayBelow > this.#notedMayBelow) {
-      this.#notedDelivered = delivered;
-      this.#notedMayBelow = Math.max(mayBelow, this.#notedMayBelow);
-      directory.u8(EntryKind.DELIVERED);
-      directory.u32(this.id);
-      directory.f64(delivered);
-      directory.f64(this.#notedMayBelow);
+    const dense = this.limits.maxPriority === undefined;
+    // In the order of delivery: what is far behind the highest priority is not about to be delivered.
+    let lead = wanted ? LEAD : 0;
+    for (const [at, level] of this.levels.entries()) {
+      const { delivered } = level;
+      const mayBelow = level.ahead(lead, dense);
+      lead -= Math.min(lead, level.fresh);
+      if (delivered !== level.notedDelivered || mayBelow > level.notedMayBelow) {
+        level.notedDelivered = delivered;
+        level.notedMayBelow = Math.max(mayBelow, level.notedMayBelow);
+        directory.u8(EntryKind.DELIVERED);
+        directory.u32(this.id);
+        directory.u8(level.priority);
+        directory.f64(delivered);
+        directory.f64(level.notedMayBelow);
+      }
+      if (at === 0 || level.notedMayBelow > level.mayBelow)
+        marks.push({ queue: this, level, mayBelow: level.notedMayBelow, next: this.next });
     }
-    return this.#notedMayBelow;
   }
 
   /** A group with this queue's note is durable. */
-  marked(mayBelow: number, next: number): void {
-    if (mayBelow > this.mayBelow) this.mayBelow = mayBelow;
+  marked({ level, mayBelow, next }: Mark): void {
+    if (mayBelow > level.mayBelow) level.mayBelow = mayBelow;
     if (this.#tracksSync) this.#syncedNext = next;
     if (this.ready > 0) this.#host.dispatcher.pump(this);
-  }
-
-  /** Numbers below were delivered; with priorities, where order and numbers part, that can't be said by a number. */
-  #delivered(): number {
-    const only = this.limits.maxPriority === undefined ? this.levels[0]! : null;
-    if (only === null) return 1;
-    return only.fresh > 0 ? only.head : this.next;
-  }
-
-  get deliveredBelow(): number {
-    return this.#delivered();
-  }
-
-  get notedMayBelow(): number {
-    return this.#notedMayBelow;
-  }
-
-  #mayDeliver(delivered: number): number {
-    return this.limits.maxPriority === undefined ? Math.min(this.next, delivered + LEAD) : this.next;
   }
 
   /** What was settled for a consumer, and never reached it, becomes a message again. What is known of its deliveries goes with it. */
@@ -322,7 +298,9 @@ export class LocalQueue implements EngineQueue {
   ): void {
     this.next = first + count;
     this.aliveBytes += bodyBytes;
-    this.levelFor(priority).chunks.append(first, count, segment, offset);
+    const level = this.levelFor(priority);
+    level.chunks.append(first, count, segment, offset);
+    level.end = first + count;
     this.#host.segments.appended(segment, count);
     if (expires) this.sawExpiring = true;
   }
@@ -330,10 +308,7 @@ export class LocalQueue implements EngineQueue {
   replaySettled(first: number, count: number): void {
     this.held.settleReady(first, count);
     for (let number = first; this.counts.size > 0 && number < first + count; number++) this.counts.delete(number);
-    if (this.levels.length === 1) this.levels[0]!.chunks.settle(first, count, this.#segmentSettled);
-    else
-      for (let number = first; number < first + count; number++)
-        this.levelOf(number).chunks.settle(number, 1, this.#segmentSettled);
+    for (const level of this.levels) level.chunks.settle(first, count, this.#segmentSettled);
   }
 
   liesInSegment(segment: number): boolean {
@@ -393,37 +368,37 @@ export class LocalQueue implements EngineQueue {
   }
 
   /** Everything is replayed: what is not settled is ready, in its place, flagged and counted as the journal can tell. */
-  recovered(delivered: number, mayBelow: number, clean: boolean): void {
-    if (!clean) this.flaggedBelow = Math.max(this.flaggedBelow, mayBelow);
-    const prioritised = this.limits.maxPriority !== undefined;
-    const freshFrom = prioritised ? this.next : Math.max(clean ? delivered : mayBelow, delivered);
+  recovered(clean: boolean): void {
     for (const level of this.levels) {
-      let alive = 0;
-      for (const page of level.chunks.pages) alive += page.alive;
-      level.fresh = alive;
+      const { notedDelivered, notedMayBelow } = level;
+      if (!clean) level.flaggedBelow = Math.max(level.flaggedBelow, notedMayBelow);
+      const freshFrom = clean ? notedDelivered : Math.max(notedDelivered, notedMayBelow);
       level.head = freshFrom;
-    }
-    for (let number = this.held.floor; number < freshFrom; number++) {
-      if (this.held.isSettled(number)) continue;
-      const level = this.levelOf(number);
-      if (!level.chunks.has(number)) continue;
-      level.fresh--;
-      // What may have been delivered counts as delivered once; from its next delivery on the count is exact.
-      if (number < (clean ? delivered : Math.max(delivered, mayBelow)) && !this.counts.has(number))
-        this.counts.set(number, 1);
-      this.#return(level, number);
+      level.end = Math.max(level.end, freshFrom);
+      level.mayBelow = freshFrom;
+      level.notedMayBelow = freshFrom;
+      level.fresh = 0;
+      for (const page of level.chunks.pages) level.fresh += page.alive;
+      for (const [first, count] of level.chunks.ranges(0)) {
+        if (first >= freshFrom) break;
+        for (const [from, n] of this.held.living(first, Math.min(count, freshFrom - first))) {
+          level.fresh -= n;
+          for (let number = from; number < from + n; number++) {
+            // What may have been delivered counts as delivered once; from its next delivery on the count is exact.
+            if (!this.counts.has(number)) this.counts.set(number, 1);
+            this.#return(level, number);
+          }
+        }
+      }
     }
     for (const [number, deliveries] of this.counts) {
-      if (number < freshFrom) continue;
+      if (number < this.levelOf(number).head) continue;
       if (deliveries === 0) this.counts.delete(number);
       else this.#freshRepeats++;
     }
     this.ready = this.levels.reduce((sum, level) => sum + level.ready + level.spent.size, 0);
     if (this.ready === 0) this.aliveBytes = 0;
     this.readyBytes = this.aliveBytes;
-    this.mayBelow = freshFrom;
-    this.#notedDelivered = delivered;
-    this.#notedMayBelow = freshFrom;
   }
 
   // --- consumers ---
@@ -432,7 +407,9 @@ export class LocalQueue implements EngineQueue {
     this.#consumers.push(consumer);
     if (consumer.afterSync && !this.#tracksSync) {
       this.#tracksSync = true;
-      this.#syncedNext = this.#openSequence === this.#host.journal.sequence ? this.#openFirst : this.next;
+      this.#syncedNext = this.next;
+      for (const { openSequence, openFirst } of this.levels)
+        if (openSequence === this.#host.journal.sequence) this.#syncedNext = Math.min(this.#syncedNext, openFirst);
       if (!this.#host.journal.isIdle) {
         this.#syncedNext = 0;
         this.#touchJournal();
@@ -551,11 +528,11 @@ export class LocalQueue implements EngineQueue {
     const alone = consumer.right === consumer;
     const ttlMs = this.limits.messageTtlMs;
     const expires = ttlMs !== undefined || this.sawExpiring;
-    const end = this.#deliverableEnd(consumer);
+    const end = this.#deliverableEnd(level, consumer);
     if (level.head >= end) {
       // What must be read comes meanwhile.
       cursor.seek(level.head);
-      return this.#awaitMark(consumer);
+      return this.#awaitMark(level, consumer);
     }
     if (consumer.noAck && this.#journalled) return this.#settleFresh(level, consumer, end);
     delivery.queue = this;
@@ -567,7 +544,7 @@ export class LocalQueue implements EngineQueue {
       if (number === WAIT) return false;
       if (number === END || number >= end) {
         if (number === END) return this.#lostCount(level);
-        return this.#awaitMark(consumer);
+        return this.#awaitMark(level, consumer);
       }
       if (expires && this.#hasExpired(reader.expiresAt, reader.storedAt)) {
         if (!this.#mayRemove()) return false;
@@ -624,7 +601,7 @@ export class LocalQueue implements EngineQueue {
     const number = cursor.seek(level.head);
     if (number === WAIT) return false;
     if (number === END) return this.#lostCount(level);
-    if (number >= end) return this.#awaitMark(consumer);
+    if (number >= end) return this.#awaitMark(level, consumer);
     const reader = cursor.reader;
     if (
       (this.limits.messageTtlMs !== undefined || this.sawExpiring) &&
@@ -698,10 +675,10 @@ export class LocalQueue implements EngineQueue {
       return true;
     }
     if (consumer.noAck && this.#journalled) {
-      this.#takeSettled(cursor, consumer, number, 1, this.mayBeRepeat(number), deliveries);
+      this.#takeSettled(cursor, consumer, number, 1, this.mayBeRepeat(number, level), deliveries);
       return true;
     }
-    const redelivered = this.mayBeRepeat(number);
+    const redelivered = this.mayBeRepeat(number, level);
     if (!consumer.noAck) consumer.lease.mayHold(this);
     this.#handOut(consumer, reader, number);
     const delivery = this.#host.delivery;
@@ -719,8 +696,8 @@ export class LocalQueue implements EngineQueue {
   }
 
   /** Whether it may have been delivered before. */
-  mayBeRepeat(number: number): boolean {
-    return number < this.flaggedBelow || (this.counts.get(number) ?? 0) > 0;
+  mayBeRepeat(number: number, level = this.levelOf(number)): boolean {
+    return number < level.flaggedBelow || (this.counts.get(number) ?? 0) > 0;
   }
 
   /** Journals the next delivery of what came back. True: some may be delivered now. */
@@ -741,8 +718,8 @@ export class LocalQueue implements EngineQueue {
   }
 
   #noteCount(number: number, deliveries: number): void {
-    if (!this.#journalled) return;
     const { journal } = this.#host;
+    if (!this.#journalled || journal.failure !== null) return;
     journal.entryRoom(32);
     journal.directory.u8(EntryKind.COUNTED);
     journal.directory.u32(this.id);
@@ -751,17 +728,17 @@ export class LocalQueue implements EngineQueue {
   }
 
   /** One past the last number that may be delivered fresh now. */
-  #deliverableEnd(consumer: LocalConsumer): number {
+  #deliverableEnd(level: Level, consumer: LocalConsumer): number {
     if (!this.#journalled) return Infinity;
-    const openFirst = this.#openSequence === this.#host.journal.sequence ? this.#openFirst : this.next;
-    const end = this.mayBelow >= openFirst ? Infinity : this.mayBelow;
+    const before = level.openSequence === this.#host.journal.sequence ? level.endBefore : level.end;
+    const end = level.mayBelow >= before ? Infinity : level.mayBelow;
     return consumer.afterSync ? Math.min(end, this.#syncedNext) : end;
   }
 
   /** The journal must say more before anything else is delivered. */
-  #awaitMark(consumer: LocalConsumer): boolean {
+  #awaitMark(level: Level, consumer: LocalConsumer): boolean {
     // What was noted and is on its way answers by `marked`; otherwise note more.
-    const underWay = this.#notedMayBelow > this.mayBelow || (consumer.afterSync && this.#notedNext > this.#syncedNext);
+    const underWay = level.notedMayBelow > level.mayBelow || (consumer.afterSync && this.#notedNext > this.#syncedNext);
     this.#touchJournal();
     if (!underWay) this.#host.journal.mustSync();
     return false;
@@ -889,7 +866,7 @@ export class LocalQueue implements EngineQueue {
     delivery.queue = this;
     delivery.number = number;
     delivery.deliveryCount = this.counts.get(number) ?? 0;
-    delivery.redelivered = this.mayBeRepeat(number);
+    delivery.redelivered = this.mayBeRepeat(number, level);
     delivery.envelopeId = cursor.envelopeId;
     this.#host.dispatcher.removed = true;
     try {

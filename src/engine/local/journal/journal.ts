@@ -16,6 +16,7 @@ import {
   RUN_MAX_BYTES,
   checksumOfRun,
 } from '../run.ts';
+import type { Mark } from '../level.ts';
 import type { LocalQueue } from '../queue.ts';
 import type { LocalTargets } from '../targets.ts';
 import { BLOCK_BYTES, type Block, type Window } from '../window.ts';
@@ -48,13 +49,6 @@ interface PendingCommit {
   readonly receiver: CommitReceiver<unknown>;
   readonly token: unknown;
   readonly outcomes: readonly ItemOutcome[] | null;
-}
-
-/** What a queue may do once the group is durable. */
-interface Mark {
-  readonly queue: LocalQueue;
-  readonly mayBelow: number;
-  readonly next: number;
 }
 
 export class ClosedGroup {
@@ -408,10 +402,7 @@ export class Journal {
     const marks: Mark[] = [];
     const dirty = this.#dirty;
     this.#dirty = [];
-    for (const queue of dirty) {
-      const mayBelow = queue.note(this.directory);
-      if (mayBelow !== 0) marks.push({ queue, mayBelow, next: queue.next });
-    }
+    for (const queue of dirty) queue.note(this.directory, marks);
     const directory = this.directory;
     let block = this.#block!;
     let start = this.#start;
@@ -456,7 +447,7 @@ export class Journal {
     this.synced = group.sequence;
     this.waitingBytes -= group.bytes;
     group.block.pins--;
-    for (const { queue, mayBelow, next } of group.marks) queue.marked(mayBelow, next);
+    for (const mark of group.marks) mark.queue.marked(mark);
     for (const { receiver, token, outcomes } of group.commits) receiver.committed(token, outcomes);
     while (this.#waiting.length > 0 && this.#waiting[0]!.sequence <= this.synced) this.#waiting.shift()!.done(null);
   }
