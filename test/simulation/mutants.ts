@@ -143,10 +143,11 @@ export const mutants: readonly Mutant[] = [
     patches: [
       {
         file: `${engine}/queue.ts`,
-        find: `      directory.u8(EntryKind.DELIVERED);
-      directory.u32(this.id);
-      directory.f64(delivered);
-      directory.f64(this.#notedMayBelow);
+        find: `        directory.u8(EntryKind.DELIVERED);
+        directory.u32(this.id);
+        directory.u8(level.priority);
+        directory.f64(delivered);
+        directory.f64(level.notedMayBelow);
 `,
         replace: '',
       },

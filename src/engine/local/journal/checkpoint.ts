@@ -9,7 +9,7 @@
  *     3 x pointer: topology, keyed state, producers
  *     u32 n, n x { u32 length, scope, f64 ids are remembered for, u32 first id in the first page, u32 n, n x pointer }
  *     u32 n, n x { u32 segment, f64 messages appended, f64 last sequence }
- *     u32 n, n x { u32 queue, queue (queue-snapshot.ts), u16 n, n x { u8 priority, u32 n, n x pointer } }
+ *     u32 n, n x { u32 queue, queue (queue-snapshot.ts), u16 n, n x { level (queue-snapshot.ts), u32 n, n x pointer } }
  *   footer: u32 manifest offset, u32 manifest length, u32 manifest CRC, u32 "PRCK"
  *
  * A pointer is { f64 sequence of the checkpoint whose file has the block, u32 offset, u32 length, u32 CRC }.
@@ -21,7 +21,7 @@ import { EngineError } from '../../errors.ts';
 import { ChunkPage } from '../chunk-list.ts';
 import { IdPage, IdWindow } from '../id-window.ts';
 import type { LocalQueue } from '../queue.ts';
-import { countAlive, readQueue, writeQueue, type DeliveryMark } from '../queue-snapshot.ts';
+import { LEVEL_BYTES, countAlive, readLevel, readQueue, writeLevel, writeQueue } from '../queue-snapshot.ts';
 import type { SegmentTable } from '../segments.ts';
 import type { StoreHost } from '../store.ts';
 import { EntryReader, EntryWriter } from './directory.ts';
@@ -173,7 +173,7 @@ export class CheckpointWriter {
     writeQueue(manifest, queue);
     manifest.u16(queue.levels.length);
     for (const level of queue.levels) {
-      manifest.u8(level.priority);
+      writeLevel(manifest, level);
       const pages = level.chunks.pages.filter((page) => page.alive > 0);
       manifest.u32(pages.length);
       for (const page of pages) this.#page(manifest, page, keep, (writer) => writePage(writer, page));
@@ -336,8 +336,8 @@ export class CheckpointImage {
     return image;
   }
 
-  /** Puts the state together. Returns how far deliveries had come, by queue. */
-  restore(host: StoreHost, segments: SegmentTable, parts: Parts): Map<LocalQueue, DeliveryMark> {
+  /** Puts the state together. */
+  restore(host: StoreHost, segments: SegmentTable, parts: Parts): void {
     const { topology, keyed, identities } = host;
     const reader = new EntryReader(this.#manifest, POSITION_BYTES, this.#manifest.length - POSITION_BYTES);
     topology.revision = reader.f64();
@@ -370,14 +370,11 @@ export class CheckpointImage {
       segment.total = total;
       segment.lastSequence = lastSequence;
     }
-    const marks = new Map<LocalQueue, DeliveryMark>();
     for (let n = reader.u32(); n > 0; n--) {
       const queue = topology.byId.get(reader.u32())!;
-      const mark = { delivered: 1, mayBelow: 1 };
-      readQueue(reader, queue, mark);
-      marks.set(queue, mark);
+      readQueue(reader, queue);
       for (let levels = reader.u16(); levels > 0; levels--) {
-        const level = queue.levelFor(reader.u8());
+        const level = readLevel(reader, queue);
         for (let pages = reader.u32(); pages > 0; pages--) {
           const pointer = readPointer(reader);
           const page = readPage(this.#open(pointer));
@@ -390,7 +387,6 @@ export class CheckpointImage {
     topology.changed = false;
     keyed.changed = false;
     identities.changed = false;
-    return marks;
   }
 
   #open(pointer: Pointer): EntryReader {
@@ -407,11 +403,11 @@ export class CheckpointImage {
     }
     for (let n = reader.u32(); n > 0; n--) reader.bytes(20);
     for (let n = reader.u32(); n > 0; n--) {
-      reader.bytes(4 + 6 * 8 + 1);
+      reader.bytes(4 + 3 * 8 + 1);
       reader.bytes(12 * reader.u32());
       reader.bytes(12 * reader.u32());
       for (let levels = reader.u16(); levels > 0; levels--) {
-        reader.u8();
+        reader.bytes(LEVEL_BYTES);
         for (let pages = reader.u32(); pages > 0; pages--) yield readPointer(reader);
       }
     }

@@ -3,7 +3,7 @@
  *
  *   RUN        u32 offset in the group, u32 length, u32 CRC, u32 count, u32 body bytes, u8 flags, u8 priority, u16 n, n x { u32 queue, f64 first number }
  *   SETTLED    u32 queue, f64 body bytes, u32 n, n x { f64 first, u32 count }
- *   DELIVERED  u32 queue, f64 numbers below were delivered, f64 numbers below may be delivered before the next such entry
+ *   DELIVERED  u32 queue, u8 priority, f64 numbers below were delivered, f64 numbers below may be delivered before the next such entry
  *   COUNTED    u32 queue, f64 number, u32 deliveries, the one about to happen included
  *   STATE      f64 revision, u32 key length, u32 value length (0xffffffff: deleted), key, value
  *   ENTRY      f64 topology revision, u32 length, JSON of the change
@@ -146,7 +146,13 @@ export type DirectoryEntry =
       readonly targets: readonly RunTarget[];
     }
   | { readonly kind: 'settled'; readonly queue: number; readonly bodyBytes: number; readonly ranges: readonly number[] }
-  | { readonly kind: 'delivered'; readonly queue: number; readonly delivered: number; readonly mayBelow: number }
+  | {
+      readonly kind: 'delivered';
+      readonly queue: number;
+      readonly priority: number;
+      readonly delivered: number;
+      readonly mayBelow: number;
+    }
   | { readonly kind: 'counted'; readonly queue: number; readonly number: number; readonly deliveries: number }
   | { readonly kind: 'state'; readonly revision: number; readonly key: string; readonly value: Buffer | null }
   | { readonly kind: 'entry'; readonly revision: number; readonly json: string }
@@ -203,7 +209,13 @@ function readEntry(reader: EntryReader): DirectoryEntry {
       return { kind: 'settled', queue, bodyBytes, ranges };
     }
     case EntryKind.DELIVERED:
-      return { kind: 'delivered', queue: reader.u32(), delivered: reader.f64(), mayBelow: reader.f64() };
+      return {
+        kind: 'delivered',
+        queue: reader.u32(),
+        priority: reader.u8(),
+        delivered: reader.f64(),
+        mayBelow: reader.f64(),
+      };
     case EntryKind.COUNTED:
       return { kind: 'counted', queue: reader.u32(), number: reader.f64(), deliveries: reader.u32() };
     case EntryKind.STATE: {

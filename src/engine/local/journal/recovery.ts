@@ -5,8 +5,6 @@
 import { join } from 'node:path';
 import type { QueueSpec } from '../../engine.ts';
 import { EngineError } from '../../errors.ts';
-import type { LocalQueue } from '../queue.ts';
-import type { DeliveryMark } from '../queue-snapshot.ts';
 import { isWholeRun } from '../run.ts';
 import type { SegmentTable } from '../segments.ts';
 import type { StoreHost } from '../store.ts';
@@ -35,7 +33,6 @@ export class Recovery {
   readonly #host: StoreHost;
   readonly #segments: SegmentTable;
   readonly #parts: Parts;
-  #marks = new Map<LocalQueue, DeliveryMark>();
   #expected = 1;
   #proven = 0;
   #clean = false;
@@ -56,14 +53,14 @@ export class Recovery {
     const newest = images[0];
     for (const id of segments) this.#segments.add(id);
     if (newest !== undefined) {
-      this.#marks = newest.restore(this.#host, this.#segments, this.#parts);
+      newest.restore(this.#host, this.#segments, this.#parts);
       this.#expected = newest.position.sequence + 1;
       this.#clean = newest.position.sealed;
       this.#tail = { segment: newest.position.segment, end: newest.position.offset };
     }
     this.#proven = Math.max(0, ...checkpoints);
     await this.#replay(segments, newest?.position ?? null);
-    for (const [queue, mark] of this.#marks) queue.recovered(mark.delivered, mark.mayBelow, this.#clean);
+    for (const queue of this.#host.topology.queues.values()) queue.recovered(this.#clean);
     return {
       sequence: this.#expected,
       tail: this.#tail,
@@ -199,8 +196,10 @@ export class Recovery {
           break;
         }
         case 'delivered': {
-          const queue = topology.byId.get(entry.queue);
-          if (queue !== undefined) this.#marks.set(queue, { delivered: entry.delivered, mayBelow: entry.mayBelow });
+          const level = topology.byId.get(entry.queue)?.levelFor(entry.priority);
+          if (level === undefined) break;
+          level.notedDelivered = entry.delivered;
+          level.notedMayBelow = entry.mayBelow;
           break;
         }
         case 'counted':
@@ -216,18 +215,14 @@ export class Recovery {
           break;
         case 'queue': {
           topology.revision = entry.revision;
-          const queue = topology.putQueue(entry.queue, JSON.parse(entry.json) as QueueSpec);
-          if (!this.#marks.has(queue)) this.#marks.set(queue, { delivered: 1, mayBelow: 1 });
+          topology.putQueue(entry.queue, JSON.parse(entry.json) as QueueSpec);
           topology.changed = true;
           break;
         }
         case 'gone': {
           topology.revision = entry.revision;
           const queue = topology.byId.get(entry.queue);
-          if (queue !== undefined) {
-            topology.removeQueue(queue);
-            this.#marks.delete(queue);
-          }
+          if (queue !== undefined) topology.removeQueue(queue);
           topology.changed = true;
           break;
         }
