@@ -75,7 +75,7 @@ async function remote(url: string, options: ConnectOptions): Promise<Mq> {
 }
 
 /** `file:./data`, `file:data` and `file:/var/data` as they look; `file:///var/data` as a URL. @throws PostriderError INVALID_URL */
-function directoryOf(url: string): string {
+export function directoryOf(url: string): string {
   const path = url.slice('file:'.length);
   if (path.startsWith('//')) {
     try {

@@ -14,6 +14,8 @@ type Register = (program: Command) => void;
 /** In the order of the help. */
 const commands: Readonly<Record<string, () => Promise<Register>>> = {
   serve: async () => (await import('./serve.ts')).registerServe,
+  publish: async () => (await import('./publish.ts')).registerPublish,
+  consume: async () => (await import('./consume.ts')).registerConsume,
   inspect: async () => (await import('./inspect.ts')).registerInspect,
   demo: async () => (await import('./demo.ts')).registerDemo,
   bench: async () => (await import('./bench.ts')).registerBench,
