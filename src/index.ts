@@ -15,6 +15,14 @@ export type { DeadLetter, RedriveOptions } from './api/redrive.ts';
 export type { RequestOptions } from './api/request.ts';
 export type { RetryPolicy } from './api/retry-policy.ts';
 export type { Serializer } from './api/serializer.ts';
-export type { StandardSchema } from './api/standard-schema.ts';
+export type {
+  SchemaInput,
+  SchemaIssue,
+  SchemaOutput,
+  SchemaPathSegment,
+  SchemaResult,
+  StandardSchema,
+  WithSchema,
+} from './api/standard-schema.ts';
 export type { SubscriptionOptions, Topic } from './api/topic.ts';
 export { version } from './version.ts';

@@ -18,7 +18,7 @@ import {
 } from './queue-options.ts';
 import { Answers } from './request.ts';
 import type { Serializer } from './serializer.ts';
-import type { SchemaInput, SchemaOutput, StandardSchema } from './standard-schema.ts';
+import type { SchemaInput, SchemaOutput, StandardSchema, WithSchema } from './standard-schema.ts';
 import { Topic } from './topic.ts';
 
 /** What a topic may be set to. */
@@ -105,7 +105,7 @@ export class Mq extends EventEmitter<MqEvents> {
    */
   queue<Schema extends StandardSchema>(
     name: string,
-    options: QueueOptions<SchemaInput<Schema>, SchemaOutput<Schema>> & { readonly schema: Schema },
+    options: WithSchema<QueueOptions, Schema>,
   ): Promise<Queue<SchemaOutput<Schema>, SchemaInput<Schema>>>;
   queue<Payload = unknown>(name: string, options?: QueueOptions<Payload>): Promise<Queue<Payload>>;
   async queue(name: string, options: QueueOptions = {}): Promise<Queue> {
@@ -123,7 +123,7 @@ export class Mq extends EventEmitter<MqEvents> {
    */
   topic<Schema extends StandardSchema>(
     name: string,
-    options: TopicOptions<SchemaInput<Schema>, SchemaOutput<Schema>> & { readonly schema: Schema },
+    options: WithSchema<TopicOptions, Schema>,
   ): Topic<SchemaOutput<Schema>, SchemaInput<Schema>>;
   topic<Payload = unknown>(name: string, options?: TopicOptions<Payload>): Topic<Payload>;
   topic(name: string, options: TopicOptions = {}): Topic {

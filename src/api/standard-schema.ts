@@ -1,3 +1,5 @@
+import type { Serializer } from './serializer.ts';
+
 /** The part of Standard Schema v1 (standardschema.dev) that Postrider uses: zod, valibot, arktype and others keep it. */
 export interface StandardSchema<Input = unknown, Output = Input> {
   /** What the libraries agree on. */
@@ -20,12 +22,31 @@ export interface StandardSchema<Input = unknown, Output = Input> {
   };
 }
 
+/** What a schema says of a value: what it makes of it, or what is wrong with it. */
 export type SchemaResult<Output> =
-  { readonly value: Output; readonly issues?: undefined } | { readonly issues: readonly SchemaIssue[] };
+  | {
+      /** As the schema makes it. */
+      readonly value: Output;
+      /** There are none. */
+      readonly issues?: undefined;
+    }
+  | {
+      /** What is wrong. */
+      readonly issues: readonly SchemaIssue[];
+    };
 
+/** One thing that is wrong with a payload. */
 export interface SchemaIssue {
+  /** What is wrong. */
   readonly message: string;
-  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+  /** Where, from the outside in. */
+  readonly path?: readonly (PropertyKey | SchemaPathSegment)[] | undefined;
+}
+
+/** A step of a path that says more than its key. */
+export interface SchemaPathSegment {
+  /** Of an object or an array. */
+  readonly key: PropertyKey;
 }
 
 /** What may be published where this schema stands. */
@@ -33,6 +54,17 @@ export type SchemaInput<Schema extends StandardSchema> = NonNullable<Schema['~st
 
 /** What a consumer gets where this schema stands. */
 export type SchemaOutput<Schema extends StandardSchema> = NonNullable<Schema['~standard']['types']>['output'];
+
+/**
+ * Options whose payload is what the schema says. The schema is taken as it is: to compare it with `StandardSchema` member by member, as an
+ * intersection with the options would, is too deep for the compiler with arktype's types.
+ */
+export type WithSchema<Options, Schema extends StandardSchema> = Omit<Options, 'schema' | 'serializer'> & {
+  /** Any Standard Schema (zod, valibot, arktype...): types the payload, and checks it when it is published and when it is consumed. */
+  readonly schema: Schema;
+  /** Default: JSON, and bytes as they are. */
+  readonly serializer?: Serializer<SchemaInput<Schema>>;
+};
 
 /** "items.0.price: expected a number", the first few of them. */
 export function describeIssues(issues: readonly SchemaIssue[]): string {
