@@ -28,7 +28,7 @@ export class Block {
 
 export class Window {
   readonly #maxBytes: number;
-  readonly #blockBytes: number;
+  readonly blockBytes: number;
   /** Oldest first. */
   readonly #blocks: Block[] = [];
   readonly #bySegment = new Map<number, Block[]>();
@@ -41,7 +41,7 @@ export class Window {
 
   constructor(maxBytes: number, blockBytes = BLOCK_BYTES) {
     this.#maxBytes = maxBytes;
-    this.#blockBytes = blockBytes;
+    this.blockBytes = blockBytes;
   }
 
   get bytes(): number {
@@ -52,8 +52,8 @@ export class Window {
   open(segment: number, start: number, minBytes: number): Block {
     this.#trim(minBytes);
     const buffer =
-      minBytes <= this.#blockBytes
-        ? (this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#blockBytes))
+      minBytes <= this.blockBytes
+        ? (this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.blockBytes))
         : Buffer.allocUnsafeSlow(minBytes);
     const block = new Block(buffer, segment, start);
     this.#blocks.push(block);
@@ -109,6 +109,6 @@ export class Window {
     list.splice(list.indexOf(block), 1);
     if (list.length === 0) this.#bySegment.delete(block.segment);
     if (this.#last === block) this.#last = null;
-    if (block.buffer.length === this.#blockBytes) this.#cooling.push(block.buffer);
+    if (block.buffer.length === this.blockBytes) this.#cooling.push(block.buffer);
   }
 }

@@ -19,7 +19,7 @@ import {
 import type { Mark } from '../level.ts';
 import type { LocalQueue } from '../queue.ts';
 import type { LocalTargets } from '../targets.ts';
-import { BLOCK_BYTES, type Block, type Window } from '../window.ts';
+import type { Block, Window } from '../window.ts';
 import { EntryKind, EntryWriter, RUN_FLAG_DUE, RUN_FLAG_EXPIRES } from './directory.ts';
 import { GROUP_HEADER_BYTES, GROUP_TRAILER_BYTES, finishGroup } from './group.ts';
 
@@ -31,7 +31,7 @@ const MOST_TARGETS = 0xffff;
 export interface Place {
   readonly segment: number;
   readonly offset: number;
-  /** Where the segment ends; a group may only pass it when it can't be divided. */
+  /** Where the space of the segment ends; a group may only pass it when it can't be divided, and none begins there. */
   readonly end: number;
 }
 
@@ -105,6 +105,8 @@ export class Journal {
   #start = 0;
   #at = 0;
   #limit = 0;
+  /** Where the open group must end, in its segment: behind the segment's end if it can't be divided and is larger. */
+  #groupEnd = 0;
   #mustSync = false;
   #scheduled = false;
   #lazy = false;
@@ -398,7 +400,8 @@ export class Journal {
   closeGroup(): void {
     this.endRun();
     if (!this.#hasContent()) return;
-    if (this.#block === null) this.#room(0);
+    if (this.#isBare() && this.#at + this.#noteBytes() > this.#groupLimit() + CLOSING_BYTES) this.#leaveBlock();
+    if (this.#block === null) this.#openBlock(GROUP_HEADER_BYTES + this.#noteBytes());
     const marks: Mark[] = [];
     const dirty = this.#dirty;
     this.#dirty = [];
@@ -536,36 +539,57 @@ export class Journal {
       this.#room(bytes);
       return;
     }
-    if (this.#block !== null) this.#block.pins--;
-    const minBytes = GROUP_HEADER_BYTES + needed;
+    this.#openBlock(GROUP_HEADER_BYTES + needed);
+  }
+
+  /** Begins a group at the tail, in a block of its own, with room for `minBytes`. */
+  #openBlock(minBytes: number): void {
+    if (this.#block !== null) this.#leaveBlock();
     const place = this.#store.place(this.#place, minBytes);
     this.#place = place;
     this.#block = this.window.open(place.segment, place.offset, minBytes);
     this.#block.pins++;
-    this.#begin(0);
+    this.#start = 0;
+    this.#at = GROUP_HEADER_BYTES;
+    this.#groupEnd = Math.max(place.end, place.offset + minBytes);
   }
 
   #groupLimit(): number {
     const block = this.#block!;
-    return Math.min(block.buffer.length, this.#place!.end - block.start) - CLOSING_BYTES;
+    return Math.min(block.buffer.length, this.#groupEnd - block.start) - CLOSING_BYTES;
+  }
+
+  /** What a group takes besides its header that holds nothing but notes: they may have what is else kept for closing it. */
+  #noteBytes(): number {
+    return this.directory.length + this.promisedBytes + 2 * GROUP_TRAILER_BYTES;
+  }
+
+  /** Nothing is in the open group but what its queues will note. */
+  #isBare(): boolean {
+    return this.#block !== null && this.directory.length === 0 && this.#at === this.#start + GROUP_HEADER_BYTES;
   }
 
   /** Stands at the beginning of a group at `start` of the block; a block that is nearly full is left. */
   #begin(start: number): void {
     if (start + GROUP_HEADER_BYTES + CLOSING_BYTES > this.#block!.buffer.length) {
-      this.#block!.pins--;
-      this.#block = null;
+      this.#leaveBlock();
       return;
     }
     this.#start = start;
     this.#at = start + GROUP_HEADER_BYTES;
+    this.#groupEnd = this.#place!.end;
+  }
+
+  #leaveBlock(): void {
+    this.#block!.pins--;
+    this.#block = null;
   }
 
   /** Moves the open group, which must stay one, to a block of its own that holds at least `bytes`. Its place in the segment stays. */
   #grow(bytes: number): void {
     const old = this.#block!;
     const start = this.#start;
-    const wanted = Math.max(bytes + CLOSING_BYTES, 2 * (this.#at - start), BLOCK_BYTES);
+    const wanted = Math.max(bytes + CLOSING_BYTES, 2 * (this.#at - start), this.window.blockBytes);
     const block = this.window.open(old.segment, old.start + start, wanted);
     block.pins++;
     old.pins--;
@@ -576,12 +600,7 @@ export class Journal {
     old.used = start;
     block.used = this.#at;
     this.#block = block;
-    const place = this.#place!;
-    this.#place = {
-      segment: place.segment,
-      offset: place.offset,
-      end: Math.max(place.end, block.start + bytes + CLOSING_BYTES),
-    };
+    this.#groupEnd = Math.max(this.#groupEnd, block.start + bytes + CLOSING_BYTES);
     if (old.pins === 0 && start === 0) this.window.drop(old);
   }
 }

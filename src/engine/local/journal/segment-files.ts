@@ -141,7 +141,7 @@ export class SegmentFiles implements SegmentReader {
     return {
       segment: current.id,
       offset: SEGMENT_HEADER_BYTES,
-      end: Math.max(current.capacity, SEGMENT_HEADER_BYTES + minBytes),
+      end: current.capacity,
     };
   }
 
