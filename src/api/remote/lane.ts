@@ -37,7 +37,7 @@ export class Lane {
   #waiting: Pending[] = [];
   #next = 0;
   readonly #inFlight = new Set<Pending>();
-  /** Confirmed; told after the turn, since a return that came before its confirm is told by then. */
+  /** Confirmed, and told a little later: whether the broker sent a message back is known after its confirm. */
   #confirmed: Pending[] = [];
   /** Why the channel ended, where the broker said it. */
   #why: unknown = null;
@@ -83,7 +83,7 @@ export class Lane {
   async close(): Promise<void> {
     this.#closed = true;
     if (!this.#connection.up || this.#connection.blocked) this.giveUp();
-    while (this.#inFlight.size > 0 || this.#left > 0 || this.#confirmed.length > 0) {
+    while (this.#inFlight.size > 0 || this.#left > 0) {
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
     await this.#channel?.close();
@@ -117,8 +117,8 @@ export class Lane {
       this.#channel = channel;
       this.#proven = false;
       channel.once('close', () => {
-        // The answers that are on their way to their promises come first.
-        setImmediate(() => this.#channelEnded(channel));
+        // Answers that are on their way come first.
+        setImmediate(() => setImmediate(() => setImmediate(() => this.#channelEnded(channel))));
       });
       if (!channel.active) this.#channelEnded(channel);
     } catch (error) {
@@ -140,12 +140,16 @@ export class Lane {
 
   #confirm(pending: Pending): void {
     this.#proven = true;
-    if (this.#confirmed.push(pending) === 1) setImmediate(() => this.#tell());
+    if (this.#confirmed.push(pending) > 1) return;
+    // A return is told in a turn of its own, which may be behind this one: those of all that are here by then are before the next.
+    setImmediate(() => {
+      const confirmed = this.#confirmed;
+      this.#confirmed = [];
+      setImmediate(() => this.#tell(confirmed));
+    });
   }
 
-  #tell(): void {
-    const confirmed = this.#confirmed;
-    this.#confirmed = [];
+  #tell(confirmed: readonly Pending[]): void {
     for (const pending of confirmed) {
       if (!this.#inFlight.delete(pending)) continue;
       if (pending.returned) pending.reject(unroutable(pending.to));
@@ -190,7 +194,6 @@ export class Lane {
   #channelEnded(channel: Channel): void {
     if (this.#channel !== channel) return;
     this.#channel = null;
-    this.#tell();
     this.#lost(this.#why === null ? new Error('the connection ended') : remoteFailure(this.#why));
     this.#why = null;
     if (this.#closed) this.giveUp();

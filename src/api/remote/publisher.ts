@@ -169,7 +169,7 @@ export class Publisher {
 
   /** A broker says no more than that it did not take it. */
   #refusal(to: Address): PostriderError {
-    const limited = to.exchange === '' ? this.#topology.refusesWhenFull(to.routingKey) : undefined;
+    const limited = to.exchange === '' ? this.#topology.known(to.routingKey)?.refusesWhenFull : undefined;
     if (limited === false) {
       return new PostriderError('REFUSED', `the broker could not store a message for ${nameOf(to)}; its log says why`);
     }

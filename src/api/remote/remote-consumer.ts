@@ -188,7 +188,7 @@ export class RemoteConsumer implements LinkConsumer {
 
   get #fixed(): boolean {
     if (this.#adjustable) return false;
-    return this.#traits.exclusive || this.#home.topology.hasSingleActiveConsumer(this.#queue);
+    return this.#traits.exclusive || this.#home.topology.known(this.#queue)?.singleActiveConsumer === true;
   }
 
   #take(message: AsyncMessage): void {
@@ -322,8 +322,8 @@ export class RemoteConsumer implements LinkConsumer {
   }
 }
 
-/** In few steps: at least twice as many, or at most a quarter. */
+/** In few steps, since each has the broker count as delivered what was on its way. */
 function stepped(applied: number, wanted: number): number {
-  if (wanted > applied) return Math.min(mostPrefetch, Math.max(wanted, applied * 2));
-  return wanted * 4 <= applied ? wanted : applied;
+  if (wanted > applied) return Math.min(mostPrefetch, Math.max(wanted, applied * 8));
+  return wanted * 8 <= applied ? wanted : applied;
 }

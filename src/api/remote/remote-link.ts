@@ -123,6 +123,7 @@ export class RemoteLink implements Link {
   }
 
   async consume(queue: string, traits: ConsumeTraits, sink: DeliverySink): Promise<LinkConsumer> {
+    if (traits.exclusive) this.#requireExclusive(queue);
     const home = {
       connection: this.#connection,
       publisher: this.#publisher,
@@ -214,5 +215,14 @@ export class RemoteLink implements Link {
     if (this.#connection.server.product !== 'RabbitMQ' || table['x-queue-type'] === 'quorum') return;
     if (table['x-delivery-limit'] === undefined) return;
     throw new PostriderError('UNSUPPORTED', `queue '${name}' can't have a deliveryLimit: ${deliveryLimitAdvice}`);
+  }
+
+  /** Its quorum queues take no notice of it. @throws PostriderError UNSUPPORTED */
+  #requireExclusive(queue: string): void {
+    if (this.#connection.server.product !== 'RabbitMQ' || this.#topology.known(queue)?.quorum === false) return;
+    throw new PostriderError(
+      'UNSUPPORTED',
+      `RabbitMQ does not keep quorum queues for one consumer: declare queue '${queue}' with singleActiveConsumer: true instead of consuming it with exclusive: true`,
+    );
   }
 }

@@ -15,12 +15,18 @@ interface Remembered {
   readonly bindings: Map<string, Binding>;
 }
 
+export interface KnownQueue {
+  readonly refusesWhenFull: boolean;
+  /** One consumer after another: a consumer that leaves for a moment loses its turn. */
+  readonly singleActiveConsumer: boolean;
+  readonly quorum: boolean;
+}
+
 export class Topology {
   readonly #control: Control;
   readonly #fleeting = new Map<string, Remembered>();
-  /** Of queues that were declared here: whether they refuse what is beyond a limit. */
-  readonly #refusing = new Map<string, boolean>();
-  readonly #singleActive = new Set<string>();
+  /** Queues that were declared here, or found as they were to be. */
+  readonly #known = new Map<string, KnownQueue>();
 
   constructor(control: Control) {
     this.#control = control;
@@ -28,16 +34,18 @@ export class Topology {
 
   declared(traits: QueueTraits): void {
     const { name, durable, exclusive, arguments: table } = traits;
-    this.#refusing.set(name, table['x-overflow'] === 'reject-publish');
-    if (table['x-single-active-consumer'] === true) this.#singleActive.add(name);
+    this.#known.set(name, {
+      refusesWhenFull: table['x-overflow'] === 'reject-publish',
+      singleActiveConsumer: table['x-single-active-consumer'] === true,
+      quorum: table['x-queue-type'] === 'quorum',
+    });
     if (durable && !exclusive) return;
     this.#fleeting.set(name, { traits, bindings: this.#fleeting.get(name)?.bindings ?? new Map<string, Binding>() });
   }
 
   deleted(queue: string): void {
     this.#fleeting.delete(queue);
-    this.#refusing.delete(queue);
-    this.#singleActive.delete(queue);
+    this.#known.delete(queue);
   }
 
   bound(queue: string, exchange: string, routingKey: string): void {
@@ -49,13 +57,8 @@ export class Topology {
   }
 
   /** Undefined: it was not declared here. */
-  refusesWhenFull(queue: string): boolean | undefined {
-    return this.#refusing.get(queue);
-  }
-
-  /** One consumer after another: a consumer that leaves for a moment loses its turn. */
-  hasSingleActiveConsumer(queue: string): boolean {
-    return this.#singleActive.has(queue);
+  known(queue: string): KnownQueue | undefined {
+    return this.#known.get(queue);
   }
 
   /** @throws PostriderError QUEUE_LOCKED: the broker has not noticed yet that the old connection is gone */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Message } from '../../../src/index.ts';
+import type { ConsumeOptions, Message } from '../../../src/index.ts';
 import { type Bench, rejects, settledTo, sleep, until } from '../bench.ts';
 
 export function consumeCases(bench: Bench): void {
@@ -198,7 +198,7 @@ export function consumeCases(bench: Bench): void {
       await until('nobody consumes', async () => (await queue.stats()).consumers === 0);
     });
 
-    it('shares a queue among consumers, and keeps it for one alone', async () => {
+    it('shares a queue among consumers', async () => {
       const queue = await bench.mq.queue<number>(name());
       const got = [0, 0];
       const wait = (which: number) => async () => {
@@ -210,19 +210,39 @@ export function consumeCases(bench: Bench): void {
       await queue.publishAll(Array.from({ length: 40 }, (_, index) => index));
       await until('all were handled', () => got[0]! + got[1]! === 40);
       assert.ok(got[0]! > 0 && got[1]! > 0, String(got));
-      await rejects(
-        queue.consume(() => undefined, { exclusive: true }),
-        'QUEUE_LOCKED',
-      );
       await first.close();
       await second.close();
-      await until('they are gone', async () => (await queue.stats()).consumers === 0);
+    });
+
+    it('keeps a queue for one consumer alone', async () => {
+      const consume = (options: ConsumeOptions = {}): Promise<unknown> => queue.consume(() => undefined, options);
+      if (bench.kind === 'rabbitmq') {
+        const quorum = await bench.mq.queue(name());
+        const refused = quorum.consume(() => undefined, { exclusive: true });
+        await rejects(refused, 'UNSUPPORTED', /singleActiveConsumer/);
+      }
+      const queue = await bench.mq.queue<number>(name(), { priorities: 1, deliveryLimit: false });
+      const first = await queue.consume(() => undefined);
+      await rejects(consume({ exclusive: true }), 'QUEUE_LOCKED');
+      await first.close();
+      await until('it is gone', async () => (await queue.stats()).consumers === 0);
       const alone = await queue.consume(() => undefined, { exclusive: true });
-      await rejects(
-        queue.consume(() => undefined),
-        'QUEUE_LOCKED',
-      );
+      await rejects(consume(), 'QUEUE_LOCKED');
       await alone.close();
+    });
+
+    it('has one consumer after another where the queue is so', async () => {
+      const queue = await bench.mq.queue<number>(name(), { singleActiveConsumer: true });
+      const got: string[] = [];
+      const first = await queue.consume(() => void got.push('first'));
+      const second = await queue.consume(() => void got.push('second'));
+      await queue.publishAll(Array.from({ length: 100 }, (_, index) => index));
+      await until('all were handled', () => got.length === 100);
+      assert.deepEqual(new Set(got), new Set(['first']));
+      await first.close();
+      await queue.publish(100);
+      await until('the other has its turn', () => got.at(-1) === 'second');
+      await second.close();
     });
 
     it('serves consumers of a higher priority first', async () => {

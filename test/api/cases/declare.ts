@@ -79,7 +79,7 @@ export function declareCases(bench: Bench): void {
       const name = bench.name();
       if (bench.kind === 'rabbitmq') {
         await rejects(bench.mq.queue(name, { priorities: 5 }), 'UNSUPPORTED', /deliveryLimit: false/);
-        await rejects(bench.mq.queue(name, { durable: false }), 'UNSUPPORTED', /deliveryLimit: false/);
+        await rejects(bench.mq.queue(bench.name(), { durable: false }), 'UNSUPPORTED', /deliveryLimit: false/);
       }
       const queue = await bench.mq.queue(name, { priorities: 5, deliveryLimit: false });
       assert.equal((await queue.stats()).ready, 0);

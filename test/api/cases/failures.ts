@@ -172,7 +172,7 @@ export function failureCases(bench: Bench): void {
           deliveries += 1;
           await message.requeue();
         },
-        { ack: 'manual' },
+        { ack: 'manual', prefetch: 1 },
       );
       assert.equal(deliveries, 3);
       assert.equal(dead.payload, 'killer');
