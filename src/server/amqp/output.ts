@@ -32,28 +32,31 @@ function takeChunk(): Chunk {
   return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), end: 0 };
 }
 
-/** Those that have something to send at the end of this turn of the event loop. */
-let due: Output[] = [];
-let sent: Output[] = [];
+/** What is sent before the engine has its end of the turn: together no more than this, in no more writes. */
+const earlyBytes = 8 * 1024;
+const earlyWrites = 4;
+
+/** Those that were written to in this turn of the event loop, since a read began. */
+const due: Output[] = [];
 let turnBegun = false;
 
 /**
- * Called before a read is handled: the outputs' end of the turn then comes before that of the engine, which gives the disk what
- * it has. What can be delivered already need not wait for that.
+ * Called before a read is handled, so that the first to have the end of the turn are the outputs, and the engine comes after them:
+ * a few messages are on their way before it closes its group and asks the disk. With many it goes first, since the disk is then
+ * what everybody waits for.
  */
 export function beginTurn(): void {
   if (turnBegun) return;
   turnBegun = true;
-  setImmediate(endTurn);
+  setImmediate(sendFew);
 }
 
-function endTurn(): void {
+function sendFew(): void {
   turnBegun = false;
-  const outputs = due;
-  due = sent;
-  for (const output of outputs) output.endTurn();
-  outputs.length = 0;
-  sent = outputs;
+  let bytes = 0;
+  for (const output of due) bytes += output.unsent;
+  if (bytes <= earlyBytes && due.length <= earlyWrites) for (const output of due) output.flush();
+  due.length = 0;
 }
 
 const nothing: Chunk = { bytes: Buffer.alloc(0), view: new DataView(new ArrayBuffer(0)), end: 0 };
@@ -182,15 +185,14 @@ export class Output {
 
   #schedule(): void {
     this.#scheduled = true;
-    due.push(this);
-    beginTurn();
+    setImmediate(this.#turnEnded);
+    if (turnBegun) due.push(this);
   }
 
-  /** Called once this turn's frames were written. */
-  endTurn(): void {
+  readonly #turnEnded = (): void => {
     this.#scheduled = false;
     this.flush();
-  }
+  };
 
   /** One of the writes that are on their way is done. */
   readonly #written = (): void => {

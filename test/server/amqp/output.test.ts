@@ -6,12 +6,12 @@ import { serve } from './serve.ts';
 
 const served = await serve();
 
-test('what a read lets be delivered goes out before the engine has the end of the turn', async (t) => {
+test('a few messages go out before the engine has the end of the turn, many after it', async (t) => {
   const publisher = await served.client();
   const consumer = await served.client();
   await publisher.declare('first-out');
   await consumer.consume('first-out', 'c');
-  const order: string[] = [];
+  let order: string[] = [];
   const flush = Reflect.get(Output.prototype, 'flush');
   t.mock.method(Output.prototype, 'flush', function (this: Output) {
     if (this.unsent > 0) order.push('sent');
@@ -26,4 +26,8 @@ test('what a read lets be delivered goes out before the engine has the end of th
   publisher.send(publish('first-out', 'x'));
   await consumer.message('basic.deliver');
   assert.deepEqual(order.slice(0, 2), ['sent', 'engine']);
+  order = [];
+  publisher.send(publish('first-out', 'x'.repeat(10_000)));
+  await consumer.message('basic.deliver');
+  assert.deepEqual(order.slice(0, 2), ['engine', 'sent']);
 });
