@@ -3,6 +3,7 @@
  *
  *   node --import tsx scripts/test.ts unit               all tests but those of the other groups
  *   node --import tsx scripts/test.ts interop            other people's clients and brokers
+ *   node --import tsx scripts/test.ts package          the package, packed and installed elsewhere
  *   node --import tsx scripts/test.ts simulation         the simulated disk, the crash simulation and its planted bugs
  *   node --import tsx scripts/test.ts unit journal wire  only files whose path contains one of the words
  *
@@ -16,7 +17,7 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** Folders of test/ that are a group of their own; everything else is `unit`. */
-const apart = ['interop', 'simulation'];
+const apart = ['interop', 'package', 'simulation'];
 
 const [group = 'unit', ...words] = process.argv.slice(2);
 if (group !== 'unit' && !apart.includes(group)) {
