@@ -177,11 +177,14 @@ export class AtomicBatch implements Batch {
     const settled = new Map<LocalQueue, { readonly first: number; readonly end: number }[]>();
     const identities = new Set<string>();
     const written = new Set<string>();
+    const { journal } = this.#host;
+    const full = journal.full && !journal.takes(this.#bytes());
     this.#items.forEach((entry, item) => {
       if (entry.kind === 'append') {
         const { targets, message } = entry;
         let refusal = this.#judgeIdentity(message, identities);
         if (refusal === null) {
+          if (full) refusal = refuse('full');
           for (const queue of targets.queues) {
             const before = appended.get(queue) ?? { count: 0, bytes: 0 };
             refusal ??= judgeTargets(this.#host, targets, message, before.count, before.bytes, queue);
@@ -317,6 +320,7 @@ function judgeAppend(
     const verdict = host.identities.judge(message.identity);
     if (verdict !== 'new') return verdict;
   }
+  if (host.journal.full && !host.journal.takes(host.journal.bytesOf(targets, message))) return refuse('full');
   return judgeTargets(host, targets, message, count, bytes, only);
 }
 
@@ -328,7 +332,6 @@ function judgeTargets(
   bytes: number,
   only?: LocalQueue,
 ): Refusal | null {
-  if (host.journal.full) return refuse('full');
   for (const queue of only === undefined ? targets.queues : [only]) {
     if (queue.deleted) return refuse('gone');
     if (queue.damage !== null) return refuse('damaged');

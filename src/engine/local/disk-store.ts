@@ -158,6 +158,8 @@ export class DiskStore implements LocalStore, GroupStore {
     return this.#segmentFiles.place(after, minBytes, (from, to) => {
       this.segments.add(to);
       if (from === null) return;
+      // Of the new segment it is known how much is to be kept when its first group is closed.
+      if (this.#segmentFiles.blocked) this.journal.limitAppends(0);
       const full = this.segments.get(from);
       if (full !== undefined) this.segments.seal(full);
     });
@@ -175,7 +177,7 @@ export class DiskStore implements LocalStore, GroupStore {
   }
 
   #judgeSpace(): void {
-    this.journal.full = this.#segmentFiles.isShort(this.journal.tail);
+    this.journal.limitAppends(this.#segmentFiles.appendsBelow(this.journal.tail));
   }
 
   #writeNext(): void {

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { test } from 'node:test';
@@ -36,3 +37,35 @@ test('a full disk takes publishes again once what filled it is consumed', async 
   await fixture.settle(lease, sink.deliveries, 'ack');
   await until('publishers may go on', () => lines.includes('unblocked'));
 });
+
+/** A disk without room for another segment once it is full. */
+class FullDisk extends DiskFiles {
+  full = false;
+
+  override open(path: string, mode: OpenMode): Promise<DiskFile> {
+    return this.full && mode === 'create' && path.endsWith('.seg.new')
+      ? Promise.reject(Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' }))
+      : super.open(path, mode);
+  }
+}
+
+for (const atomic of [undefined, 'required'] as const) {
+  test(`on a full disk a publish that has no space is refused (${atomic ?? 'plain'}), and settlements go on`, async (t) => {
+    const disk = new FullDisk();
+    const { fixture } = await crashing(t, { ...small, files: disk });
+    disk.full = true;
+    const queue = await fixture.declare();
+    await until('publishers are blocked', () => fixture.listener.lines.includes('blocked disk'));
+    await fixture.fill(queue, 'm');
+    const { lease, sink } = await fixture.held(queue, 1);
+    const large = await fixture.commit(
+      (batch) => fixture.append(batch, queue, { body: Buffer.alloc(100_000) }),
+      atomic,
+    );
+    assert.deepEqual(
+      large.map(({ outcome, reason }) => [outcome, reason]),
+      [['refused', 'full']],
+    );
+    assert.deepEqual(await fixture.settle(lease, sink.deliveries, 'ack'), []);
+  });
+}

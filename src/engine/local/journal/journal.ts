@@ -90,7 +90,7 @@ export class Journal {
   waitingBytes = 0;
   /** While set, the open group must not be closed: its items belong together. */
   atomic = false;
-  /** The disk is full, and what is left of the allocated space is for settlements. Set by the store. */
+  /** The disk is full: an append may be refused. */
   full = false;
   /** Directory bytes that will be written when the group is closed. */
   promisedBytes = 0;
@@ -107,6 +107,8 @@ export class Journal {
   #limit = 0;
   /** Where the open group must end, in its segment: behind the segment's end if it can't be divided and is larger. */
   #groupEnd = 0;
+  /** While the disk is full: how far appends may fill the segment. */
+  #appendsBelow = Infinity;
   #mustSync = false;
   #scheduled = false;
   #lazy = false;
@@ -301,6 +303,19 @@ export class Journal {
     } finally {
       this.atomic = false;
     }
+  }
+
+  /** While the disk is full, appends may fill the segment in use up to `below`; Infinity: it is not full. Said by the store. */
+  limitAppends(below: number): void {
+    this.full = below !== Infinity;
+    this.#appendsBelow = below;
+  }
+
+  /** Whether so many bytes of appends have their space, and leave settlements theirs. */
+  takes(bytes: number): boolean {
+    const block = this.#block;
+    const tail = block === null ? (this.#place?.offset ?? 0) : block.start + this.#at;
+    return tail + this.directory.length + this.promisedBytes + bytes <= this.#appendsBelow;
   }
 
   /** What a message takes in a group, with a run of its own. */

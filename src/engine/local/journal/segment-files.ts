@@ -186,10 +186,12 @@ export class SegmentFiles implements SegmentReader {
     return this.#blocked;
   }
 
-  /** Whether what is left must be kept for settlements: no more space can be had, and half of the segment in use is used. */
-  isShort(tail: Place | null): boolean {
+  /** How far appends may fill the segment of the tail: while no more space can be had, half of the one in use is kept for settlements. */
+  appendsBelow(tail: Place | null): number {
+    if (!this.#blocked) return Infinity;
     const current = this.#current;
-    return this.#blocked && current !== null && (tail?.segment !== current.id || tail.offset > current.capacity / 2);
+    if (current === null || current.file === null || (tail !== null && tail.segment !== current.id)) return 0;
+    return current.capacity / 2;
   }
 
   /** Groups are on disk up to `end`. */
