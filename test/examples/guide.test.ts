@@ -53,17 +53,25 @@ test('links and pictures lead to files that are there', () => {
   }
 });
 
-test('the first program of the guide', async () => {
-  const { text } = documents.find(({ name }) => name === 'docs/guide/README.md')!;
-  const program = /```js\n(.*?)```/s.exec(text)?.[1] ?? '';
-  const folder = mkdtempSync(join(tmpdir(), 'postrider-first-'));
+/** What goes on until Ctrl-C is closed after a while. */
+async function runShown(document: string, block: RegExp): Promise<readonly string[]> {
+  const { text } = documents.find(({ name }) => name === document)!;
+  const program = block.exec(text)?.[1] ?? '';
+  const folder = mkdtempSync(join(tmpdir(), 'postrider-shown-'));
   try {
-    // It goes on until Ctrl-C.
-    const ended = '\nsetTimeout(() => mq.close(), 200);\n';
-    writeFileSync(join(folder, 'first.mts'), program + ended);
-    const { code, lines, stderr } = await runProgram(join(folder, 'first.mts'));
-    assert.deepEqual({ code, lines, stderr }, { code: 0, lines: ['handling order 1'], stderr: '' });
+    writeFileSync(join(folder, 'program.mts'), `${program}\nsetTimeout(() => mq.close(), 200);\n`);
+    const { code, lines, stderr } = await runProgram(join(folder, 'program.mts'));
+    assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+    return lines;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+test('the first program of the guide', async () => {
+  assert.deepEqual(await runShown('docs/guide/README.md', /```js\n(.*?)```/s), ['handling order 1']);
+});
+
+test('the first program of the README', async () => {
+  assert.deepEqual(await runShown('README.md', /```ts\n(.*?)```/s), ['handling order 1: lamp']);
 });
