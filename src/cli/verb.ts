@@ -13,7 +13,7 @@ export interface VerbOptions {
 
 const defaultUrl = 'amqp://127.0.0.1:5672';
 /** Whoever types a command doesn't wait as long as a service does. */
-const connectTimeoutMs = 3_000;
+export const connectTimeoutMs = 3_000;
 
 export function addVerb(program: Command, name: string, description: string, examples: string): Command {
   return program.command(name).description(description).addHelpText('after', examples);
@@ -31,19 +31,17 @@ export function brokerUrl({ url }: VerbOptions): string {
 }
 
 /** Connects, lets `work` work, and closes. @throws CommandError */
-export async function withBroker(
+export function withBroker(
   options: VerbOptions,
   work: (mq: Mq) => Promise<void>,
   { create = false }: { readonly create?: boolean } = {},
 ): Promise<void> {
   const url = brokerUrl(options);
-  try {
+  return withErrorLines(url, async () => {
     const { connect } = await import('../api/connect.ts');
-    if (url.startsWith('file:') && !create) await requireJournal(url);
-    const mq = await connect(url, {
-      log: say,
-      ...(/^amqps?:/i.test(url) ? { connectTimeoutMs, name: 'postrider' } : {}),
-    });
+    if (/^file:/i.test(url) && !create) await requireJournal(url);
+    const remote = { connectTimeoutMs, name: 'postrider' };
+    const mq = await connect(url, { log: say, ...(isRemote(url) ? remote : {}) });
     try {
       mq.on('blocked', (reason) => say(`the broker takes no messages for now (${reason}); waiting`));
       mq.on('disconnected', (error) => say(`${error.message}; connecting again`));
@@ -52,6 +50,17 @@ export async function withBroker(
     } finally {
       await mq.close({ graceMs: 0 });
     }
+  });
+}
+
+export function isRemote(url: string): boolean {
+  return /^amqps?:/i.test(url);
+}
+
+/** Lets `work` work; what it throws becomes a line that says what to do. @throws CommandError */
+export async function withErrorLines<T>(url: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
   } catch (error) {
     throw await verbError(error, url);
   }

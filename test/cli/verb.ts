@@ -43,3 +43,13 @@ export function jsonLines(text: string): Record<string, unknown>[] {
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
+
+/** A broker of the test's own behind an `amqp:` URL. */
+export async function servedBroker(context: TestContext, queues: Readonly<Record<string, QueueOptions>> = {}) {
+  const mq = await connect('memory:');
+  context.after(() => mq.close({ graceMs: 0 }));
+  const { amqp } = await mq.listen({ amqp: { port: 0 } });
+  for (const [name, options] of Object.entries(queues)) await mq.queue(name, options);
+  const url = `amqp://127.0.0.1:${amqp!.port}`;
+  return { mq, url, run: (args: readonly string[], input = '') => runVerb([...args, '--url', url], input) };
+}
