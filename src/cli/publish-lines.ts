@@ -10,6 +10,8 @@ import { Interruption } from './interruption.ts';
 import { checkJson } from './json-payload.ts';
 import { LineSplitter, type Line } from './line-splitter.ts';
 import { lineRanges } from './line-ranges.ts';
+import { print } from './print.ts';
+import { messages } from './table.ts';
 import { exitCodeOf } from './verb.ts';
 
 export interface LineTarget {
@@ -41,7 +43,7 @@ export async function publishLines(input: Readable, target: LineTarget): Promise
   } finally {
     interruption.release();
   }
-  run.tell();
+  await run.tell();
   if (interruption.by !== null) process.exitCode = signalExitCode[interruption.by];
 }
 
@@ -90,14 +92,14 @@ class LineRun {
   }
 
   /** @throws CommandError when something was not stored */
-  tell(): void {
+  async tell(): Promise<void> {
     const { told, json } = this.#target;
     const failures = this.#failures.sort((a, b) => a.line - b.line);
     if (json) {
       const failed = failures.map(({ line, error }) => ({ line, code: codeOf(error), error: error.message }));
-      process.stdout.write(`${JSON.stringify({ stored: this.#stored, failed })}\n`);
+      await print([JSON.stringify({ stored: this.#stored, failed })]);
     } else if (failures.length === 0) {
-      process.stdout.write(`${count(this.#stored)} ${told}\n`);
+      await print([`${messages(this.#stored)} ${told}`]);
     }
     const first = failures[0];
     if (first === undefined) return;
@@ -109,7 +111,7 @@ class LineRun {
     ];
     throw new CommandError(
       first.error instanceof PostriderError ? exitCodeOf(first.error) : exitCode.failed,
-      `${lines.join('; ')}: ${first.error.message} (${count(this.#stored)} stored, nothing sent behind line ${this.#lastLine})`,
+      `${lines.join('; ')}: ${first.error.message} (${messages(this.#stored)} stored, nothing sent behind line ${this.#lastLine})`,
       { cause: first.error },
     );
   }
@@ -176,8 +178,4 @@ function codeOf(error: Error): ErrorCode {
 
 function isBlank(bytes: Buffer): boolean {
   return bytes.every((byte) => byte === 0x20 || byte === 0x09);
-}
-
-function count(messages: number): string {
-  return messages === 1 ? '1 message' : `${messages.toLocaleString('en-US')} messages`;
 }

@@ -5,6 +5,7 @@ import type { PublishOptions } from '../api/publish-options.ts';
 import { CommandError } from './command-error.ts';
 import { exitCode } from './exit-code.ts';
 import { duration, pairs, usage, wholeNumber } from './option-value.ts';
+import { print } from './print.ts';
 import { addBrokerOptions, addVerb, type VerbOptions, withBroker } from './verb.ts';
 
 const examples = `
@@ -82,7 +83,7 @@ async function publish(first: string | undefined, second: string | undefined, fl
         return;
       }
       await send(Buffer.from(payload), null);
-      process.stdout.write(json ? `${JSON.stringify({ stored: 1, failed: [] })}\n` : `1 message ${told}\n`);
+      await print([json ? JSON.stringify({ stored: 1, failed: [] }) : `1 message ${told}`]);
     },
     { create },
   );
