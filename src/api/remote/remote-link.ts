@@ -70,6 +70,10 @@ export class RemoteLink implements Link {
         watch.up(first);
         if (!first) this.#restore();
       },
+      down: (error) => {
+        this.#topology.lost();
+        watch.down(error);
+      },
     });
     this.#control = new Control(this.#connection, connectTimeoutMs);
     this.#topology = new Topology(this.#control);
@@ -119,6 +123,10 @@ export class RemoteLink implements Link {
   }
 
   publish(to: Address, message: Outgoing): Promise<void> {
+    const { replyTo } = message.properties;
+    // The answer must find the queue that waits for it.
+    const present = replyTo === undefined ? null : this.#topology.present(replyTo);
+    if (present !== null) return present.then(() => this.#publisher.publish(to, message));
     return this.#publisher.publish(to, message);
   }
 
@@ -149,6 +157,7 @@ export class RemoteLink implements Link {
   }
 
   async close(): Promise<void> {
+    this.#topology.close();
     await this.#publisher.close();
     for (const consumer of this.#consumers) await consumer.close().catch(() => undefined);
     if (this.#connection.up) await this.#control.close();

@@ -28,6 +28,9 @@ export class Topology {
   /** Queues that were declared here, or found as they were to be. */
   readonly #known = new Map<string, KnownQueue>();
 
+  /** Ended with the connection, and not there again yet; with who waits for them. */
+  readonly #missing = new Map<string, (() => void)[]>();
+
   constructor(control: Control) {
     this.#control = control;
   }
@@ -46,6 +49,20 @@ export class Topology {
   deleted(queue: string): void {
     this.#fleeting.delete(queue);
     this.#known.delete(queue);
+    this.#found(queue);
+  }
+
+  /** The connection is gone. */
+  lost(): void {
+    for (const [name, { traits }] of this.#fleeting) {
+      if (traits.exclusive && !this.#missing.has(name)) this.#missing.set(name, []);
+    }
+  }
+
+  /** Null: the queue is there, or somebody else's; else resolves once it is there again. */
+  present(queue: string): Promise<void> | null {
+    const waiting = this.#missing.get(queue);
+    return waiting === undefined ? null : new Promise((resolve) => waiting.push(resolve));
   }
 
   bound(queue: string, exchange: string, routingKey: string): void {
@@ -69,11 +86,23 @@ export class Topology {
     for (const { exchange, routingKey } of remembered.bindings.values()) {
       await this.#control.ask((channel) => channel.queueBind({ queue, exchange, routingKey }));
     }
+    this.#found(queue);
   }
 
   /** All of it, as far as it can be done at once; a consumer sees to its own queue until it is there. */
   async restoreAll(): Promise<void> {
     await Promise.all(Array.from(this.#fleeting.keys(), (queue) => this.restore(queue).catch(() => undefined)));
+  }
+
+  /** It is closed: nobody waits any more. */
+  close(): void {
+    for (const queue of [...this.#missing.keys()]) this.#found(queue);
+  }
+
+  #found(queue: string): void {
+    const waiting = this.#missing.get(queue) ?? [];
+    this.#missing.delete(queue);
+    for (const found of waiting) found();
   }
 }
 
