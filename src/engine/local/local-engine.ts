@@ -375,7 +375,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     });
   }
 
-  appendAgain(queue: LocalQueue, reader: RunReader): void {
+  appendAgain(queue: LocalQueue, reader: RunReader, expiresAt: number): void {
     const { buffer } = reader;
     this.journal.append(new LocalTargets([queue], buffer.subarray(reader.envelopeStart, reader.envelopeEnd)), {
       head: buffer,
@@ -386,7 +386,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       body: buffer,
       bodyStart: reader.bodyStart,
       bodyEnd: reader.bodyEnd,
-      expiresAt: reader.expiresAt,
+      expiresAt,
       priority: reader.priority,
       dueAt: 0,
       identity: null,

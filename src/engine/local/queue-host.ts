@@ -21,7 +21,7 @@ export interface QueueHost {
   /** Delivers what was settled for the consumer once the open group is durable. */
   whenGroupSynced(consumer: LocalConsumer): void;
   /** Appends once more what was settled for a consumer that went before it got it. */
-  appendAgain(queue: LocalQueue, reader: RunReader): void;
+  appendAgain(queue: LocalQueue, reader: RunReader, expiresAt: number): void;
   /** Dispatches the queue again once the open group is durable. */
   pumpWhenSynced(queue: LocalQueue): void;
 }

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { Sink } from '../../../src/engine/engine.ts';
 import { DiskFiles, type DiskFile } from '../../../src/engine/local/journal/disk-files.ts';
 import type { OpenMode } from '../../../src/engine/local/journal/files.ts';
-import { turn, until, within } from '../../conformance/fixture.ts';
+import { Collector, turn, until, within } from '../../conformance/fixture.ts';
 import { crashing, small } from './crashing.ts';
 
 /** On which no checkpoint can be written, so that what the journal says is all that there is. */
@@ -77,4 +77,20 @@ test('a delivery that was journalled and did not happen is not counted after a c
       ['c', 0],
     ],
   );
+});
+
+test('what is appended again expires when it would have', async (t) => {
+  const { fixture } = await crashing(t);
+  const queue = await fixture.declare({ messageTtlMs: 300 });
+  const stoppedAtOnce = new Collector(fixture);
+  stoppedAtOnce.onDeliver = () => false;
+  const { consumer } = await fixture.consume(queue, { noAck: true, sink: stoppedAtOnce });
+  await fixture.fill(queue, 'a', 'b');
+  await until('one is delivered', () => stoppedAtOnce.deliveries.length === 1);
+  await fixture.advance(350);
+  consumer.cancel();
+  const { sink } = await fixture.consume(queue);
+  await fixture.quiet();
+  assert.deepEqual(sink.texts, []);
+  await fixture.expectStats(queue, { ready: 0, unacked: 0 });
 });
