@@ -26,11 +26,13 @@ type End = 'count' | 'idle' | 'output' | 'interrupted' | 'lost';
 const mostAtATime = 256;
 const tickMs = 25;
 
-export async function consumeLines(queue: Queue<Uint8Array>, plan: ConsumePlan): Promise<void> {
+/** False: a line is still on its way to a reader that doesn't read; it was given back, and is not worth waiting for. */
+export async function consumeLines(queue: Queue<Uint8Array>, plan: ConsumePlan): Promise<boolean> {
   const run = new ConsumeRun(queue, plan);
   const interruption = new Interruption(() => run.end('interrupted'));
   try {
     await run.run();
+    return !run.isStuck;
   } finally {
     interruption.release();
   }
@@ -64,6 +66,10 @@ class ConsumeRun {
   end(end: End): void {
     this.#isOver = true;
     this.#end(end);
+  }
+
+  get isStuck(): boolean {
+    return this.#begun > this.#written;
   }
 
   async run(): Promise<void> {

@@ -39,14 +39,16 @@ async function consume(queue: string, flags: ConsumeFlags): Promise<void> {
     throw usage('--at-most-once with --count would lose what was fetched beyond the count; leave one of them out');
   }
   if (!wait && timeout !== undefined) throw usage('--no-wait and --timeout say two things; give one of them');
+  let isDone = true;
   await withBroker(flags, async (mq) => {
     const { asItStands } = await import('./raw-bytes.ts');
     const { consumeLines } = await import('./consume-lines.ts');
-    await consumeLines(await mq.queue<Uint8Array>(queue, asItStands()), {
+    isDone = await consumeLines(await mq.queue<Uint8Array>(queue, asItStands()), {
       count: count ?? Infinity,
       idleMs: wait ? (timeout ?? Infinity) : 0,
       atMostOnce,
       json: flags.json ?? false,
     });
   });
+  if (!isDone) process.exit();
 }
