@@ -1,0 +1,138 @@
+/** An embedded engine whose disk fails: it closes, rejects what is pending, tells, and the application lives. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { it, type TestContext } from 'node:test';
+import { EmbeddedLink } from '../../src/api/embedded/embedded-link.ts';
+import { EmbeddedMq } from '../../src/api/embedded-mq.ts';
+import { openLocal } from '../../src/engine/local/index.ts';
+import { type DiskFile, DiskFiles } from '../../src/engine/local/journal/disk-files.ts';
+import type { OpenMode } from '../../src/engine/local/journal/files.ts';
+import { connect, type PostriderError } from '../../src/index.ts';
+import { rejects, sleep, take, until } from './bench.ts';
+
+class FailingDisk extends DiskFiles {
+  broken = false;
+
+  override async open(path: string, mode: OpenMode): Promise<DiskFile> {
+    const file = await super.open(path, mode);
+    const append = file.append.bind(file);
+    file.append = (bytes, offset, length, position, sync, done) => {
+      if (!this.broken) append(bytes, offset, length, position, sync, done);
+      else setImmediate(done, Object.assign(new Error('EIO: i/o error, write'), { code: 'EIO' }));
+    };
+    return file;
+  }
+}
+
+async function openOn(context: TestContext, files: DiskFiles): Promise<{ mq: EmbeddedMq; directory: string }> {
+  const directory = await mkdtemp(join(tmpdir(), 'postrider-api-'));
+  const log = (): void => undefined;
+  const mq = new EmbeddedMq(log);
+  await mq.begin(async (events) => {
+    const link = await EmbeddedLink.open(openLocal(directory, { files }), events, log);
+    mq.broker = link.broker;
+    return link;
+  });
+  context.after(() => rm(directory, { recursive: true, force: true }));
+  return { mq, directory };
+}
+
+it('an engine that fails rejects what is pending, tells, and leaves the application alive', async (context) => {
+  const disk = new FailingDisk();
+  const { mq, directory } = await openOn(context, disk);
+  const queue = await mq.queue<number>('orders');
+  await queue.publish(1);
+  const asked = await mq.queue<number>('asked');
+  let handled = 0;
+  const consumer = await queue.consume(
+    async () => {
+      handled += 1;
+      await sleep(1);
+    },
+    { concurrency: 2 },
+  );
+  await until('it was handled', async () => handled === 1 && (await queue.stats()).unacked === 0);
+  const failures: PostriderError[] = [];
+  mq.on('failed', (error) => failures.push(error));
+
+  disk.broken = true;
+  const request = asked.request(1).catch((error: unknown) => error as PostriderError);
+  const answers = await Promise.all(
+    Array.from({ length: 100 }, (_, index) =>
+      queue.publish(index + 2).then(
+        () => 'stored',
+        (error: unknown) => (error as PostriderError).code,
+      ),
+    ),
+  );
+  assert.deepEqual(new Set(answers), new Set(['UNKNOWN_OUTCOME']));
+  assert.ok(['UNKNOWN_OUTCOME', 'ENGINE_FAILED'].includes(((await request) as PostriderError).code));
+  await until('it was told', () => failures.length === 1);
+  assert.equal(failures[0]!.code, 'ENGINE_FAILED');
+  assert.match(failures[0]!.message, /EIO/);
+
+  await rejects(queue.publish(0), 'ENGINE_FAILED');
+  await rejects(queue.stats(), 'ENGINE_FAILED');
+  await rejects(queue.purge(), 'ENGINE_FAILED');
+  await rejects(mq.queue('more'), 'ENGINE_FAILED');
+  await rejects(
+    queue.consume(() => undefined),
+    'ENGINE_FAILED',
+  );
+  await consumer.close();
+  await mq.close();
+  assert.equal(failures.length, 1);
+
+  // The directory is free again, and what was confirmed is there.
+  await using again = await connect(`file:${directory}`, { log: () => undefined });
+  const there = await again.queue<number>('orders');
+  await there.publish(1_000);
+  const { ready } = await there.stats();
+  const payloads = (await take(there, ready)).map(({ payload }) => payload);
+  assert.ok(payloads.includes(1_000));
+});
+
+it('a directory is one process’s alone, and says whose', async (context) => {
+  const directory = await mkdtemp(join(tmpdir(), 'postrider-api-'));
+  context.after(() => rm(directory, { recursive: true, force: true }));
+  const log = (): void => undefined;
+  const first = await connect(`file:${directory}`, { log });
+  await rejects(connect(`file:${directory}`, { log }), 'DATA_LOCKED', new RegExp(String(process.pid)));
+  await first.close();
+  const second = await connect(`file:${directory}`, { log });
+  await second.close();
+});
+
+it('a directory that is no data directory, or can not be one, is refused', async (context) => {
+  const directory = await mkdtemp(join(tmpdir(), 'postrider-api-'));
+  context.after(() => rm(directory, { recursive: true, force: true }));
+  await rejects(connect(`file:${join('/dev/null', 'data')}`), 'DATA_UNWRITABLE');
+  await rejects(connect('file:'), 'INVALID_URL');
+  await rejects(connect('memory:x'), 'INVALID_URL');
+  await rejects(connect('./data'), 'INVALID_URL', /file:\.\/data/);
+  await rejects(connect('memory:', { name: 'x' }), 'INVALID_OPTION', /amqp/);
+  await rejects(connect(7 as unknown as string), 'INVALID_URL');
+});
+
+it('what was published is there after a close, in its order', async (context) => {
+  const directory = await mkdtemp(join(tmpdir(), 'postrider-api-'));
+  context.after(() => rm(directory, { recursive: true, force: true }));
+  const log = (): void => undefined;
+  {
+    await using mq = await connect(`file:${directory}`, { log });
+    const queue = await mq.queue<number>('kept');
+    await queue.publishAll([1, 2, 3]);
+    const topic = mq.topic<string>('a.b');
+    await (await topic.subscribe('subscriber')).publish('direct');
+  }
+  await using mq = await connect(`file:${directory}`, { log });
+  const got = await take(await mq.queue<number>('kept'), 3);
+  assert.deepEqual(
+    got.map(({ payload }) => payload),
+    [1, 2, 3],
+  );
+  await mq.topic<string>('a.b').publish('by topic');
+  assert.equal((await (await mq.queue('subscriber')).stats()).ready, 2);
+});
