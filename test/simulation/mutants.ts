@@ -98,7 +98,7 @@ export const mutants: readonly Mutant[] = [
     bug: 'a single range of settlements is left out of its group',
     patches: [
       {
-        file: `${engine}/queue.ts`,
+        file: `${engine}/queue-notes.ts`,
         find: 'if (this.#ranges.length > 0) {',
         replace: 'if (this.#ranges.length === 2) this.#ranges = [];\n    if (this.#ranges.length > 2) {',
       },
@@ -109,7 +109,7 @@ export const mutants: readonly Mutant[] = [
     bug: 'a settlement is confirmed with one group and written with a later one',
     patches: [
       {
-        file: `${engine}/queue.ts`,
+        file: `${engine}/queue-notes.ts`,
         find: 'if (this.#ranges.length > 0) {',
         replace: 'if (this.#ranges.length > 2) {',
       },
@@ -142,9 +142,9 @@ export const mutants: readonly Mutant[] = [
     bug: 'how far a queue may have been delivered is not written',
     patches: [
       {
-        file: `${engine}/queue.ts`,
+        file: `${engine}/queue-notes.ts`,
         find: `        directory.u8(EntryKind.DELIVERED);
-        directory.u32(this.id);
+        directory.u32(queue.id);
         directory.u8(level.priority);
         directory.f64(delivered);
         directory.f64(level.notedMayBelow);
@@ -158,9 +158,9 @@ export const mutants: readonly Mutant[] = [
     bug: 'a redelivery is not counted on disk',
     patches: [
       {
-        file: `${engine}/queue.ts`,
+        file: `${engine}/queue-notes.ts`,
         find: `    journal.directory.u8(EntryKind.COUNTED);
-    journal.directory.u32(this.id);
+    journal.directory.u32(this.#queue.id);
     journal.directory.f64(number);
     journal.directory.u32(deliveries);
 `,

@@ -58,14 +58,14 @@ export class LocalConsumer implements EngineConsumer {
       if (!this.sink.deliver(delivery)) this.stopped = true;
     } catch (error) {
       this.stopped = true;
-      this.queue.sinkThrew(error);
+      this.queue.host.dispatcher.threw(error);
     }
   }
 
   /** Its owner knows it. */
   enter(): void {
     this.entering = false;
-    if (!this.cancelled) this.queue.consumerChanged(this);
+    if (!this.cancelled) this.queue.consumers.changed(this);
   }
 
   addCredit(count: number): void {
@@ -74,13 +74,13 @@ export class LocalConsumer implements EngineConsumer {
 
   setCredit(count: number): void {
     this.credit = count;
-    this.queue.consumerChanged(this);
+    this.queue.consumers.changed(this);
   }
 
   resume(): void {
     if (!this.stopped) return;
     this.stopped = false;
-    this.queue.consumerChanged(this);
+    this.queue.consumers.changed(this);
   }
 
   cancel(): void {
@@ -88,6 +88,6 @@ export class LocalConsumer implements EngineConsumer {
     this.cancelled = true;
     this.settled?.giveBack();
     this.lease.consumers.delete(this);
-    this.queue.removeConsumer(this);
+    this.queue.consumers.remove(this);
   }
 }

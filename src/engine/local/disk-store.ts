@@ -16,6 +16,7 @@ import { SegmentFiles } from './journal/segment-files.ts';
 import { segmentName } from './journal/segment-file.ts';
 import { SegmentTable, type Segment } from './segments.ts';
 import type { LocalStore, StoreHost } from './store.ts';
+import { liesInSegment } from './queue-places.ts';
 import { Window } from './window.ts';
 
 /** Neighbouring groups that wait are written at once, up to this much. */
@@ -144,7 +145,7 @@ export class DiskStore implements LocalStore, GroupStore {
     if (missing.length === 0) return;
     for (const queue of this.#host!.topology.queues.values()) {
       for (const segment of missing) {
-        if (!queue.liesInSegment(segment.id)) continue;
+        if (!liesInSegment(queue, segment.id)) continue;
         const path = join(this.#directory, segmentName(segment.id));
         this.#host!.damaged(queue, new EngineError('CORRUPT', `segment ${path} is missing: restore it from a copy`));
       }

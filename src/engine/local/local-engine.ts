@@ -135,7 +135,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     this.topology.check(changes, expectedRevision);
     const { removed, durable, gone } = this.journal.whole(() => this.topology.apply(changes));
     const { revision } = this.topology;
-    if (gone.length > 0) this.#clock.defer(() => gone.forEach((queue) => queue.stopConsumers('deleted')));
+    if (gone.length > 0) this.#clock.defer(() => gone.forEach((queue) => queue.consumers.end('deleted')));
     this.#clock.defer(() => this.dispatcher.run());
     if (durable) await this.#durable();
     return { revision, removed };
@@ -217,7 +217,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     if (refusal !== null) return Promise.reject(refusal);
     const consumer = new LocalConsumer(local, lease as LocalLease, options, sink);
     consumer.lease.consumers.add(consumer);
-    local.addConsumer(consumer);
+    local.consumers.add(consumer);
     // Behind the caller's own continuation: it must know the consumer before its sink is called.
     void settleTurns().then(() => consumer.enter());
     return Promise.resolve(consumer);
@@ -229,7 +229,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     if (refusal !== null) return Promise.reject(refusal);
     return new Promise((resolve) => {
       const done = (taken: boolean): void => {
-        local.removeTaker(taker);
+        local.consumers.removeTaker(taker);
         taker.lease.consumers.delete(taker);
         // Taken out for it already, but not given to it any more.
         if (!taken) taker.settled?.giveBack();
@@ -256,7 +256,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
         if (local.deleted || taker.lease.lost) resolve(false);
         else {
           taker.lease.consumers.add(taker);
-          local.addTaker(taker, () => done(false));
+          local.consumers.addTaker(taker, () => done(false));
         }
       });
     });
@@ -355,7 +355,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     if (queue.damage !== null || queue.deleted) return;
     queue.damage = new EngineError(error.code, `queue ${queue.key} stopped: ${error.message}`, { cause: error });
     this.topology.queueVersion++;
-    queue.stopConsumers('damaged');
+    queue.consumers.end('damaged');
     this.#listener?.damaged(queue, queue.damage);
   }
 
@@ -440,7 +440,7 @@ async function settleTurns(): Promise<void> {
 }
 
 function exclusionOf(queue: LocalQueue, options: ConsumeOptions): EngineError | null {
-  if (queue.hasExclusiveConsumer) return new EngineError('IN_USE', `queue ${queue.key} has an exclusive consumer`);
+  if (queue.consumers.hasExclusive) return new EngineError('IN_USE', `queue ${queue.key} has an exclusive consumer`);
   if (options.exclusive === true && queue.consumerCount > 0) {
     return new EngineError('IN_USE', `queue ${queue.key} has ${queue.consumerCount} consumers`);
   }

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { EngineError } from '../../errors.ts';
+import { liesAt, relocate } from '../queue-places.ts';
 import { RUN_HEADER_BYTES, RunReader, isWholeRun } from '../run.ts';
 import type { Segment } from '../segments.ts';
 import type { StoreHost } from '../store.ts';
@@ -58,7 +59,7 @@ export class Compaction {
   #moveRun(segment: Segment, bytes: Buffer, placement: Placement): number {
     const queue = this.#host.topology.byId.get(placement.queue);
     if (queue === undefined || queue.damage !== null) return 0;
-    if (!queue.liesAt(placement.first, placement.count, segment.id, placement.offset)) return 0;
+    if (!liesAt(queue, placement.first, placement.count, segment.id, placement.offset)) return 0;
     const living = queue.living(placement.first, placement.count);
     if (living.length === 0) return 0;
     if (!isWholeRun(bytes, placement.offset, bytes.length - placement.offset)) {
@@ -103,7 +104,8 @@ export class Compaction {
       directory.u32(place.inGroup);
     }
     journal.atomic = false;
-    queue.relocate(
+    relocate(
+      queue,
       placement.first,
       pieces.map(({ first, count, place }) => [first, count, place.segment, place.offset] as const),
     );

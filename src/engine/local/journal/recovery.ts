@@ -5,6 +5,8 @@
 import { join } from 'node:path';
 import type { QueueSpec } from '../../engine.ts';
 import { EngineError } from '../../errors.ts';
+import { relocate } from '../queue-places.ts';
+import { finishRecovery, replayRun, replaySettled } from '../queue-recovery.ts';
 import { isWholeRun } from '../run.ts';
 import type { SegmentTable } from '../segments.ts';
 import type { StoreHost } from '../store.ts';
@@ -60,7 +62,7 @@ export class Recovery {
     }
     this.#proven = Math.max(0, ...checkpoints);
     await this.#replay(segments, newest?.position ?? null);
-    for (const queue of this.#host.topology.queues.values()) queue.recovered(this.#clean);
+    for (const queue of this.#host.topology.queues.values()) finishRecovery(queue, this.#clean);
     return {
       sequence: this.#expected,
       tail: this.#tail,
@@ -177,7 +179,9 @@ export class Recovery {
         case 'run':
           for (const { queue: id, first } of entry.targets) {
             const queue = topology.byId.get(id);
-            queue?.replayRun(
+            if (queue === undefined) continue;
+            replayRun(
+              queue,
               first,
               entry.count,
               entry.bodyBytes,
@@ -191,7 +195,7 @@ export class Recovery {
         case 'settled': {
           const queue = topology.byId.get(entry.queue);
           if (queue === undefined) break;
-          for (let i = 0; i < entry.ranges.length; i += 2) queue.replaySettled(entry.ranges[i]!, entry.ranges[i + 1]!);
+          for (let i = 0; i < entry.ranges.length; i += 2) replaySettled(queue, entry.ranges[i]!, entry.ranges[i + 1]!);
           queue.aliveBytes -= entry.bodyBytes;
           break;
         }
@@ -235,7 +239,8 @@ export class Recovery {
         case 'moved': {
           const queue = topology.byId.get(entry.queue);
           if (queue === undefined) break;
-          queue.relocate(
+          relocate(
+            queue,
             entry.oldFirst,
             entry.pieces.map(
               (piece) => [piece.first, piece.count, header.segment, header.offset + piece.offset] as const,

@@ -1,0 +1,213 @@
+/** What the engine takes out of a queue by itself: expired, overflown and over-delivered messages, dropped or handed over. */
+import type { RemovalReason } from '../engine.ts';
+import type { Timer } from '../clock.ts';
+import type { Level } from './level.ts';
+import type { QueueHost } from './queue-host.ts';
+import type { LocalQueue } from './queue.ts';
+import type { RunCursor } from './run-cursor.ts';
+import type { RunReader } from './run.ts';
+import { fill } from './settled-deliveries.ts';
+
+/** Where the next message of a level stands. */
+type Head = 'returned' | 'announced' | 'fresh';
+
+/** The longest that a timer waits. */
+const MOST_MS = 0x7fff_ffff;
+
+export class QueueRemovals {
+  readonly #queue: LocalQueue;
+  readonly #host: QueueHost;
+  /** Some level may have messages that came to their delivery limit. */
+  #spends = false;
+  #timer: Timer | null = null;
+  #timerAt = Infinity;
+
+  constructor(queue: LocalQueue) {
+    this.#queue = queue;
+    this.#host = queue.host;
+  }
+
+  /** Before a dispatch: what must not be delivered. */
+  begin(): void {
+    if (this.#spends) this.removeSpent();
+    this.#removeOverflow();
+    if (this.mayExpire) this.removeExpired();
+  }
+
+  /** After a dispatch. `idle`: nobody can take a message, so that none is spared for one. */
+  end(idle: boolean): void {
+    if (!this.mayExpire) return;
+    if (idle) this.removeExpired();
+    if (this.#queue.ready > 0) this.#armTimer();
+  }
+
+  /** Some message of the queue may expire. */
+  get mayExpire(): boolean {
+    return this.#queue.limits.messageTtlMs !== undefined || this.#queue.sawExpiring;
+  }
+
+  /** Of the message on which the reader stands. One without any time left is spared while a consumer can take it at once. */
+  hasExpired({ expiresAt, storedAt }: RunReader): boolean {
+    const ttlMs = this.#queue.limits.messageTtlMs;
+    if (expiresAt === 0 && ttlMs === undefined) return false;
+    const now = this.#host.journal.clock.now();
+    if (this.#queue.consumers.ring.next() === null) return now >= this.expiry(expiresAt, storedAt);
+    return (ttlMs !== undefined && ttlMs > 0 && now >= storedAt + ttlMs) || (expiresAt !== 0 && now > expiresAt);
+  }
+
+  /** When the message on which the reader stands expires; 0: never. */
+  expiresAt(reader: RunReader): number {
+    const at = this.expiry(reader.expiresAt, reader.storedAt);
+    return at === Infinity ? 0 : at;
+  }
+
+  /** Takes expired messages from the head of each level. False: nothing may be taken now. */
+  removeExpired(): boolean {
+    if (!this.#mayRemove()) return false;
+    for (const level of this.#queue.levels) {
+      for (;;) {
+        const from = headOf(level);
+        if (from === null) break;
+        const cursor = cursorOf(level, from);
+        const number = cursor.seek(headNumber(level, from));
+        if (number < 0 || !this.hasExpired(cursor.reader)) break;
+        this.remove(level, from, cursor, number, 'expired');
+      }
+    }
+    return true;
+  }
+
+  isSpent(deliveries: number): boolean {
+    const { deliveryLimit } = this.#queue.limits;
+    return deliveryLimit !== undefined && deliveries >= deliveryLimit;
+  }
+
+  /** The message, which is ready, is not to be delivered again. */
+  spend(level: Level, number: number): void {
+    level.spent.push(number);
+    this.#spends = true;
+  }
+
+  /** Takes out what came to its delivery limit. */
+  removeSpent(): void {
+    if (!this.#mayRemove()) return;
+    this.#spends = false;
+    for (const level of this.#queue.levels) {
+      while (level.spent.size > 0) {
+        const cursor = level.returnedCursor;
+        const number = level.spent.peek();
+        if (cursor.seek(number) < 0) {
+          this.#spends = true;
+          break;
+        }
+        this.remove(level, 'spent', cursor, number, 'delivery-limit');
+      }
+    }
+  }
+
+  /** Takes the message on which `cursor` stands, the first of `from`, out of the queue. False: it must wait. */
+  remove(level: Level, from: Head | 'spent', cursor: RunCursor, number: number, reason: RemovalReason): boolean {
+    if (!this.#mayRemove()) return false;
+    const queue = this.#queue;
+    const { removal } = this.#host;
+    const reader = cursor.reader;
+    const bodyBytes = reader.bodyEnd - reader.bodyStart;
+    if (from === 'fresh') {
+      level.head = number + 1;
+      level.fresh--;
+    } else {
+      level[from].pop();
+    }
+    queue.ready--;
+    queue.readyBytes -= bodyBytes;
+    if (queue.limits.handOverRemoved !== true || removal === null) {
+      queue.settleReady(number, 1, bodyBytes);
+      queue.notes.settledByItself();
+      return true;
+    }
+    queue.held.hold(number, removal.lease.id, bodyBytes);
+    removal.lease.mayHold(queue);
+    const { delivery } = this.#host;
+    fill(delivery, reader);
+    delivery.queue = queue;
+    delivery.number = number;
+    delivery.deliveryCount = queue.counts.get(number) ?? 0;
+    delivery.redelivered = queue.mayBeRepeat(number, level);
+    delivery.envelopeId = cursor.envelopeId;
+    this.#host.dispatcher.removed = true;
+    try {
+      removal.sink.remove(delivery, reason);
+    } catch (error) {
+      this.#host.dispatcher.threw(error);
+    }
+    return true;
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timerAt = Infinity;
+  }
+
+  /** Whether the engine may take messages out by itself, or somebody is there to take them over. */
+  #mayRemove(): boolean {
+    return this.#queue.limits.handOverRemoved !== true || this.#host.removal !== null;
+  }
+
+  #removeOverflow(): void {
+    const queue = this.#queue;
+    const { maxLength = Infinity, maxBytes = Infinity, overflow } = queue.limits;
+    if (overflow === 'reject') return;
+    while (queue.ready > 0 && (queue.ready > maxLength || queue.readyBytes > maxBytes)) {
+      const level = queue.lowest();
+      if (level === null) return;
+      const from = headOf(level)!;
+      const cursor = cursorOf(level, from);
+      const number = cursor.seek(headNumber(level, from));
+      if (number < 0 || !this.remove(level, from, cursor, number, 'max-length')) return;
+    }
+  }
+
+  /** When it expires, by its own time or its queue's; Infinity: never. */
+  expiry(expiresAt: number, storedAt: number): number {
+    const ttlMs = this.#queue.limits.messageTtlMs;
+    const byQueue = ttlMs === undefined ? Infinity : storedAt + ttlMs;
+    return expiresAt === 0 ? byQueue : Math.min(byQueue, expiresAt);
+  }
+
+  /** Wakes up when the first message at a head expires. */
+  #armTimer(): void {
+    if (!this.#mayRemove()) return;
+    const { clock } = this.#host.journal;
+    let at = Infinity;
+    for (const level of this.#queue.levels) {
+      const from = headOf(level);
+      if (from === null) continue;
+      const cursor = cursorOf(level, from);
+      if (cursor.seek(headNumber(level, from)) < 0) continue;
+      at = Math.min(at, this.expiry(cursor.reader.expiresAt, cursor.reader.storedAt));
+    }
+    // What has expired and is still here is about to be taken.
+    if (at === this.#timerAt || at === Infinity || at <= clock.now()) return;
+    this.#timer?.cancel();
+    this.#timerAt = at;
+    this.#timer = clock.after(Math.min(at - clock.now(), MOST_MS), () => {
+      this.#timerAt = Infinity;
+      this.#timer = null;
+      this.#queue.pump();
+    });
+  }
+}
+
+function headOf(level: Level): Head | null {
+  if (level.announced.size > 0 && level.announced.peek() < level.returned.peek()) return 'announced';
+  if (level.returned.size > 0) return 'returned';
+  return level.fresh > 0 ? 'fresh' : null;
+}
+
+function headNumber(level: Level, from: Head): number {
+  return from === 'fresh' ? level.head : level[from].peek();
+}
+
+function cursorOf(level: Level, from: Head): RunCursor {
+  return from === 'fresh' ? level.freshCursor : level.returnedCursor;
+}
