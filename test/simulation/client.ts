@@ -27,6 +27,7 @@ import type { Session, Subscription } from './session.ts';
 import type { Trace } from './trace.ts';
 
 export const deadLetters = 'dead-letters';
+const largeBytes = 32 * 1024;
 
 /** What lives on from one process to the next: counters and books. */
 export interface World {
@@ -240,6 +241,11 @@ export class BatchBuilder {
     client.open.add(this.unit);
     this.#batch.commit(client.receiver, { unit: this.unit, items: this.items, onDone });
     if (!this.items.some((item) => item.kind === 'append')) client.settlesUnderWay.add(this.unit);
+    const bytes = this.items.reduce(
+      (sum, item) => sum + (item.kind === 'append' ? item.copies[0]!.bodyBytes : item.kind === 'put' ? 100 : 0),
+      0,
+    );
+    if (bytes > largeBytes) client.large.add(this.unit);
   }
 }
 
@@ -269,6 +275,8 @@ export class Client implements EngineListener {
   /** Units that are not answered. */
   readonly open = new Set<Unit>();
   readonly settlesUnderWay = new Set<Unit>();
+  /** Units that take much of a segment. */
+  readonly large = new Set<Unit>();
   /** Other promises that are not answered: what for. */
   readonly waiting = new Map<number, string>();
   failure: EngineError | null = null;

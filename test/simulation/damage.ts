@@ -76,7 +76,7 @@ class Machine {
 /** A store with a few queues, settled and unsettled messages, keyed state and a producer. `sealed`: closed in order, else killed. */
 export async function makeStore(factory: EngineFactory, messages: number, sealed: boolean): Promise<Image> {
   const machine = new Machine(null);
-  const engine = factory(machine.files, machine.clock, new Random(1));
+  const engine = factory(machine.files, machine.clock, new Random(1), false);
   await machine.do(engine.open(machine.listener));
   const keys = ['red', 'green', 'blue'];
   for (const key of keys)
@@ -128,7 +128,7 @@ export async function openImage(factory: EngineFactory, image: Image): Promise<O
   const machine = new Machine(image);
   const facts = new Set<string>();
   const wrong: string[] = [];
-  const engine = factory(machine.files, machine.clock, new Random(1));
+  const engine = factory(machine.files, machine.clock, new Random(1), false);
   let rejected: Opened['rejected'] = null;
   try {
     const topology = await machine.do(engine.open(machine.listener));

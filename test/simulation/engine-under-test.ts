@@ -5,15 +5,15 @@ import { dataDirectory, type EngineFactory } from './simulation.ts';
 
 const KiB = 1024;
 
-export const engineUnderTest: EngineFactory = (files, clock, random) => {
+export const engineUnderTest: EngineFactory = (files, clock, random, roomy) => {
   // Another in each life.
   const salts = new Random(clock.now(), 5);
-  const segmentBytes = random.pick([8, 16, 32]) * KiB;
+  const segmentBytes = (roomy ? 128 : random.pick([8, 16, 32])) * KiB;
   return localEngine(dataDirectory, {
     files,
     clock,
     segmentBytes,
-    firstSegmentBytes: random.pick([8, segmentBytes / KiB]) * KiB,
+    firstSegmentBytes: roomy ? segmentBytes : random.pick([8, segmentBytes / KiB]) * KiB,
     blockBytes: random.pick([2, 4, 8]) * KiB,
     windowBytes: random.pick([4, 8, 32]) * KiB,
     checkpointBytes: random.pick([4, 16, 48]) * KiB,

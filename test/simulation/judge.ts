@@ -99,7 +99,9 @@ export function processEnded(client: Client, unclean: boolean): void {
         copy.number = -1;
         if (unclean) copy.uncleanEnds++;
         copy.deliveredInThisLife = false;
-        if (noAck.has(queue) && copy.isReady) {
+        if (!noAck.has(queue)) continue;
+        if (copy.displaced && copy.removal !== null) copy.removal.maybe = true;
+        if (copy.isReady) {
           copy.displaced = true;
           client.world.displaced = true;
           if (!unclean) continue;

@@ -7,6 +7,6 @@ export function replaySeed(seed: number, mutation: FilesMutation | null): Promis
   const factory: typeof engineUnderTest =
     mutation === null
       ? engineUnderTest
-      : (files, clock, random) => engineUnderTest(mutatedFiles(files, mutation), clock, random);
+      : (files, clock, random, roomy) => engineUnderTest(mutatedFiles(files, mutation), clock, random, roomy);
   return simulate(seed, factory, { print: (line) => console.log(line) });
 }

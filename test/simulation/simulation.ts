@@ -22,8 +22,8 @@ import { Workload } from './workload.ts';
 
 export const dataDirectory = '/disk/data';
 
-/** Makes an engine on simulated files and time; `random` draws its tunables. */
-export type EngineFactory = (files: Files, clock: Clock, random: Random) => Engine;
+/** Makes an engine on simulated files and time; `random` draws its tunables. `roomy`: what it keeps for a full disk must be enough for a while. */
+export type EngineFactory = (files: Files, clock: Clock, random: Random, roomy: boolean) => Engine;
 
 export interface SeedOptions {
   readonly print?: (line: string) => void;
@@ -95,6 +95,8 @@ class SeedRun {
   #unclean = false;
   readonly #oneLife: boolean;
   #firstLife = true;
+  /** This life has segments so large that none is filled while the disk is full. */
+  #roomy = false;
 
   constructor(seed: number, factory: EngineFactory, options: SeedOptions) {
     this.seed = seed;
@@ -167,7 +169,8 @@ class SeedRun {
   async #live(ending: Ending, operations: number): Promise<void> {
     const random = this.#random;
     const { coverage } = this.#world;
-    coverage.add(`life.${ending}`);
+    this.#roomy = ending === 'full' && random.chance(0.7);
+    coverage.add(`life.${ending}${this.#roomy ? '-roomy' : ''}`);
     // Ends that strike while it opens, perhaps again and again.
     for (let n = 0; n < 3 && random.chance(0.25); n++) {
       const how = random.weighted({ power: 5, kill: 2, fault: 3 });
@@ -202,7 +205,7 @@ class SeedRun {
     const files = new SimFiles(this.#host, owner, new Faults(this.#host.coverage));
     files.called = (call) => this.#called(call);
     const clock = new SimClock(this.#host.scheduler, owner);
-    const engine = this.#factory(files, clock, new Random(this.seed, 4));
+    const engine = this.#factory(files, clock, new Random(this.seed, 4), this.#roomy);
     this.#owner = owner;
     this.#files = files;
     const client = new Client(this.#world, engine, owner);
@@ -379,12 +382,12 @@ class SeedRun {
   async #makeSpace(): Promise<boolean> {
     const client = this.#client!;
     const { scheduler, disk } = this.#host;
-    // The journal is one: what stands behind a publish that is larger than the space left waits with it.
-    const publishing = [...client.open].filter((unit) => !client.settlesUnderWay.has(unit));
-    const settling = [...client.settlesUnderWay].filter((unit) =>
-      publishing.every((other) => other.serial > unit.serial),
+    // The journal is one: what stands behind a batch that is larger than the space left, and was taken before that was known, waits with it.
+    const waited = [...client.open].filter((unit) =>
+      this.#roomy ? client.large.has(unit) : !client.settlesUnderWay.has(unit),
     );
-    this.#world.coverage.add('judged.settlements-while-full', settling.length);
+    const settling = [...client.settlesUnderWay].filter((unit) => waited.every((other) => other.serial > unit.serial));
+    this.#world.coverage.add(`judged.settlements-while-full${this.#roomy ? '-roomy' : ''}`, settling.length);
     await scheduler.drive(
       () => client.failure !== null || settling.every((unit) => !client.settlesUnderWay.has(unit)),
       scheduler.nowUs + 10_000_000,
@@ -556,6 +559,7 @@ class SeedRun {
 
   async #lastLife(): Promise<void> {
     this.#note('last life');
+    this.#roomy = false;
     this.#boot();
     const topology = await this.#open();
     if (topology === null) {
@@ -691,7 +695,8 @@ function describeError(error: unknown, stack = true): string {
   return (stack ? error.stack : undefined) ?? `${error.name}: ${error.message}`;
 }
 
-const mostFilesLeft = 12;
+/** Up to twelve files of checkpoints, each with pages that did not change since. */
+const mostFilesLeft = 20;
 const mostSegmentsLeft = 6;
 
 export function simulate(seed: number, factory: EngineFactory, options: SeedOptions = {}): Promise<SeedResult> {

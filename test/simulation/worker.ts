@@ -36,7 +36,7 @@ const { seeds, first, stride, mutation, mostFailures } = workerData as WorkerOrd
 const factory: typeof engineUnderTest =
   mutation === null
     ? engineUnderTest
-    : (files, clock, random) => engineUnderTest(mutatedFiles(files, mutation), clock, random);
+    : (files, clock, random, roomy) => engineUnderTest(mutatedFiles(files, mutation), clock, random, roomy);
 
 /** A promise that nobody handles is a defect of its own; it is booked with the seed that was running. */
 const unhandled: string[] = [];
