@@ -1,72 +1,11 @@
 /**
  * Hot path. Where the messages of a queue lie: a list of *chunks*, each a run of neighbouring numbers stored in one run of
- * messages (run.ts). Chunks live in pages of typed words, four a chunk, so memory grows with runs, not with messages, and nothing
- * is an object each; a page is also the unit that a checkpoint writes when it changed.
+ * messages (run.ts). Chunks live in pages (chunk-page.ts), so memory grows with runs, not with messages, and nothing is an object
+ * each; a page is also the unit that a checkpoint writes when it changed.
  *
  * Numbers only grow along the list; there may be gaps (numbers of another priority, or wholly settled pages that were dropped).
  */
-export const CHUNKS_PER_PAGE = 256;
-const WORDS = 4;
-
-export class ChunkPage {
-  /** Number of the page's first message. */
-  readonly first: number;
-  /** One past its last message's. */
-  end: number;
-  /** Chunks in it. */
-  size = 0;
-  /** Messages in it that are not settled. */
-  alive = 0;
-  /** Per chunk: first number minus `first`, segment, offset of its run in the segment, count. */
-  words: Uint32Array;
-  /** Where the newest checkpoint that has this page keeps it; null: changed since. Owned by journal/checkpoint. */
-  stored: unknown = null;
-
-  constructor(first: number, capacity: number) {
-    this.first = first;
-    this.end = first;
-    this.words = new Uint32Array(capacity * WORDS);
-  }
-
-  firstOf(chunk: number): number {
-    return this.first + this.words[chunk * WORDS]!;
-  }
-
-  segmentOf(chunk: number): number {
-    return this.words[chunk * WORDS + 1]!;
-  }
-
-  offsetOf(chunk: number): number {
-    return this.words[chunk * WORDS + 2]!;
-  }
-
-  countOf(chunk: number): number {
-    return this.words[chunk * WORDS + 3]!;
-  }
-
-  append(first: number, count: number, segment: number, offset: number): void {
-    const at = this.size * WORDS;
-    if (at === this.words.length) {
-      const grown = new Uint32Array(
-        Math.max(4 * WORDS, at < CHUNKS_PER_PAGE * WORDS ? Math.min(CHUNKS_PER_PAGE * WORDS, at * 2) : at * 2),
-      );
-      grown.set(this.words);
-      this.words = grown;
-    }
-    this.words[at] = first - this.first;
-    this.words[at + 1] = segment;
-    this.words[at + 2] = offset;
-    this.words[at + 3] = count;
-    this.size++;
-    this.end = first + count;
-    this.alive += count;
-    this.stored = null;
-  }
-
-  takes(first: number): boolean {
-    return this.size < CHUNKS_PER_PAGE && first - this.first <= 0xffff_ffff;
-  }
-}
+import { ChunkPage } from './chunk-page.ts';
 
 /** A place in a chunk list. */
 export class ChunkCursor {
@@ -75,7 +14,7 @@ export class ChunkCursor {
 }
 
 const scratch = new ChunkCursor();
-const TOMBSTONE = new ChunkPage(0, 0);
+const TOMBSTONE = new ChunkPage(0);
 
 export class ChunkList {
   /** Dropped pages leave `#head` behind; compacted now and then. */
@@ -104,7 +43,7 @@ export class ChunkList {
     let page = this.#pages[this.#pages.length - 1];
     if (page === undefined || !page.takes(first)) {
       const last = page;
-      page = new ChunkPage(first, last === undefined ? 4 : 16);
+      page = new ChunkPage(first);
       this.#pages.push(page);
       // While it was the newest, it stayed though nothing in it was alive.
       if (last?.alive === 0) this.#dropDead(last);
@@ -213,16 +152,14 @@ export class ChunkList {
   ): void {
     const page = this.#pages[this.#pageAt(oldFirst)];
     if (page === undefined) return;
-    const moved = new ChunkPage(page.first, Math.max(4, page.size + pieces.length));
+    const moved = new ChunkPage(page.first);
     for (let chunk = 0; chunk < page.size; chunk++) {
       const first = page.firstOf(chunk);
       if (first === oldFirst)
         for (const [number, count, segment, offset] of pieces) moved.append(number, count, segment, offset);
       else moved.append(first, page.countOf(chunk), page.segmentOf(chunk), page.offsetOf(chunk));
     }
-    page.words = moved.words;
-    page.size = moved.size;
-    page.stored = null;
+    page.relocate(moved);
     if (page.size === 0) this.#dropDead(page);
   }
 

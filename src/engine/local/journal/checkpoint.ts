@@ -2,7 +2,7 @@
  * A checkpoint is the state after one group, so that recovery replays only what came later. It is incremental: pages of chunks that
  * did not change stay where an earlier checkpoint wrote them. A file:
  *
- *   blocks: pages of chunks { f64 first, f64 end, u32 n, n x 4 u32 }, pages of ids (id-window.ts) and parts (topology, keyed state, producers)
+ *   blocks: pages of chunks (chunk-page.ts), pages of ids (id-window.ts) and parts (topology, keyed state, producers)
  *   manifest:
  *     f64 sequence, u32 segment, u32 offset: the next group goes there; u8 sealed: the store was closed after it
  *     f64 topology revision, u32 next queue, f64 state revision
@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { Json, QueueSpec } from '../../engine.ts';
 import { EngineError } from '../../errors.ts';
-import { ChunkPage } from '../chunk-list.ts';
+import { ChunkPage } from '../chunk-page.ts';
 import { IdPage, IdWindow } from '../id-window.ts';
 import type { LocalQueue } from '../queue.ts';
 import { LEVEL_BYTES, countAlive, readLevel, readQueue, writeLevel, writeQueue } from '../queue-snapshot.ts';
@@ -176,7 +176,7 @@ export class CheckpointWriter {
       writeLevel(manifest, level);
       const pages = level.chunks.pages.filter((page) => page.alive > 0);
       manifest.u32(pages.length);
-      for (const page of pages) this.#page(manifest, page, keep, (writer) => writePage(writer, page));
+      for (const page of pages) this.#page(manifest, page, keep, (writer) => page.write(writer));
     }
   }
 
@@ -212,25 +212,6 @@ export class CheckpointWriter {
     manifest.u32(pointer.length);
     manifest.u32(pointer.crc);
   }
-}
-
-function writePage(writer: EntryWriter, page: ChunkPage): void {
-  writer.f64(page.first);
-  writer.f64(page.end);
-  writer.u32(page.size);
-  writer.bytes(Buffer.from(page.words.buffer, page.words.byteOffset, page.size * 16));
-}
-
-function readPage(reader: EntryReader): ChunkPage {
-  const first = reader.f64();
-  const end = reader.f64();
-  const size = reader.u32();
-  const page = new ChunkPage(first, Math.max(4, size));
-  const bytes = reader.bytes(size * 16);
-  new Uint8Array(page.words.buffer, page.words.byteOffset, size * 16).set(bytes);
-  page.size = size;
-  page.end = end;
-  return page;
 }
 
 function writeText(writer: EntryWriter, text: string): void {
@@ -377,7 +358,7 @@ export class CheckpointImage {
         const level = readLevel(reader, queue);
         for (let pages = reader.u32(); pages > 0; pages--) {
           const pointer = readPointer(reader);
-          const page = readPage(this.#open(pointer));
+          const page = ChunkPage.read(this.#open(pointer));
           page.stored = pointer;
           level.chunks.restore(page);
         }
