@@ -1,6 +1,8 @@
 /** A binary min-heap of message numbers in a typed array: what came back to a queue, lowest first. */
+const EMPTY = new Float64Array(0);
+
 export class NumberHeap {
-  #numbers = new Float64Array(0);
+  #numbers: Float64Array = EMPTY;
   size = 0;
 
   peek(): number {
@@ -34,13 +36,13 @@ export class NumberHeap {
       at = child;
     }
     numbers[at] = last;
-    if (this.size === 0) this.#numbers = new Float64Array(0);
+    if (this.size === 0) this.#numbers = EMPTY;
     return lowest;
   }
 
   clear(): void {
     this.size = 0;
-    this.#numbers = new Float64Array(0);
+    this.#numbers = EMPTY;
   }
 
   /** In no order. */
