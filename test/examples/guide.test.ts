@@ -75,3 +75,12 @@ test('the first program of the guide', async () => {
 test('the first program of the README', async () => {
   assert.deepEqual(await runShown('README.md', /```ts\n(.*?)```/s), ['handling order 1: lamp']);
 });
+
+test('every example is run', () => {
+  const tested = readFileSync(join(root, 'test/examples/examples.test.ts'), 'utf8');
+  for (const file of readdirSync(join(root, 'examples')).filter((name) => name.endsWith('.ts'))) {
+    // The worker is started by the program that has the broker.
+    if (file === 'embedded-worker.ts') continue;
+    assert.match(tested, new RegExp(`^ {2}'?${file.slice(0, -3)}'?: \\{`, 'm'), file);
+  }
+});
