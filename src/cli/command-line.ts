@@ -24,6 +24,7 @@ const commands: Readonly<Record<string, () => Promise<Register>>> = {
   inspect: async () => (await import('./inspect.ts')).registerInspect,
   demo: async () => (await import('./demo.ts')).registerDemo,
   bench: async () => (await import('./bench.ts')).registerBench,
+  completion: async () => (await import('./completion.ts')).registerCompletion,
 };
 
 const examples = `
@@ -61,7 +62,9 @@ export async function commandLine(args: readonly string[], output: Output): Prom
 
   const named = commands[args[0] ?? ''];
   try {
-    for (const load of named === undefined ? Object.values(commands) : [named]) (await load())(program);
+    // Help and completion speak of all of them.
+    const all = named === undefined || named === commands['completion'];
+    for (const load of all ? Object.values(commands) : [named]) (await load())(program);
     if (args.length === 0) {
       program.outputHelp({ error: true });
       return exitCode.usage;
@@ -83,6 +86,10 @@ function fromCommander(error: CommanderError, command: string): CommandError | n
   const message = error.message
     .replace(/^error: /, '')
     .replace(/^option '(\S+) (.*)' argument missing$/, 'option $1 needs a value: $2')
+    .replace(
+      /^command-argument value '(.*)' is invalid for argument '(\S+)'\. Allowed choices are (.*)\.$/,
+      '$2 must be one of $3, not "$1"',
+    )
     .replace(/^too many arguments for '(\S+)'\. Expected (\d+) .* got (\d+)\.$/, takes)
     .replace(/\n?\((Did you mean .*)\)$/, (_, hint: string) => `; ${hint.replace('Did', 'did')}`);
   const help = command === '' ? 'postrider --help' : `postrider ${command} --help`;
