@@ -228,11 +228,11 @@ describe('simulated disk', () => {
   it('refuses what needs space while the disk is full, and rewrites what has some', async () => {
     const machine = new Machine(1);
     const handle = await settled(machine);
-    machine.disk.full = true;
+    machine.disk.freePages = 0;
     await machine.do(handle.write(fresh, 0, fresh.length, 0));
     await assert.rejects(machine.do(handle.write(fresh, 0, fresh.length, 8192)), { code: 'ENOSPC' });
     await assert.rejects(machine.do(machine.files.open('/d/g', 'create')), { code: 'ENOSPC' });
-    machine.disk.full = false;
+    machine.disk.freePages = Infinity;
     await machine.do(handle.write(fresh, 0, fresh.length, 8192));
   });
 

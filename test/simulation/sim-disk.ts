@@ -71,12 +71,17 @@ export class Inode {
   #pages = new Uint8Array(16);
   appending = false;
 
-  /** Whether a write there needs space that the file does not have. */
-  needsSpace(position: number, length: number): boolean {
+  /** How many pages a write there needs that the file does not have. */
+  missingPages(position: number, length: number): number {
+    let missing = 0;
     for (let page = Math.floor(position / pageBytes); page * pageBytes < position + length; page++) {
-      if (page >= this.#pages.length || this.#pages[page] === 0) return true;
+      if (page >= this.#pages.length || this.#pages[page] === 0) missing++;
     }
-    return false;
+    return missing;
+  }
+
+  get pages(): number {
+    return this.#pages.reduce((sum, page) => sum + page, 0);
   }
 
   begin(kind: 'write' | 'truncate', position: number, bytes: Buffer): DataOp {
@@ -363,8 +368,8 @@ function apply(entries: Map<string, Node>, op: EntryOp): void {
 
 export class SimDisk {
   readonly root = new Directory();
-  /** No space is left: whatever needs more fails. */
-  full = false;
+  /** Once it is full: what was given back since. Whatever needs more fails. */
+  freePages = Infinity;
   /** Who holds which directory. */
   readonly locks = new Map<string, { dead: boolean }>();
   readonly coverage: Coverage;
@@ -395,6 +400,22 @@ export class SimDisk {
   directory(path: string): Directory | undefined {
     const node = this.node(path);
     return node instanceof Directory ? node : undefined;
+  }
+
+  get full(): boolean {
+    return this.freePages !== Infinity;
+  }
+
+  /** False: there is not so much space. */
+  allocate(pages: number): boolean {
+    if (pages > this.freePages) return false;
+    this.freePages -= pages;
+    return true;
+  }
+
+  /** The name is gone, and with it the file. */
+  release(node: Node | undefined): void {
+    if (node instanceof Inode) this.freePages += node.pages;
   }
 
   /** SIGKILL: the kernel and its page cache live on. */

@@ -171,7 +171,7 @@ export class SimFiles implements Files {
       () => {
         if (place === null) throw systemError('ENOENT', 'open', path);
         if (op === null || place.parent.entries.has(place.name)) throw systemError('EEXIST', 'open', path);
-        if (this.host.disk.full) {
+        if (this.host.disk.freePages === 0) {
           place.parent.drop(op);
           this.faults.note('create', path, 'ENOSPC', this.host.scheduler.steps);
           throw systemError('ENOSPC', 'open', path);
@@ -202,6 +202,7 @@ export class SimFiles implements Files {
       to,
       () => {
         if (op === null) throw systemError('ENOENT', 'rename', from);
+        this.host.disk.release(target!.parent.entries.get(target!.name));
         target!.parent.complete(op);
       },
       () => {
@@ -221,6 +222,7 @@ export class SimFiles implements Files {
       () => {
         if (op === null) throw systemError('ENOENT', 'unlink', path);
         place!.parent.complete(op);
+        this.host.disk.release(node);
       },
       () => {
         if (op !== null) place!.parent.abandon(op, this.host.random);
@@ -375,7 +377,7 @@ export class SimFileHandle implements FileHandle {
       () => {
         if (copy.compare(given) !== 0)
           this.#files.misuse.push(`buffer changed under ${call}: ${this.path} at ${position}`);
-        if (disk.full && inode.needsSpace(position, length)) {
+        if (disk.full && !disk.allocate(inode.missingPages(position, length))) {
           inode.drop(op);
           this.#files.faults.note(call, this.path, 'ENOSPC', scheduler.steps);
           throw systemError('ENOSPC', call, this.path);

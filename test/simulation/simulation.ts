@@ -365,7 +365,7 @@ class SeedRun {
     for (let n = 0; n < operations && client.failure === null && !this.#crashNow && !this.#broken; n++) {
       if (n === fullFrom) {
         this.#note('disk full');
-        disk.full = true;
+        disk.freePages = 0;
         this.#world.coverage.add('fault.disk-full');
       }
       if (n === fullTo && !(await this.#makeSpace())) return;
@@ -383,20 +383,20 @@ class SeedRun {
     const client = this.#client!;
     const { scheduler, disk } = this.#host;
     // The journal is one: what stands behind a batch that is larger than the space left, and was taken before that was known, waits with it.
-    const waited = [...client.open].filter((unit) =>
-      this.#roomy ? client.large.has(unit) : !client.settlesUnderWay.has(unit),
-    );
-    const settling = [...client.settlesUnderWay].filter((unit) => waited.every((other) => other.serial > unit.serial));
-    this.#world.coverage.add(`judged.settlements-while-full${this.#roomy ? '-roomy' : ''}`, settling.length);
-    await scheduler.drive(
-      () => client.failure !== null || settling.every((unit) => !client.settlesUnderWay.has(unit)),
-      scheduler.nowUs + 10_000_000,
-    );
-    if (client.failure === null && settling.some((unit) => client.settlesUnderWay.has(unit))) {
-      this.#world.model.violate('settlements wait while the disk is full');
+    const large = [...client.open].filter((unit) => client.large.has(unit));
+    const settling = [...client.settlesUnderWay].filter((unit) => large.every((other) => other.serial > unit.serial));
+    if (this.#roomy) {
+      this.#world.coverage.add('judged.settlements-while-full', settling.length);
+      await scheduler.drive(
+        () => client.failure !== null || settling.every((unit) => !client.settlesUnderWay.has(unit)),
+        scheduler.nowUs + 10_000_000,
+      );
+      if (client.failure === null && settling.some((unit) => client.settlesUnderWay.has(unit))) {
+        this.#world.model.violate('settlements wait while the disk is full');
+      }
     }
     this.#note('space again');
-    disk.full = false;
+    disk.freePages = Infinity;
     if (client.failure !== null) return true;
     if (!(await this.#answered('after the disk was full'))) return false;
     if (client.blockedNow && client.failure === null) {
