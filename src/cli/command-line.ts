@@ -29,12 +29,15 @@ const commands: Readonly<Record<string, () => Promise<Register>>> = {
 
 const examples = `
 Examples:
-  postrider serve                             serve AMQP on 127.0.0.1:5672, data in ./data
-  postrider serve --data memory: --amqp-port 0 --json
-  postrider inspect ./data                    what a data directory holds, and whether it is whole
-  postrider demo                              a store's orders survive two kills
+  postrider serve                         AMQP on 127.0.0.1:5672, data in ./data
+  postrider publish orders --create hello
+  postrider consume orders                what comes, line by line, until Ctrl-C
+  postrider queues                        what waits where
+  postrider inspect ./data                what a data directory holds, undamaged?
+  postrider demo                          a store's orders survive two kills
 
-postrider help COMMAND tells more. Exit codes: 0 done, 1 failed or damage found, 2 usage or configuration,
+postrider help COMMAND tells more. Commands that work on a broker take its --url.
+Exit codes: 0 done, 1 failed or damage found, 2 usage or configuration,
 3 data directory, 4 address in use, 5 engine failed. Manual: docs/CLI.md`;
 
 /** Where a command line without a process of its own writes. */

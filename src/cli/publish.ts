@@ -17,8 +17,9 @@ Examples:
   postrider publish --topic orders.placed --header tenant=acme hello
   postrider publish reminders --create --delay 10m 'call back'
 
-It ends when everything is on the broker's disk. The queue must be there; --create makes it. Exit code 1: something
-was not stored, or not for certain; it names the lines, and sends nothing behind them.`;
+It ends when everything is on the broker's disk. The queue must be there, unless
+--create makes it. Exit code 1: something was not stored, or not for certain;
+the lines are named, and nothing behind them is sent.`;
 
 export interface PublishFlags extends VerbOptions {
   readonly topic?: string;

@@ -96,7 +96,7 @@ function explain({ code, message }: PostriderError, url: string): string {
     case 'UNREACHABLE':
       return url === defaultUrl ? `${message}; start one with postrider serve, or name another with --url` : message;
     case 'QUEUE_NOT_FOUND':
-      return `${message}; postrider queues lists what is there`;
+      return `there is no ${/queue '[^']+'/.exec(message)?.[0] ?? `such queue (${message})`}; postrider queues lists what is there`;
     default:
       return message.replaceAll('with --data', 'with --url file:');
   }

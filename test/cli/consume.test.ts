@@ -139,6 +139,6 @@ describe('consume', { timeout: 300_000 }, () => {
     ]);
     assert.deepEqual([both.code, two.code, unknown.code], [2, 2, 1]);
     assert.match(both.stderr, /^postrider: --at-most-once with --count would lose .*\n$/);
-    assert.equal(unknown.stderr, "postrider: no queue 'order' in vhost '/'; postrider queues lists what is there\n");
+    assert.equal(unknown.stderr, "postrider: there is no queue 'order'; postrider queues lists what is there\n");
   });
 });

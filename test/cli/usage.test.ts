@@ -40,7 +40,7 @@ function assertComplaint({ code, stdout, stderr }: Told, exitCode: number, line:
 describe('wrong usage is one line and exit code 2', () => {
   const cases: readonly (readonly [args: string, line: RegExp])[] = [
     ['serv', /unknown command 'serv'; did you mean serve\?/],
-    ['juggle', /unknown command 'juggle'; see postrider --help/],
+    ['frobnicate', /unknown command 'frobnicate'; see postrider --help/],
     ['serve --amqp-prot 1', /unknown option '--amqp-prot'; did you mean --amqp-port\?/],
     ['serve --amqp-port', /option --amqp-port needs a value: <PORT>; see postrider serve --help/],
     ['serve --amqp-port 70000', /--amqp-port must be a port between 0 \(any free one\) and 65535, not "70000"/],
@@ -55,6 +55,19 @@ describe('wrong usage is one line and exit code 2', () => {
     ],
     ['inspect', /missing required argument 'DIR'; see postrider inspect --help/],
     ['demo --orders none', /--orders must be a whole number from 1, not "none"/],
+    ['publsh', /unknown command 'publsh'; did you mean publish\?/],
+    ['publish', /publish wants to know where to: a QUEUE, or --topic TOPIC; see postrider publish --help/],
+    ['publish --topic t a b', /--topic takes the place of the queue/],
+    ['publish --topic t --create x', /--create makes a queue, and --topic names none/],
+    ['publish q --json {x', /PAYLOAD is no JSON: /],
+    ['publish q x --delay 5', /--delay must be a time with its unit, such as .*, not "5"/],
+    ['consume', /missing required argument 'QUEUE'; see postrider consume --help/],
+    [
+      'consume q --url http://x',
+      /'http:\/\/x' has the unknown scheme 'http:'; there are file:, memory:, amqp:, amqps:/,
+    ],
+    ['consume q --url ampq://x', /has the unknown scheme 'ampq:'; did you mean 'amqp:'\?/],
+    ['peek q --count 0', /--count must be a whole number from 1 to 10,000, not "0"/],
     ['demo --url http://x', /--url must be an address such as amqp:\/\/localhost:5672, not "http:\/\/x"/],
   ];
   for (const [args, line] of cases) {
@@ -86,11 +99,11 @@ describe('help', () => {
     const { code, stdout, stderr } = await told(['--help']);
     assert.equal(code, 0);
     assert.equal(stderr, '');
-    for (const word of ['serve', 'inspect', 'demo', 'bench', 'Examples:', 'Exit codes:'])
+    for (const word of ['serve', 'publish', 'inspect', 'demo', 'bench', 'Examples:', 'Exit codes:'])
       assert.match(stdout, new RegExp(word));
   });
 
-  for (const command of ['serve', 'inspect', 'demo']) {
+  for (const command of ['serve', 'publish', 'consume', 'redrive', 'inspect', 'demo']) {
     it(`of ${command} has examples, whichever way it is asked for`, async () => {
       const [flag, word] = await Promise.all([told([command, '--help']), told(['help', command])]);
       assert.equal(flag.code, 0);
