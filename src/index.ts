@@ -5,7 +5,7 @@ export type { Consumer, FailureEnd, Handler } from './api/consumer.ts';
 export type { EmbeddedMq, Listening, ListenOptions } from './api/embedded-mq.ts';
 export { type ErrorCode, PostriderError } from './api/errors.ts';
 export type { Headers, Message } from './api/message.ts';
-export type { DeadLetterReason } from './api/message-headers.ts';
+export type { DeadLetterReason, Death } from './api/message-headers.ts';
 export type { MessageStream, StreamOptions } from './api/message-stream.ts';
 export type { CloseOptions, Mq, MqEvents, TopicOptions } from './api/mq.ts';
 export type { PublishOptions } from './api/publish-options.ts';

@@ -28,7 +28,7 @@ export class FailurePath {
 
   async retry(link: LinkConsumer, message: Message, delayMs: number): Promise<void> {
     const { properties } = message;
-    const headers = retryHeaders(properties.headers, message.attempt + 1);
+    const headers = retryHeaders(message);
     await link.replace(message.tag, this.#back, {
       body: message.body!,
       properties: { ...properties, headers },
@@ -39,7 +39,8 @@ export class FailurePath {
   async deadLetter(link: LinkConsumer, message: Message, error: Error, reason: DeadLetterReason): Promise<void> {
     if (this.#dead === null) return link.acked(message.tag);
     const { expiration: _expires, ...properties } = message.properties;
-    const letter = { queue: this.#queue, reason, error, attempts: message.attempt, atMs: Date.now() };
+    const { topic, attempt } = message;
+    const letter = { queue: this.#queue, topic, reason, error, attempts: attempt, atMs: Date.now() };
     await link.replace(message.tag, this.#dead, {
       body: message.body!,
       properties: { ...properties, headers: deadLetterHeaders(properties, letter) },

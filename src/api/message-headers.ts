@@ -6,6 +6,8 @@ import { delayPrefix } from './names.ts';
 export const header = {
   /** Attempts so far, of a message that is tried again. */
   attempt: 'x-attempt',
+  /** What it was published to, before it was tried again or given up. */
+  topic: 'x-topic',
   /** The queue that a dead letter comes from. */
   queue: 'x-dead-letter-queue',
   reason: 'x-dead-letter-reason',
@@ -39,10 +41,11 @@ const alsoRouted = ['CC', 'BCC'];
 
 export function deadLetterHeaders(
   properties: BasicProperties,
-  letter: { queue: string; reason: DeadLetterReason; error: Error; attempts: number; atMs: number },
+  letter: { queue: string; topic: string; reason: DeadLetterReason; error: Error; attempts: number; atMs: number },
 ): FieldTable {
   return {
     ...without(properties.headers, [header.attempt, ...alsoRouted]),
+    ...topicHeader(letter.topic, letter.queue),
     [header.queue]: letter.queue,
     [header.reason]: letter.reason,
     [header.error]: letter.error.message.slice(0, longestError),
@@ -51,14 +54,36 @@ export function deadLetterHeaders(
   };
 }
 
+/** How a message came into a dead-letter queue. */
+export interface Death {
+  /** The queue that it comes from. */
+  readonly queue: string;
+  /** See `DeadLetterReason`; other brokers may say something else. */
+  readonly reason: string;
+  /** The error of its last handler; empty where there was none. */
+  readonly error: string;
+}
+
 /** Of a message that is tried again. */
-export function retryHeaders(headers: FieldTable | undefined, attempt: number): FieldTable {
-  return { ...without(headers, ['x-delivery-count', ...alsoRouted]), [header.attempt]: attempt };
+export function retryHeaders(message: {
+  readonly headers: FieldTable;
+  readonly topic: string;
+  readonly queue: string;
+  readonly attempt: number;
+}): FieldTable {
+  const { headers, topic, queue, attempt } = message;
+  const kept = without(headers, ['x-delivery-count', ...alsoRouted]);
+  return { ...kept, ...topicHeader(topic, queue), [header.attempt]: attempt + 1 };
+}
+
+/** It is published to its queue by name now, and would forget what it was published to at first. */
+function topicHeader(topic: string, queue: string): FieldTable {
+  return topic === queue ? {} : { [header.topic]: topic };
 }
 
 /** As it was before it failed: what redriving publishes. */
 export function revivedHeaders(headers: FieldTable | undefined): FieldTable {
-  const ours: readonly string[] = [...Object.values(header), ...alsoRouted];
+  const ours: readonly string[] = [...Object.values(header).filter((name) => name !== header.topic), ...alsoRouted];
   const kept = Object.entries(headers ?? {}).filter(
     ([name]) => !ours.includes(name) && !/^x-(?:death$|first-death-|last-death-|delivery-count$)/.test(name),
   );
@@ -70,7 +95,7 @@ export function without(headers: FieldTable | undefined, names: readonly string[
 }
 
 /** Why the message is dead, in whichever way it became so; null: it isn't. */
-export function deathOf(headers: FieldTable | undefined): { queue: string; reason: string; error: string } | null {
+export function deathOf(headers: FieldTable | undefined): Death | null {
   if (headers === undefined) return null;
   const text = (value: FieldValue | undefined): string => (typeof value === 'string' ? value : '');
   if (headers[header.queue] !== undefined) {

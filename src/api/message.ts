@@ -1,7 +1,7 @@
 import type { FieldTable } from '../format/field-table.ts';
 import { asError, PostriderError } from './errors.ts';
 import type { BasicProperties } from '../format/basic-properties.ts';
-import { header, type DeadLetterReason } from './message-headers.ts';
+import { type DeadLetterReason, type Death, deathOf, header } from './message-headers.ts';
 
 /** Headers of a message: a flat or nested table of plain values. */
 export type Headers = Readonly<FieldTable>;
@@ -51,7 +51,8 @@ export class Message<Payload = unknown> {
     this.payload = payload;
     this.tag = from.tag;
     this.properties = from.properties;
-    this.topic = from.routingKey;
+    const topic = from.properties.headers?.[header.topic];
+    this.topic = typeof topic === 'string' ? topic : from.routingKey;
     this.redelivered = from.redelivered;
     this.deliveryCount = from.deliveryCount;
     const attempt = from.properties.headers?.[header.attempt];
@@ -87,6 +88,11 @@ export class Message<Payload = unknown> {
   get publishedAt(): Date | undefined {
     const { timestamp } = this.properties;
     return timestamp === undefined ? undefined : new Date(timestamp * 1000);
+  }
+
+  /** Of a dead letter: which queue it comes from, and why. Null: it is none. */
+  get death(): Death | null {
+    return deathOf(this.properties.headers);
   }
 
   /** Aborted when the handler has run too long, or the consumer gave up waiting for it at its close. */

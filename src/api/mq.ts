@@ -81,7 +81,7 @@ export class Mq extends EventEmitter<MqEvents> {
       requireOpen: (verb) => this.#requireOpen(verb),
       consume: (queue, codec, handler, settings, signal) => this.#consume(queue, codec, handler, settings, signal),
       answers: () => this.#openAnswers(),
-      handlerFailed: (error, message, then) => this.emit('handlerFailed', error, message, then),
+      handlerFailed: (error, message, then) => this.#tellFailure(error, message, then),
       consumerClosed: (consumer) => this.#forget(consumer),
     };
   }
@@ -179,6 +179,7 @@ export class Mq extends EventEmitter<MqEvents> {
     const durable = options.durable ?? true;
     if (options.declare === false) {
       await link.checkQueue(name);
+      if (deadName !== null) await this.#ensureDeadLetters(deadName, durable);
     } else {
       // First, so that nothing is ever dropped for want of it.
       if (deadName !== null) await link.declareQueue(deadLetterTraits(deadName, durable));
@@ -187,6 +188,27 @@ export class Mq extends EventEmitter<MqEvents> {
     if (deadName === null) return null;
     const codec = new PayloadCodec<unknown, unknown>(`queue '${deadName}'`, undefined, undefined);
     return new Queue(this.#core, deadName, codec, null);
+  }
+
+  /** Whoever made the queue may have made one for its dead letters, in his way. */
+  async #ensureDeadLetters(name: string, durable: boolean): Promise<void> {
+    const { link } = this.#core;
+    try {
+      await link.checkQueue(name);
+    } catch (error) {
+      if (!(error instanceof PostriderError) || error.code !== 'QUEUE_NOT_FOUND') throw error;
+      await link.declareQueue(deadLetterTraits(name, durable));
+    }
+  }
+
+  /** Nobody listens: then the log is where it is seen. */
+  #tellFailure(error: Error, message: Message, then: FailureEnd): void {
+    if (this.emit('handlerFailed', error, message, then)) return;
+    const which = message.id === undefined ? 'a message' : `message '${message.id}'`;
+    console.error(
+      `postrider: the handler of queue '${message.queue}' failed at attempt ${message.attempt} of ${which} (${then}):`,
+      error,
+    );
   }
 
   async #consume<Payload>(

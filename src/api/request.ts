@@ -11,7 +11,7 @@ import type { PublishOptions } from './publish-options.ts';
 
 /** How `queue.request()` asks. */
 export interface RequestOptions {
-  /** Longest wait for the answer, in milliseconds. Default 30,000. The request itself expires with it. */
+  /** Longest wait for the answer, in milliseconds. Default 30,000. A request that nobody has taken by then expires, as a dead letter. */
   readonly timeoutMs?: number;
   /** Gives up waiting; the request may be handled nevertheless. */
   readonly signal?: AbortSignal;
@@ -116,7 +116,11 @@ export async function request<Answer>(
   let timer: NodeJS.Timeout | undefined;
   let onAbort: (() => void) | undefined;
   try {
-    const message = await encode({ correlationId: id, replyTo: answers.queue, expiresMs: timeoutMs });
+    const message = await encode({
+      correlationId: id,
+      replyTo: answers.queue,
+      expiresMs: timeoutMs,
+    });
     const answer = new Promise<unknown>((resolve, reject) => {
       answers.wait(id, { resolve, reject });
       const late = `${where} gave no answer within ${timeoutMs} ms; the request may still be handled`;

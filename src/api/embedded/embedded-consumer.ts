@@ -1,6 +1,7 @@
 /** Hot: one consumer on the embedded broker, with a session of its own. */
 import type {
   Broker,
+  Claim,
   CommitReceiver,
   ConsumerSink,
   DeliveryView,
@@ -12,7 +13,7 @@ import { PostriderError } from '../errors.ts';
 import type { Address, DeliverySink, LinkConsumer, Outgoing } from '../link.ts';
 import { brokerFailure, refusal } from './broker-failure.ts';
 import { MessageReader } from './message-reader.ts';
-import { lostDelivery, type Outbox, unroutable } from './outbox.ts';
+import { lostDelivery, nameOf, type Outbox, unroutable } from './outbox.ts';
 
 export class EmbeddedConsumer implements ConsumerSink, LinkConsumer {
   /** Set once the broker has it; nothing is delivered before. */
@@ -23,6 +24,8 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer {
   readonly #sink: DeliverySink;
   readonly #queue: string;
   readonly #reader = new MessageReader();
+  /** Deliveries that could not be replaced, on their way back. */
+  readonly #given = new Set<NodeJS.Timeout>();
 
   constructor(broker: Broker, session: Session, outbox: Outbox, queue: string, sink: DeliverySink) {
     this.#broker = broker;
@@ -72,37 +75,14 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer {
     const claim = this.#session.claim(tag);
     if (claim === null) throw lostDelivery();
     for (;;) {
-      const refused = await new Promise<ItemOutcome | null>((resolve, reject) => {
-        const batch = this.#broker.begin('required');
-        try {
-          const { route, view } = this.#outbox.resolve(to, message);
-          if (route.targets === null) throw unroutable(to);
-          batch.append(route.targets, view);
-          claim.settle(batch, 'ack');
-        } catch (error) {
-          // The batch has to end; this leaves the delivery where it was.
-          claim.settle(batch, 'requeue');
-          batch.commit(ignored, undefined);
-          claim.done();
-          reject(brokerFailure(error));
-          return;
-        }
-        const receiver: CommitReceiver<undefined> = {
-          committed: (_token, outcomes) => resolve(outcomes?.find(({ outcome }) => outcome === 'refused') ?? null),
-          failed: (_token, error) => reject(brokerFailure(error)),
-        };
-        batch.commit(receiver, undefined);
-      });
+      const refused = await this.#move(claim, to, message);
       if (refused === null) {
         claim.done();
         return;
       }
-      if (refused.reason !== 'full') {
-        const batch = this.#broker.begin();
-        claim.settle(batch, 'requeue');
-        batch.commit(ignored, undefined);
-        claim.done();
-        throw refusal(refused.reason, to.exchange === '' ? `queue '${to.routingKey}'` : `exchange '${to.exchange}'`);
+      if (refused !== 'full') {
+        this.#giveBack(claim);
+        throw refused;
       }
       await this.#outbox.space();
     }
@@ -114,7 +94,44 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer {
 
   async close(): Promise<void> {
     this.#outbox.flush();
+    // Its lease gives back the rest.
+    for (const timer of this.#given) clearTimeout(timer);
     await this.#session.close();
+  }
+
+  /** Null: done. Nothing has happened else. */
+  async #move(claim: Claim, to: Address, message: Outgoing): Promise<PostriderError | 'full' | null> {
+    try {
+      const { route, view } = this.#outbox.resolve(to, message);
+      if (route.targets === null) return unroutable(to);
+      const batch = this.#broker.begin('required');
+      batch.append(route.targets, view);
+      claim.settle(batch, 'ack');
+      const outcomes = await new Promise<readonly ItemOutcome[] | null>((resolve, reject) => {
+        batch.commit(
+          { committed: (_token, found) => resolve(found), failed: (_token, error) => reject(error) },
+          undefined,
+        );
+      });
+      const refused = outcomes?.find(({ outcome }) => outcome === 'refused');
+      if (refused === undefined) return null;
+      return refused.reason === 'full' ? 'full' : refusal(refused.reason, nameOf(to));
+    } catch (error) {
+      return brokerFailure(error);
+    }
+  }
+
+  /** After a while, or it would come again at once, and fail again. */
+  #giveBack(claim: Claim): void {
+    const timer = setTimeout(() => {
+      this.#given.delete(timer);
+      const batch = this.#broker.begin();
+      claim.settle(batch, 'requeue');
+      batch.commit(ignored, undefined);
+      claim.done();
+    }, givenBackAfterMs);
+    timer.unref();
+    this.#given.add(timer);
   }
 
   #settled(tag: number, requeue: boolean): Promise<void> {
@@ -125,4 +142,6 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer {
   }
 }
 
+/** Milliseconds. */
+const givenBackAfterMs = 1_000;
 const ignored: CommitReceiver<undefined> = { committed: () => undefined, failed: () => undefined };

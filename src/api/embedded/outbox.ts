@@ -249,6 +249,6 @@ export function lostDelivery(): PostriderError {
   return new PostriderError('DELIVERY_LOST', 'this delivery is not held any more; its message will come again');
 }
 
-function nameOf(to: Address): string {
+export function nameOf(to: Address): string {
   return to.exchange === '' ? `queue '${to.routingKey}'` : `exchange '${to.exchange}' with key '${to.routingKey}'`;
 }

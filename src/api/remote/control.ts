@@ -62,6 +62,6 @@ export class Control {
 
   async close(): Promise<void> {
     await this.#last;
-    await this.#channel?.close().catch(() => undefined);
+    if (this.#channel !== null) await this.#connection.closeChannel(this.#channel);
   }
 }

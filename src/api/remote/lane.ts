@@ -86,7 +86,7 @@ export class Lane {
     while (this.#inFlight.size > 0 || this.#left > 0) {
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     }
-    await this.#channel?.close();
+    if (this.#channel !== null && !this.#connection.blocked) await this.#connection.closeChannel(this.#channel);
   }
 
   /** Rejects what was not sent. */
@@ -113,6 +113,8 @@ export class Lane {
     try {
       const channel = await this.#connection.channel();
       channel.on('basic.return', (message) => this.#returned(message));
+      // Of a message that is still being written when the broker refuses it.
+      channel.on('error', (error: unknown) => (this.#why = error));
       await channel.confirmSelect();
       this.#channel = channel;
       this.#proven = false;
@@ -162,9 +164,7 @@ export class Lane {
   #failed(pending: Pending, error: unknown): void {
     if ((error as { code?: unknown }).code !== 'NACK') {
       // The channel has ended. With several in flight nobody knows whose fault it was: all are told when that is told.
-      if (isLoss(error)) return;
-      this.#why = error;
-      if (this.#inFlight.size === 1) this.#reject(pending, remoteFailure(error));
+      if (!isLoss(error)) this.#why = error;
       return;
     }
     this.#proven = true;
@@ -194,8 +194,12 @@ export class Lane {
   #channelEnded(channel: Channel): void {
     if (this.#channel !== channel) return;
     this.#channel = null;
-    this.#lost(this.#why === null ? new Error('the connection ended') : remoteFailure(this.#why));
+    const why = this.#why;
     this.#why = null;
+    const [only] = this.#inFlight;
+    if (why === null) this.#lost(new Error('the connection ended'));
+    else if (only !== undefined && this.#inFlight.size === 1) this.#reject(only, remoteFailure(why));
+    else this.#lost(remoteFailure(why));
     if (this.#closed) this.giveUp();
     else this.pump();
   }

@@ -17,8 +17,9 @@ import type { Topology } from './topology.ts';
 
 /** Such messages go one by one, since a broker closes the channel on one that is too large for it. */
 const largeBytes = 1024 * 1024;
-/** How long `close` waits for confirms. */
+/** How long `close` waits for confirms; of a broker that takes nothing more, only those that were on their way. */
 const drainMs = 30_000;
+const blockedDrainMs = 1_000;
 
 interface Job {
   readonly to: Address;
@@ -64,9 +65,10 @@ export class Publisher {
     this.#closed = true;
     await Promise.all(this.#preparing);
     const lanes = [...this.#lanes.values()];
+    const drain = this.#connection?.blocked === true ? blockedDrainMs : drainMs;
     const impatient = setTimeout(() => {
       for (const lane of lanes) lane.abandon();
-    }, drainMs);
+    }, drain);
     await Promise.all(lanes.map((lane) => lane.close()));
     clearTimeout(impatient);
     await this.#connection?.close();

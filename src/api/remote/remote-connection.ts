@@ -111,11 +111,20 @@ export class RemoteConnection {
     return channel;
   }
 
+  /** Gives back what is unsettled. A broker that does not answer is not waited for. */
+  async closeChannel(channel: Channel): Promise<void> {
+    let impatient: NodeJS.Timeout | undefined;
+    const given = new Promise<void>((resolve) => (impatient = setTimeout(resolve, closeWithinMs)));
+    await Promise.race([channel.close().catch(() => undefined), given]);
+    clearTimeout(impatient);
+  }
+
   async close(): Promise<void> {
     if (this.#state === 'closed') return;
-    const connected = this.#state === 'up';
+    // A broker that takes nothing does not take a goodbye.
+    const polite = this.#state === 'up' && !this.#blocked;
     this.#shut();
-    if (!connected) {
+    if (!polite) {
       this.#client.unsafeDestroy();
       return;
     }

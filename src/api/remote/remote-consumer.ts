@@ -142,7 +142,7 @@ export class RemoteConsumer implements LinkConsumer {
     this.#settlements?.flush();
     const channel = this.#channel;
     this.#channel = null;
-    await channel?.close();
+    if (channel !== null) await this.#home.connection.closeChannel(channel);
     this.#home.consumerClosed(this);
   }
 
@@ -155,7 +155,7 @@ export class RemoteConsumer implements LinkConsumer {
     try {
       await this.#consume(channel);
     } catch (error) {
-      await channel.close().catch(() => undefined);
+      await this.#home.connection.closeChannel(channel);
       throw error;
     }
     this.#channel = channel;
@@ -305,7 +305,7 @@ export class RemoteConsumer implements LinkConsumer {
   async #abandon(): Promise<void> {
     const channel = this.#channel;
     this.#channel = null;
-    await channel?.close();
+    if (channel !== null) await this.#home.connection.closeChannel(channel);
   }
 
   #end(error: PostriderError): void {

@@ -180,7 +180,7 @@ export class RemoteLink implements Link {
       } catch (error) {
         if (!isLoss(error)) throw remoteFailure(error);
       } finally {
-        await channel.close();
+        await this.#connection.closeChannel(channel);
       }
     }
   }
