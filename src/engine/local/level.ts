@@ -45,6 +45,7 @@ export class Level {
   readonly freshCursor: RunCursor;
   /** Most queues never have anything returned. */
   #returnedCursor: RunCursor | null = null;
+  #spentCursor: RunCursor | null = null;
   readonly #window: Window;
   readonly #backlog: () => BacklogReader | null;
 
@@ -57,6 +58,11 @@ export class Level {
 
   get returnedCursor(): RunCursor {
     return (this.#returnedCursor ??= new RunCursor(this.#window, this.chunks, this.#backlog));
+  }
+
+  /** What is spent is looked for in the same turn as what came back: one cursor would read for the one and then for the other, for ever. */
+  get spentCursor(): RunCursor {
+    return (this.#spentCursor ??= new RunCursor(this.#window, this.chunks, this.#backlog));
   }
 
   /** Numbers of this level below were delivered, or taken out. */
@@ -82,6 +88,7 @@ export class Level {
   release(): void {
     this.freshCursor.release();
     this.#returnedCursor?.release();
+    this.#spentCursor?.release();
   }
 
   /** What may be delivered. */

@@ -94,7 +94,7 @@ export class QueueRemovals {
     this.#spends = false;
     for (const level of this.#queue.levels) {
       while (level.spent.size > 0) {
-        const cursor = level.returnedCursor;
+        const cursor = level.spentCursor;
         const number = level.spent.peek();
         if (cursor.seek(number) < 0) {
           this.#spends = true;
