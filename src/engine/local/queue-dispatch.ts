@@ -52,11 +52,11 @@ export class QueueDispatch {
       cursor.seek(level.head);
       return notes.awaitMark(level, consumer);
     }
-    if (consumer.noAck && notes.journalled) return this.#settleFresh(level, consumer, end);
+    if (consumer.noAck) return this.#settleFresh(level, consumer, end);
     delivery.queue = queue;
     delivery.redelivered = false;
     delivery.deliveryCount = 0;
-    if (!consumer.noAck) consumer.lease.mayHold(queue);
+    consumer.lease.mayHold(queue);
     while (level.fresh > 0) {
       const number = cursor.seek(level.head);
       if (number === WAIT) return false;
@@ -87,7 +87,7 @@ export class QueueDispatch {
     return true;
   }
 
-  /** Settles fresh messages for an at-most-once consumer; they are delivered once that is durable. */
+  /** Settles fresh messages for an at-most-once consumer, part of a run; those of a durable queue are delivered once that is durable. */
   #settleFresh(level: Level, consumer: LocalConsumer, end: number): boolean {
     const queue = this.#queue;
     const { notes, removals } = queue;
@@ -100,11 +100,41 @@ export class QueueDispatch {
     if (expires && removals.hasExpired(cursor.reader)) return removals.removeExpired() && queue.ready > 0;
     // Each has a run of its own.
     if (queue.freshRepeats > 0 && queue.counts.has(number)) return this.#turnBack(level, number);
-    const fair = consumer.right === consumer && !expires ? consumer.room : 1;
+    const fair = consumer.right === consumer && queue.levels.length === 1 && !expires ? consumer.room : 1;
     const count = Math.min(fair, cursor.runEnd - number, end - number, level.fresh);
+    if (!notes.journalled) return this.#passOn(level, consumer, number, count);
     this.#takeSettled(cursor, consumer, number, count, false, 0);
     level.head = number + count;
     level.fresh -= count;
+    return true;
+  }
+
+  /** Delivers part of a run from where it lies, and settles what of it the consumer took. */
+  #passOn(level: Level, consumer: LocalConsumer, first: number, count: number): true {
+    const queue = this.#queue;
+    const { delivery } = queue.host;
+    const cursor = level.freshCursor;
+    const reader = cursor.reader;
+    let number = first;
+    let bytes = 0;
+    delivery.queue = queue;
+    delivery.redelivered = false;
+    delivery.deliveryCount = 0;
+    while (number < first + count && consumer.canTake && cursor.seek(number) === number) {
+      const bodyBytes = reader.bodyEnd - reader.bodyStart;
+      bytes += bodyBytes;
+      level.head = number + 1;
+      level.fresh--;
+      queue.ready--;
+      queue.readyBytes -= bodyBytes;
+      fill(delivery, reader);
+      delivery.number = number++;
+      delivery.envelopeId = cursor.envelopeId;
+      consumer.credit--;
+      consumer.offer(delivery);
+    }
+    if (!queue.deleted) queue.settleReady(first, number - first, bytes);
+    queue.consumers.served(consumer);
     return true;
   }
 
