@@ -47,7 +47,9 @@ describe('consume', { timeout: 300_000 }, () => {
     });
     const { stdout } = await broker.run(['consume', 'orders', '--json', '--timeout', '100ms']);
     const [first, second] = jsonLines(stdout);
+    assert.match(String(first?.['publishedAt']), /^\d{4}-.*Z$/);
     assert.deepEqual(first, {
+      publishedAt: first?.['publishedAt'],
       id: 'a',
       payload: { n: 1 },
       headers: { tenant: 'acme', large: String(2n ** 60n) },
