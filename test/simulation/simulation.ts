@@ -169,7 +169,9 @@ class SeedRun {
   async #live(ending: Ending, operations: number): Promise<void> {
     const random = this.#random;
     const { coverage } = this.#world;
-    this.#roomy = ending === 'full' && random.chance(0.7);
+    // Spares of an earlier life are small, and are used first.
+    const spares = [...this.#host.disk.sizes(dataDirectory).keys()].some((name) => name.startsWith('spare'));
+    this.#roomy = ending === 'full' && !spares && random.chance(0.8);
     coverage.add(`life.${ending}${this.#roomy ? '-roomy' : ''}`);
     // Ends that strike while it opens, perhaps again and again.
     for (let n = 0; n < 3 && random.chance(0.25); n++) {
