@@ -163,8 +163,10 @@ export class AtomicBatch implements Batch {
 
   commit<T>(receiver: CommitReceiver<T>, token: T): void {
     const judged = this.#judge();
-    if (judged.some((outcome) => outcome.outcome !== 'duplicate')) {
-      this.#host.committed(receiver, token, judged, false);
+    const refused = judged.filter((outcome) => outcome.outcome !== 'duplicate');
+    if (refused.length > 0) {
+      // Nothing is done, so nothing is stored of which another item would be a repeat.
+      this.#host.committed(receiver, token, refused, false);
       return;
     }
     const { durable, outcomes } = this.#apply(judged);

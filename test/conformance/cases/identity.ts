@@ -283,6 +283,22 @@ export function identityCases(check: Check): void {
   );
 
   check(
+    'in an atomic batch that is refused nothing is a repeat of what would have been stored',
+    async (fixture) => {
+      const queue = await fixture.declare();
+      const full = await fixture.declare({ maxLength: 0, overflow: 'reject' });
+      const outcomes = await fixture.commit((batch) => {
+        fixture.append(batch, queue, withId('a'));
+        fixture.append(batch, queue, withId('a'));
+        fixture.append(batch, full, 'rest');
+      }, fixture.engine.capabilities.atomic);
+      assert.deepEqual(outcomes, [refused(2, 'max-length')]);
+      assert.deepEqual(await fixture.drainTexts(queue), []);
+    },
+    { needs: 'atomic-required' },
+  );
+
+  check(
     'a duplicate is no refusal: an atomic batch with one is done',
     async (fixture) => {
       const queue = await fixture.declare();
