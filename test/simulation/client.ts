@@ -281,6 +281,7 @@ export class Client implements EngineListener {
   readonly waiting = new Map<number, string>();
   failure: EngineError | null = null;
   blockedNow = false;
+  #wasBlocked = false;
   closing = false;
   readonly notices: string[] = [];
   readonly damage: string[] = [];
@@ -324,6 +325,7 @@ export class Client implements EngineListener {
     this.world.coverage.add('engine.blocked');
     this.world.trace?.line(`${this.world.scheduler.nowUs} blocked`);
     this.blockedNow = true;
+    this.#wasBlocked = true;
   }
 
   unblocked(): void {
@@ -875,7 +877,7 @@ export class Client implements EngineListener {
   displace(queue: ModelQueue): void {
     this.#givenBack.set(queue, this.world.model.nextSerial);
     for (const copy of queue.copies.values()) {
-      if (!copy.isReady) continue;
+      if (!copy.mayBeReady) continue;
       copy.displaced = true;
       this.world.displaced = true;
     }
@@ -1213,6 +1215,8 @@ export class Client implements EngineListener {
         (copy) =>
           copy.dueAt === 0 &&
           copy.removal?.maybe !== true &&
+          !this.#mayBeRefused(copy.removal?.unit) &&
+          !this.#mayBeRefused(copy.appendedBy) &&
           (copy.stored === 'yes' || (!copy.refusable && copy.appendedBy?.refusable !== true)) &&
           (copy.removal !== null || queue.removable(copy, nowMs) === null),
       );
@@ -1235,6 +1239,11 @@ export class Client implements EngineListener {
         if (!this.#excused(queue)) this.violate(`stats ${queue.key} was rejected`);
       },
     );
+  }
+
+  /** As a whole, for what another of its items needs. Of space nobody but the engine knows. */
+  #mayBeRefused(unit: Unit | null | undefined): boolean {
+    return unit?.state === 'open' && (unit.refusable || this.#wasBlocked);
   }
 
   browse(queue: ModelQueue, limit: number, answered: (messages: BrowsedMessage[]) => void): void {

@@ -88,7 +88,7 @@ export function processEnded(client: Client, unclean: boolean): void {
     model.ids.set(name, { unit: null, atMs: client.world.scheduler.nowMs(), position: 0, doubt: true });
   }
   model.idsUnderWay.clear();
-  const noAck = new Set(client.subscriptions.filter((one) => one.noAck).map((one) => one.queue));
+  const noAck = new Set(client.subscriptions.filter((one) => one.noAck && !one.cancelled).map((one) => one.queue));
   for (const { queue } of client.noAckTakes) noAck.add(queue);
   if (unclean) for (const queue of client.givingBack) noAck.add(queue);
   for (const { state } of model.topologies) {
@@ -100,11 +100,9 @@ export function processEnded(client: Client, unclean: boolean): void {
         if (unclean) copy.uncleanEnds++;
         copy.deliveredInThisLife = false;
         if (!noAck.has(queue)) continue;
-        if (copy.displaced && copy.removal !== null) copy.removal.maybe = true;
-        if (copy.isReady) {
-          copy.displaced = true;
-          client.world.displaced = true;
-          if (!unclean) continue;
+        if (copy.mayBeReady) copy.displaced = client.world.displaced = true;
+        if (copy.displaced && copy.removal !== null && unclean) copy.removal.maybe = true;
+        if (copy.isReady && unclean) {
           // Its settlement comes before its delivery: the crash may have come between.
           copy.removal = { kind: 'no-ack', unit: null, maybe: true };
           history.removed(client.historyName(queue), historyId('all', 0, copy.appendId), 'deleted', { maybe: true });
