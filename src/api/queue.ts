@@ -109,7 +109,11 @@ export class Queue<Out = unknown, In = Out> {
     return respond(this.#core, this, handler, options);
   }
 
-  /** The first messages that are ready, oldest first, without taking them. Default: up to 10. Payloads that can't be read are bytes. */
+  /**
+   * The first messages that are ready, oldest first, without taking them. Default: up to 10. Payloads that can't be read are bytes.
+   *
+   * Over `amqp:` they are taken and given back, which flags them as redelivered, and counts towards the queue's `deliveryLimit`.
+   */
   async peek(limit = 10): Promise<Message<Out>[]> {
     if (!Number.isSafeInteger(limit) || limit < 1) {
       throw new PostriderError(

@@ -67,7 +67,7 @@ export class Lane {
     while (this.#inFlight.size < window && this.#left > 0) {
       const pending = this.#waiting[this.#next]!;
       this.#next += 1;
-      if (pending.until <= Date.now()) pending.late();
+      if (pending.until !== Infinity && pending.until <= Date.now()) pending.late();
       else this.#send(channel, pending);
     }
     if (this.#left === 0) {

@@ -35,9 +35,14 @@ export class Publisher {
   readonly #events: ConnectionWatch;
   readonly #topology: Topology;
   readonly #delays: DelayQueues;
-  readonly #lanes = new Map<string, Lane>();
+  /** By exchange; null: for what is large. */
+  readonly #lanes = new Map<string | null, Lane>();
   #connection: RemoteConnection | null = null;
   #closed = false;
+  /** The last one, and what it was made of: many messages share it. */
+  #envelope: Envelope = {};
+  #address: Address | null = null;
+  #properties: Outgoing['properties'] | null = null;
   /** Delayed messages whose queue is being made. */
   readonly #preparing = new Set<Promise<void>>();
 
@@ -83,11 +88,21 @@ export class Publisher {
     }
     const { to, message, again, resolve, reject } = job;
     try {
-      this.#send(to, this.#envelope(to, message.properties, again), message.body, {
+      const { properties, body } = message;
+      if (to !== this.#address || properties !== this.#properties || again) {
+        this.#envelope = envelopeOf(to, properties, again, this.#connected().frameMaxBytes);
+        this.#address = again ? null : to;
+        this.#properties = properties;
+      }
+      this.#send({
+        to,
+        envelope: this.#envelope,
+        body: asBuffer(body),
         until: Infinity,
         late: never,
         resolve,
         reject,
+        returned: false,
       });
     } catch (error) {
       reject(remoteFailure(error));
@@ -96,6 +111,7 @@ export class Publisher {
 
   async #delay(job: Job): Promise<void> {
     const { to, message, again, resolve } = job;
+    // The broker would take it for the delay. A message that was delivered in time and is tried again has no other any more.
     const { expiration, ...properties } = message.properties;
     if (expiration !== undefined && !again) {
       throw new PostriderError(
@@ -113,27 +129,18 @@ export class Publisher {
       }
     };
     const late = (): void => this.#begin(job);
-    this.#send(address, this.#envelope(address, properties, again), message.body, { until, late, resolve, reject });
+    const envelope = envelopeOf(address, properties, again, this.#connected().frameMaxBytes);
+    this.#send({ to: address, envelope, body: asBuffer(message.body), until, late, resolve, reject, returned: false });
   }
 
-  #envelope(to: Address, properties: Outgoing['properties'], again: boolean): Envelope {
-    return envelopeOf(to, properties, again, this.#connected().frameMaxBytes);
-  }
-
-  #send(
-    to: Address,
-    envelope: Envelope,
-    bytes: Uint8Array,
-    rest: Pick<Pending, 'until' | 'late' | 'resolve' | 'reject'>,
-  ): void {
-    const body = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const large = body.length > largeBytes;
-    this.#lane(large ? '' : to.exchange, large).push({ to, envelope, body, returned: false, ...rest });
+  #send(pending: Pending): void {
+    const { to, body } = pending;
+    this.#lane(to.exchange, body.length > largeBytes).push(pending);
   }
 
   /** One for each exchange, so that an error of one exchange is told to nobody else. */
   #lane(exchange: string, large: boolean): Lane {
-    const name = large ? 'large' : `exchange ${exchange}`;
+    const name = large ? null : exchange;
     let lane = this.#lanes.get(name);
     if (lane === undefined) {
       lane = new Lane(this.#connected(), (to) => this.#refusal(to), large);
@@ -178,6 +185,10 @@ export class Publisher {
     const which = limited === true ? nameOf(to) : `a queue behind ${nameOf(to)}`;
     return new PostriderError('QUEUE_FULL', `${which} is at its length limit and took no more; publish again later`);
   }
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function never(): void {

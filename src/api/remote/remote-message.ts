@@ -17,19 +17,6 @@ export type Writable<T> = { -readonly [K in keyof T]: T[K] };
 /** As the connection hands it on: a body that nobody parsed, and its content type by another name. */
 type RawMessage = (AsyncMessage | SyncMessage) & { readonly rawContentType?: string };
 
-const copied = [
-  'contentEncoding',
-  'deliveryMode',
-  'priority',
-  'correlationId',
-  'replyTo',
-  'expiration',
-  'messageId',
-  'timestamp',
-  'type',
-  'userId',
-  'appId',
-] as const;
 const countHeader = 'x-delivery-count';
 
 export function emptyDelivery(): Writable<Delivery> {
@@ -58,11 +45,7 @@ export function readDelivery(delivery: Writable<Delivery>, message: RawMessage):
   delivery.deliveryCount = 0;
   const properties: BasicProperties = {};
   if (message.rawContentType !== undefined) properties.contentType = message.rawContentType;
-  const fields = message as BasicProperties;
-  for (const name of copied) {
-    const value = fields[name];
-    if (value !== undefined) Object.assign(properties, { [name]: value });
-  }
+  copyProperties(message, properties);
   if (message.headers !== undefined) {
     let headers = message.headers as FieldTable;
     const count = headers[countHeader];
@@ -74,6 +57,21 @@ export function readDelivery(delivery: Writable<Delivery>, message: RawMessage):
     properties.headers = withoutDelays(headers);
   }
   delivery.properties = properties;
+}
+
+/** Hot. All but content type and headers. */
+function copyProperties(from: BasicProperties, to: BasicProperties): void {
+  if (from.contentEncoding !== undefined) to.contentEncoding = from.contentEncoding;
+  if (from.deliveryMode !== undefined) to.deliveryMode = from.deliveryMode;
+  if (from.priority !== undefined) to.priority = from.priority;
+  if (from.correlationId !== undefined) to.correlationId = from.correlationId;
+  if (from.replyTo !== undefined) to.replyTo = from.replyTo;
+  if (from.expiration !== undefined) to.expiration = from.expiration;
+  if (from.messageId !== undefined) to.messageId = from.messageId;
+  if (from.timestamp !== undefined) to.timestamp = from.timestamp;
+  if (from.type !== undefined) to.type = from.type;
+  if (from.userId !== undefined) to.userId = from.userId;
+  if (from.appId !== undefined) to.appId = from.appId;
 }
 
 /**
