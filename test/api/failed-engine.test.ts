@@ -1,6 +1,6 @@
 /** An embedded engine whose disk fails: it closes, rejects what is pending, tells, and the application lives. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it, type TestContext } from 'node:test';
@@ -109,6 +109,10 @@ it('a directory that is no data directory, or can not be one, is refused', async
   const directory = await mkdtemp(join(tmpdir(), 'postrider-api-'));
   context.after(() => rm(directory, { recursive: true, force: true }));
   await rejects(connect(`file:${join('/dev/null', 'data')}`), 'DATA_UNWRITABLE');
+  await writeFile(join(directory, 'postrider'), 'postrider journal 99\n');
+  await rejects(connect(`file:${directory}`), 'DATA_NEWER', /format 99/);
+  await writeFile(join(directory, 'postrider'), 'something else');
+  await rejects(connect(`file:${directory}`), 'DATA_FOREIGN');
   await rejects(connect('file:'), 'INVALID_URL');
   await rejects(connect('memory:x'), 'INVALID_URL');
   await rejects(connect('./data'), 'INVALID_URL', /file:\.\/data/);
@@ -135,4 +139,27 @@ it('what was published is there after a close, in its order', async (context) =>
   );
   await mq.topic<string>('a.b').publish('by topic');
   assert.equal((await (await mq.queue('subscriber')).stats()).ready, 2);
+});
+
+it('data that is damaged where it can not be passed over is refused', async (context) => {
+  const directory = await mkdtemp(join(tmpdir(), 'postrider-api-'));
+  context.after(() => rm(directory, { recursive: true, force: true }));
+  const log = (): void => undefined;
+  {
+    await using mq = await connect(`file:${directory}`, { log });
+    await (await mq.queue<number>('kept')).publishAll([1, 2, 3]);
+  }
+  for (const name of await readdir(directory)) {
+    if (/checkpoint|\.seg$/.test(name)) await truncate(join(directory, name), 10);
+  }
+  await rejects(connect(`file:${directory}`, { log }), 'DATA_CORRUPT');
+});
+
+it('listens on loopback, on a port that is free', async () => {
+  await using mq = await connect('memory:', { log: () => undefined });
+  const { amqp } = await mq.listen({ amqp: { port: 0 } });
+  await rejects(mq.listen({ amqp: { port: amqp!.port } }), 'REFUSED', /taken/);
+  await rejects(mq.listen({ amqp: { host: '0.0.0.0', port: 0 } }), 'ACCESS_REFUSED', /loopback/);
+  await rejects(mq.listen({}), 'INVALID_OPTION');
+  await rejects(mq.listen({ amqp: { port: 70_000 } }), 'INVALID_OPTION');
 });
