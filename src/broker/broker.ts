@@ -63,6 +63,7 @@ export class Broker {
   /** Servers and their sessions are closed before. */
   async close(): Promise<void> {
     this.pressure.stop();
+    this.deadLetters.stop();
     for (const vhost of this.#vhosts.values()) vhost.close();
     await this.engine.close();
   }

@@ -124,6 +124,8 @@ export class FakeEngine implements Engine {
   readonly settled: Settled[] = [];
   targetsMade = 0;
   commits = 0;
+  /** Its disk has no space for appends. */
+  full = false;
   listener: EngineListener | null = null;
   #removal: { lease: Lease; sink: RemovalSink } | null = null;
   #waking = false;
@@ -327,6 +329,7 @@ export class FakeEngine implements Engine {
       }
       return null;
     }
+    if (this.full) return { item: 0, outcome: 'refused', reason: 'full' };
     for (const queue of item.targets.queues.map(own)) {
       const { maxLength, overflow } = queue.spec.limits;
       if (queue.deleted) return { item: 0, outcome: 'refused', reason: 'gone' };

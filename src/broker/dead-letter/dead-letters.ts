@@ -4,8 +4,9 @@
  * in the others, never in neither.
  *
  * Dead-lettering is at-most-once as RabbitMQ's is: where nobody takes the message (no such exchange, no route, an automatic
- * cycle, a target that is full and refuses) it is dropped.
+ * cycle, a target that is full and refuses) it is dropped. A full disk is no such reason: the message stays held until there is space.
  */
+import type { Timer } from '../../engine/clock.ts';
 import type {
   Batch,
   CommitReceiver,
@@ -34,6 +35,8 @@ const reasons: Readonly<Record<RemovalReason, DeathReason>> = {
 const maxRunLength = 256;
 /** Bytes of rejected messages held in memory at once. */
 const maxRunBytes = 1024 * 1024;
+/** What a full disk has no space for is tried again after so long. */
+const retryMs = 1000;
 
 /** Messages in one commit. */
 interface Run {
@@ -41,6 +44,8 @@ interface Run {
   /** `drop`: nothing more is tried but to take the message out of its queue. */
   readonly attempt: 'together' | 'alone' | 'drop';
   readonly done: () => void;
+  /** Tries all of it again; called later, and `done` at once. */
+  readonly retry: () => void;
 }
 
 export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
@@ -48,6 +53,9 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
   readonly #vhosts: ReadonlyMap<string, Vhost>;
   #lease: Lease | null = null;
   #removed: DeadMessage[] = [];
+  /** What waits for space on a full disk. */
+  #waiting: (() => void)[] = [];
+  #timer: Timer | null = null;
 
   constructor(context: BrokerContext, vhosts: ReadonlyMap<string, Vhost>) {
     this.#context = context;
@@ -59,6 +67,12 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     this.#context.engine.onRemoval(this.#lease, this);
   }
 
+  /** What waits is held until the engine closes, and so comes back to its queue. */
+  stop(): void {
+    this.#timer?.cancel();
+    this.#waiting = [];
+  }
+
   remove(delivery: DeliveryView, reason: RemovalReason): void {
     this.#removed.push(new DeadMessage(delivery, this.#lease!, reasons[reason]));
   }
@@ -67,11 +81,14 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     const removed = this.#removed;
     this.#removed = [];
     for (let at = 0; at < removed.length; at += maxRunLength) {
-      this.#commit({ messages: removed.slice(at, at + maxRunLength), attempt: 'together', done: () => undefined });
+      const retry = () => this.#commit(run);
+      const messages = removed.slice(at, at + maxRunLength);
+      const run: Run = { messages, attempt: 'together', done: () => undefined, retry };
+      this.#commit(run);
     }
   }
 
-  /** Deliveries of a queue that a session, holding them under `lease`, has rejected. Resolves once they have left the queue. */
+  /** Deliveries of a queue that a session, holding them under `lease`, has rejected. Resolves once they have left the queue, or wait for space on a full disk. */
   async rejected(queue: Queue, lease: Lease, numbers: readonly number[]): Promise<void> {
     for (let at = 0; at < numbers.length; at += maxRunLength) {
       if (queue.deleted || lease.lost) return;
@@ -107,7 +124,10 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
       messages = [];
       bytes = 0;
       if (run.length === 0) return;
-      commits.push(new Promise((done) => this.#commit({ messages: run, attempt: 'together', done })));
+      // Numbers alone are kept meanwhile: a session may have rejected a whole backlog.
+      const rejected = run.map(({ number }) => number);
+      const retry = () => void this.rejected(queue, lease, rejected);
+      commits.push(new Promise((done) => this.#commit({ messages: run, attempt: 'together', done, retry })));
     };
     await this.#context.engine.load(queue.handle!, lease, numbers, {
       deliver: (delivery) => {
@@ -141,18 +161,37 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
 
   /** One of the run was refused, and so nothing of it was done. */
   #again(run: Run, outcomes: readonly ItemOutcome[]): void {
+    if (outcomes.some(({ reason }) => reason === 'full')) {
+      this.#wait(run.retry);
+      run.done();
+      return;
+    }
     if (run.attempt === 'together' && run.messages.length > 1) {
       let left = run.messages.length;
       const done = () => {
         left -= 1;
         if (left === 0) run.done();
       };
-      for (const message of run.messages) this.#commit({ messages: [message], attempt: 'alone', done });
+      for (const message of run.messages) {
+        const retry = () => this.#commit({ ...alone, done: () => undefined });
+        const alone: Run = { messages: [message], attempt: 'alone', done, retry };
+        this.#commit(alone);
+      }
       return;
     }
     // Stale: the message isn't ours any more. Else nobody takes it.
     if (run.attempt === 'drop' || outcomes.some((outcome) => outcome.outcome === 'stale')) run.done();
     else this.#commit({ ...run, attempt: 'drop' });
+  }
+
+  #wait(retry: () => void): void {
+    this.#waiting.push(retry);
+    this.#timer ??= this.#context.clock.after(retryMs, () => {
+      this.#timer = null;
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      for (const each of waiting) each();
+    });
   }
 
   /** Where the message goes from here, and as what; null: nowhere. */

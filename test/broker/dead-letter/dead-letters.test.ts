@@ -198,3 +198,16 @@ test('a session that closes lets its rejected messages arrive first', async () =
   const dead = bench.session();
   for (let i = 0; i < 500; i++) assert.equal((await bench.get(dead, 'd'))?.body, `m${i}`);
 });
+
+test('what a full disk has no space for waits, and is not dropped', async () => {
+  const { bench, session, engine } = await withDeadLetters();
+  await bench.publish(session, '', 'a', 'rejected');
+  await bench.publish(session, '', 'a', 'expired', { expiration: '1' });
+  engine.full = true;
+  await rejectOne(bench, session, 'a');
+  await rest(50);
+  assert.equal(engine.queues.get('1:/1:a')!.held.size, 2);
+  engine.full = false;
+  await until(() => engine.queues.get('1:/1:d')!.ready.length === 2, 'both dead letters');
+  assert.equal(engine.queues.get('1:/1:a')!.held.size, 0);
+});
