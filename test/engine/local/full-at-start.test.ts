@@ -85,6 +85,25 @@ test('a start on a disk with no space at all gives up the reserve', async (t) =>
   await consumeAll(fixture, fixture.queue('q'));
 });
 
+test('what a small segment has no room for is refused, and does not hold up what is consumed', async (t) => {
+  const { fixture, disk } = await killed(t);
+  disk.freeBytes = 10 * KiB;
+  await fixture.crash();
+  const queue = fixture.queue('q');
+  const refused = await fixture.commit((batch) => fixture.append(batch, queue, { body: Buffer.alloc(600 * KiB) }));
+  assert.deepEqual(
+    refused.map(({ reason }) => reason),
+    ['full'],
+  );
+  await consumeAll(fixture, queue);
+  disk.freeBytes = Infinity;
+  await until('publishers may go on', () => fixture.listener.lines.includes('unblocked'));
+  assert.deepEqual(
+    await fixture.commit((batch) => fixture.append(batch, queue, { body: Buffer.alloc(600 * KiB) })),
+    [],
+  );
+});
+
 test('a start without any space says how much it needs', async (t) => {
   const { fixture, disk } = await killed(t);
   const unlink = disk.unlink.bind(disk);

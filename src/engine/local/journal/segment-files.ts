@@ -94,6 +94,7 @@ export class SegmentFiles implements SegmentReader {
     const path = join(this.#directory, segmentName(id));
     const least = Math.min(this.#capacity, LEAST_BYTES);
     let mayGiveUpReserve = true;
+    let tight = false;
     for (;;) {
       const wanted = this.#capacity;
       const plan = this.#plan();
@@ -112,11 +113,13 @@ export class SegmentFiles implements SegmentReader {
           ready: Promise.resolve(file),
           extended: Promise.resolve(),
         };
+        if (tight) this.#beginBlocked(id);
         return;
       } catch (error) {
         const cause = error as Error;
         const what = `segment ${path} can't be made: ${cause.message}`;
         if (!isFull(cause)) throw new EngineError('UNWRITABLE', what, { cause });
+        tight = true;
         this.#capacity = plan.spare === null ? Math.max(least, wanted / 2) : wanted;
         if (plan.spare !== null || wanted > least) continue;
         if (!mayGiveUpReserve || !(await this.#host.giveUpReserve()))
@@ -124,6 +127,13 @@ export class SegmentFiles implements SegmentReader {
         mayGiveUpReserve = false;
       }
     }
+  }
+
+  /** Nothing is to be accepted that the small segment has no room for: what waits for space that is not there holds up all behind it. */
+  #beginBlocked(id: number): void {
+    this.#blocked = true;
+    this.#host.blocked();
+    this.#next = this.#prepare(id + 1);
   }
 
   /** Where groups go: behind `after`, or at the beginning of the next segment. */
