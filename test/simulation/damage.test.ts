@@ -4,7 +4,8 @@ import { localEngine } from '../../src/engine/local/index.ts';
 import { GROUP_TRAILER_BYTES, readGroup } from '../../src/engine/local/journal/group.ts';
 import { SEGMENT_HEADER_BYTES, readSegmentHeader } from '../../src/engine/local/journal/segment-file.ts';
 import { scanSegment } from '../../src/engine/local/journal/segment-scan.ts';
-import { cutShort, type Image, judgeDamage, makeStore, type Opened, openImage, withBitTurned } from './damage.ts';
+import { cutShort, judgeDamage, makeStore, type Opened, openImage, withBitTurned } from './damage.ts';
+import type { Image } from './machine.ts';
 import { Random } from './random.ts';
 import { dataDirectory, type EngineFactory } from './simulation.ts';
 

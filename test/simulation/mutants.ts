@@ -1,6 +1,7 @@
 /** Planted bugs, each of which the simulation must catch. */
 import type { Patch } from './build.ts';
 import type { FilesMutation } from './mutated-files.ts';
+import type { Scene } from './scenes.ts';
 
 export interface Mutant {
   readonly name: string;
@@ -8,6 +9,8 @@ export interface Mutant {
   readonly bug: string;
   readonly files?: FilesMutation;
   readonly patches?: readonly Patch[];
+  /** Seeds meet it seldom: this shows it at once. */
+  readonly scene?: Scene;
 }
 
 const engine = 'src/engine/local';
@@ -44,6 +47,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'emptied-before-durable',
     bug: 'a segment goes before the settlements that emptied it are durable',
+    scene: 'emptiedDuringACheckpoint',
     patches: [
       {
         file: `${engine}/disk-store.ts`,

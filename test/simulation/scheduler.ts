@@ -23,6 +23,8 @@ export class Scheduler {
   nowUs = 0;
   /** Events run so far: the simulation's step counter. */
   steps = 0;
+  /** No more are run: whoever needs so many does not come to rest. */
+  mostSteps = Infinity;
   /** What an event threw, if any: a bug of the engine or of the simulation. */
   thrown: unknown = null;
   readonly #heap: Event[] = [];
@@ -45,7 +47,7 @@ export class Scheduler {
    * Runs events until `done()` holds (checked before each), time would pass `deadlineUs`, `maxSteps` events ran, or nothing is left.
    */
   drive(done: () => boolean, deadlineUs: number, maxSteps = Infinity): Promise<'done' | 'deadline' | 'steps' | 'idle'> {
-    const lastStep = this.steps + maxSteps;
+    const lastStep = Math.min(this.steps + maxSteps, this.mostSteps);
     return new Promise((resolve) => {
       // A tick begins only when no continuation is left, and costs far less than a turn of the event loop.
       const next = (): void => {

@@ -195,6 +195,7 @@ export class Inode {
       let fate: 'kept' | 'lost' | 'torn';
       if (style === 'lose') fate = 'lost';
       else if (style === 'keep') fate = 'kept';
+      else if (style === 'tear') fate = 'torn';
       else if (style === 'prefix') {
         fate = stopped ? 'lost' : i < stopAt ? 'kept' : 'torn';
         if (fate === 'torn') stopped = true;
@@ -262,7 +263,7 @@ export class Inode {
   }
 }
 
-export type CutStyle = 'lose' | 'keep' | 'prefix' | 'each';
+export type CutStyle = 'lose' | 'keep' | 'tear' | 'prefix' | 'each';
 
 export class Directory {
   readonly entries = new Map<string, Node>();
@@ -346,7 +347,7 @@ export class Directory {
     this.#pending.length = 0;
     this.entries.clear();
     for (const [name, node] of this.#durable) this.entries.set(name, node);
-    const dataStyle = random.weighted({ lose: 3, keep: 1, prefix: 3, each: 5 });
+    const dataStyle = random.weighted({ lose: 3, keep: 1, tear: 2, prefix: 3, each: 5 });
     for (const node of this.entries.values()) {
       if (node instanceof Directory) node.cut(random, coverage);
       else node.cut(random, dataStyle, coverage);

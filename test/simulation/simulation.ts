@@ -51,6 +51,8 @@ type Ending = 'power' | 'kill' | 'close' | 'fault' | 'full';
 /** Virtual time within which an engine must have answered everything. */
 const patienceUs = 120_000_000;
 const leastOperations = 200;
+/** Most seeds take two thousand. */
+const mostSteps = 100_000;
 /** Virtual time in which whatever an idle engine has left to do is done. */
 const idleUs = 4_000_000;
 
@@ -106,6 +108,7 @@ class SeedRun {
     const coverage = new Coverage();
     const trace = options.traced === false ? null : new Trace(30, options.print ?? null);
     const scheduler = new Scheduler();
+    scheduler.mostSteps = mostSteps;
     this.#host = { scheduler, disk: new SimDisk(coverage), random: new Random(seed, 2), trace, coverage };
     this.#world = {
       scheduler,
@@ -157,6 +160,7 @@ class SeedRun {
       this.#host.scheduler.thrown = null;
     }
     for (const misuse of this.#files?.misuse.splice(0) ?? []) model.violate(misuse);
+    if (this.#host.scheduler.steps >= mostSteps) model.violate(`not at rest after ${mostSteps} steps`);
     return model.violations.length > 0;
   }
 
