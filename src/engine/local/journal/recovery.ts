@@ -14,7 +14,7 @@ import type { EntryChange } from '../topology.ts';
 import { CheckpointImage, type CheckpointPosition, type Parts } from './checkpoint.ts';
 import { RUN_FLAG_EXPIRES, readDirectory } from './directory.ts';
 import type { Files } from './files.ts';
-import { GROUP_MAGIC, claimsToBeGroup, readGroup, type GroupHeader } from './group.ts';
+import { GROUP_HEADER_BYTES, GROUP_MAGIC, claimsToBeGroup, readGroup, type GroupHeader } from './group.ts';
 import { SEGMENT_HEADER_BYTES, readSegmentHeader, segmentName, type Salt } from './segment-file.ts';
 
 export interface Recovered {
@@ -109,7 +109,8 @@ export class Recovery {
       const start = from?.segment === id ? from.offset : SEGMENT_HEADER_BYTES;
       const { whole, salt } = readSegmentHeader(bytes, id);
       if (!whole || salt === null) {
-        const holdsGroups = salt !== null && readGroup(bytes, start, id, start, salt) !== null;
+        const holdsGroups =
+          salt === null ? namesPlace(bytes, start, id) : readGroup(bytes, start, id, start, salt) !== null;
         if (start > SEGMENT_HEADER_BYTES || id !== tail[tail.length - 1] || holdsGroups) {
           throw new EngineError(
             'CORRUPT',
@@ -281,6 +282,16 @@ export class Recovery {
   #path(id: number): string {
     return join(this.#directory, segmentName(id));
   }
+}
+
+/** Without the salt: whether a group that names this segment and offset begins here. What an earlier life of the file left names another segment. */
+function namesPlace(bytes: Buffer, offset: number, segment: number): boolean {
+  return (
+    offset + GROUP_HEADER_BYTES <= bytes.length &&
+    bytes.readUInt32LE(offset) === GROUP_MAGIC &&
+    bytes.readUInt32LE(offset + 24) === segment &&
+    bytes.readUInt32LE(offset + 28) === offset
+  );
 }
 
 /** Whether each run that the directory names is what was written. */

@@ -36,6 +36,18 @@ async function ready(store: ScratchJournal): Promise<number> {
   return (await store.engine.stats(store.engine.queue('q')!)).ready;
 }
 
+async function damageHeader(damage: Buffer, at: number): Promise<void> {
+  const [first, next] = await killed.files(/^journal-/);
+  const segment = await readFile(killed.path(first!));
+  assert.ok(readSegmentHeader(segment, 1).whole);
+  if (next !== undefined) await rm(killed.path(next));
+  for (const checkpoint of await killed.files(/\.ckpt$/)) await rm(killed.path(checkpoint));
+  const file = await open(killed.path(first!), 'r+');
+  await file.write(damage, 0, damage.length, at);
+  await file.close();
+  await assert.rejects(killed.open(young), { code: 'CORRUPT', message: /bytes 0 to 64: its header is not what/ });
+}
+
 describe('recovery without a whole checkpoint', () => {
   it('reads the journal from its first group, as long as all of it is there, and says so', async () => {
     const [checkpoint, ...others] = await killed.files(/\.ckpt$/);
@@ -111,15 +123,10 @@ describe('a group that is not whole', () => {
     assert.deepEqual(killed.notices, []);
   });
 
-  it('is damage if the header of the last segment is, though groups stand behind it', async () => {
-    const [first, next] = await killed.files(/^journal-/);
-    const bytes = await readFile(killed.path(first!));
-    assert.ok(readSegmentHeader(bytes, 1).whole);
-    if (next !== undefined) await rm(killed.path(next));
-    for (const checkpoint of await killed.files(/\.ckpt$/)) await rm(killed.path(checkpoint));
-    const file = await open(killed.path(first!), 'r+');
-    await file.write(Buffer.from([0xff]), 0, 1, 9);
-    await file.close();
-    await assert.rejects(killed.open(young), { code: 'CORRUPT', message: /bytes 0 to 64: its header is not what/ });
-  });
+  for (const [what, bytes, at] of [
+    ['one copy of', Buffer.from([0xff]), 9],
+    ['all of', Buffer.alloc(64), 0],
+  ] as const)
+    it(`is damage if ${what} the header of the last segment is, though groups stand behind it`, () =>
+      damageHeader(bytes, at));
 });
