@@ -847,6 +847,7 @@ export class Client implements EngineListener {
           this.world.trace?.line(`${this.world.scheduler.nowUs} ${name} cancelled: ${reason}`);
           if (reason === 'deleted' && !queue.deleted) this.violate(`${name}: told that ${queue.key} was deleted`);
           subscription.cancelled = true;
+          if (noAck) this.displace(queue);
         },
       },
     );
@@ -881,6 +882,7 @@ export class Client implements EngineListener {
       copy.displaced = true;
       this.world.displaced = true;
     }
+    queue.press();
   }
 
   /** Queues to which something may have been given back that is not durable yet. */
@@ -949,6 +951,7 @@ export class Client implements EngineListener {
   deadLetter(queue: ModelQueue, session: Session, copies: readonly Copy[]): void {
     this.world.coverage.add('op.load');
     const numbers = copies.map((copy) => copy.number);
+    const deliveries = copies.map((copy) => copy.deliveries);
     const shown: Copy[] = [];
     let next = 0;
     this.world.trace?.line(`${this.world.scheduler.nowUs} load ${queue.key} ${numbers.join(' ')}`);
@@ -978,8 +981,9 @@ export class Client implements EngineListener {
       () => {
         if (queue.deleted || session.hold.released || this.failure !== null || this.closing) return;
         const held = shown.filter((copy) => session.held.has(copy));
+        // It may have been given back and delivered again meanwhile.
         const missing = copies.find(
-          (copy) => session.held.has(copy) && copy.holder === session.hold && !shown.includes(copy),
+          (copy, at) => session.held.has(copy) && copy.deliveries === deliveries[at] && !shown.includes(copy),
         );
         if (missing !== undefined) this.violate(`load ${queue.key}: did not show ${missing.appendId}, which is held`);
         if (held.length > 0) this.#moveToDeadLetters(session, held);
