@@ -717,15 +717,15 @@ export class Client implements EngineListener {
       this.violate(`${what}: its number was ${copy.number}`);
     if (copy.dueAt > world.scheduler.nowMs()) this.violate(`${what}: delivered before it is due`);
     if (copy.deliveries > 0 && !view.redelivered) this.violate(`${what}: delivered before, not flagged redelivered`);
-    if (copy.deliveries + copy.handovers === 0 && copy.uncleanEnds === 0 && view.redelivered)
+    if (copy.deliveries + copy.uncleanEnds === 0 && view.redelivered)
       this.violate(`${what}: flagged redelivered, but never delivered`);
     if (view.deliveryCount < copy.countedDeliveries) {
       this.violate(`${what}: delivery count ${view.deliveryCount}, but ${copy.countedDeliveries} are known`);
     }
-    if (copy.uncleanEnds + copy.handovers === 0 && view.deliveryCount !== copy.deliveries) {
+    if (copy.uncleanEnds === 0 && view.deliveryCount !== copy.deliveries) {
       this.violate(`${what}: delivery count ${view.deliveryCount}, but it was delivered ${copy.deliveries} times`);
     }
-    if (view.deliveryCount > copy.deliveries + copy.handovers + copy.uncleanEnds) {
+    if (view.deliveryCount > copy.deliveries + copy.uncleanEnds) {
       this.violate(
         `${what}: delivery count ${view.deliveryCount}, but it was delivered ${copy.deliveries} times (${copy.uncleanEnds} unclean ends)`,
       );
@@ -1032,7 +1032,7 @@ export class Client implements EngineListener {
   #remove(view: DeliveryView, reason: RemovalReason, session: Session): void {
     // Close gives everything back, and that may be too much again; nobody acts on it any more.
     if (this.closing) {
-      this.#removedWhileClosing(view);
+      this.world.coverage.add('removal.while-closing');
       return;
     }
     const copy = this.judge(view, null, `removed (${reason})`);
@@ -1048,15 +1048,7 @@ export class Client implements EngineListener {
     this.world.history.removed(this.historyName(copy.queue), historyId('all', 0, copy.appendId), 'dead-letter', {
       maybe: true,
     });
-    copy.handovers++;
     this.#removals.push({ copy, number: view.number, queue: copy.queue });
-  }
-
-  #removedWhileClosing(view: DeliveryView): void {
-    const received = parseProperties(view.head.subarray(view.propertiesStart, view.propertiesEnd));
-    const copy = this.world.model.queue(view.queue.key)?.copies.get(received?.appendId ?? 0);
-    this.world.coverage.add('removal.while-closing');
-    if (copy !== undefined) copy.handovers++;
   }
 
   #flushRemovals(): void {

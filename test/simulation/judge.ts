@@ -238,7 +238,7 @@ function judgeQueue(client: Client, queue: ModelQueue, messages: readonly Browse
       lastOrder.set(copy.priority, copy.order);
     }
     if (copy.deliveries > 0 && !message.redelivered) model.violate(`${what}: was delivered, not flagged redelivered`);
-    if (copy.deliveries + copy.handovers === 0 && copy.uncleanEnds === 0 && message.redelivered)
+    if (copy.deliveries + copy.uncleanEnds === 0 && message.redelivered)
       model.violate(`${what}: flagged redelivered, but never delivered`);
     evidence.show(copy.appendedBy, true, `${what} is there`);
     if (copy.removal !== null && !copy.removal.maybe) evidence.show(copy.removal.unit, false, `${what} is there`);

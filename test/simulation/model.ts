@@ -61,8 +61,6 @@ export class Copy {
   number = -1;
   deliveries = 0;
   deliveredInThisLife = false;
-  /** Times that it was handed over for removal; the engine may count them as deliveries. */
-  handovers = 0;
   /** Deliveries that a durable unit has counted (requeues). */
   countedDeliveries = 0;
   /** Unclean ends of the engine since its append: after one, anything may be flagged redelivered. */
