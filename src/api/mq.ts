@@ -206,8 +206,7 @@ export class Mq extends EventEmitter<MqEvents> {
     if (this.emit('handlerFailed', error, message, then)) return;
     const which = message.id === undefined ? 'a message' : `message '${message.id}'`;
     console.error(
-      `postrider: the handler of queue '${message.queue}' failed at attempt ${message.attempt} of ${which} (${then}):`,
-      error,
+      `postrider: the handler of queue '${message.queue}' failed at attempt ${message.attempt} of ${which} (${then}): ${error.message}`,
     );
   }
 
