@@ -8,8 +8,11 @@ import type { ReadAhead, ReadAheadHolder } from './read-ahead.ts';
 import { RUN_HEADER_BYTES, RUN_MAX_BYTES, isWholeRun } from './run.ts';
 
 const SEQUENTIAL_BYTES = 512 * 1024;
-const SCATTERED_RUNS = 128;
-const SCATTERED_BYTES = 1024;
+const SCATTERED_RUNS = 256;
+/** What is read of a run that lies apart: as much as the longest of late took, rounded up to a power of two within these. */
+const LEAST_SLOT_BYTES = 256;
+const FIRST_SLOT_BYTES = 1024;
+const MOST_SLOT_BYTES = RUN_MAX_BYTES;
 /** Runs further apart than this are read one by one. */
 const GAP_BYTES = 16 * 1024;
 /** No run is longer: a message of the largest size, and its properties. */
@@ -64,6 +67,9 @@ export class BacklogReader implements ReadAheadHolder {
   #doubtedOffset = -1;
   /** What is read ahead reaches up to this number. */
   #aheadTo = 0;
+  /** Length of the longest run taken since the last read; 0: none was. */
+  #longest = 0;
+  #slotBytes = FIRST_SLOT_BYTES;
 
   /** `arrived` is called when something was read; `damaged` when it can't be, or is not what was written. */
   constructor(segments: SegmentReader, arrived: () => void, damaged: (error: EngineError) => void) {
@@ -87,6 +93,7 @@ export class BacklogReader implements ReadAheadHolder {
         }
         if (plausible && isWholeRun(extent.buffer, at, extent.to - at)) {
           if (this.#doubtedOffset === offset) this.#doubtedOffset = -1;
+          if (length > this.#longest) this.#longest = length;
           this.#readAhead(chunks);
           extent.at = at;
           return extent;
@@ -129,7 +136,7 @@ export class BacklogReader implements ReadAheadHolder {
   #readAhead(chunks: ChunkList): void {
     if (
       this.#reading ||
-      this.#extents.length > SCATTERED_RUNS / 2 ||
+      this.#extents.length > SCATTERED_RUNS / 4 ||
       this.#bytes > SEQUENTIAL_BYTES ||
       !this.#segments.readAhead.hasRoom
     )
@@ -139,7 +146,9 @@ export class BacklogReader implements ReadAheadHolder {
 
   /** `needed`: the first run is waited for. Those behind it may be dead, and their segment gone: that is no damage. */
   async #read(chunks: ChunkList, from: number, needed: boolean): Promise<void> {
-    const reads = planReads(chunks, from, this.#segments.readAhead.hasRoom ? SCATTERED_RUNS : 1);
+    if (this.#longest > 0) this.#slotBytes = slotFor(this.#longest);
+    this.#longest = 0;
+    const reads = planReads(chunks, from, this.#segments.readAhead.hasRoom ? SCATTERED_RUNS : 1, this.#slotBytes);
     if (reads.length === 0) return;
     this.#reading = true;
     const generation = this.#generation;
@@ -232,6 +241,12 @@ function liesAt(chunks: ChunkList, number: number, segment: number, offset: numb
   return page.alive > 0 && page.segmentOf(place.chunk) === segment && page.offsetOf(place.chunk) === offset;
 }
 
+function slotFor(length: number): number {
+  let bytes = LEAST_SLOT_BYTES;
+  while (bytes < length && bytes < MOST_SLOT_BYTES) bytes *= 2;
+  return bytes;
+}
+
 function damageOf(segment: number, offset: number, length: number): EngineError {
   return new EngineError(
     'CORRUPT',
@@ -252,7 +267,7 @@ interface PlannedRead {
 }
 
 /** What to read for the runs from number `from` on. */
-function planReads(chunks: ChunkList, from: number, mostRuns: number): readonly PlannedRead[] {
+function planReads(chunks: ChunkList, from: number, mostRuns: number, slotBytes: number): readonly PlannedRead[] {
   const cursor = new ChunkCursor();
   const reads: PlannedRead[] = [];
   let number = from;
@@ -278,10 +293,11 @@ function planReads(chunks: ChunkList, from: number, mostRuns: number): readonly 
     last = at;
     number = page.firstOf(cursor.chunk) + page.countOf(cursor.chunk);
   }
-  if (runs > 4 || last - start > SCATTERED_BYTES)
-    return [{ segment, offsets: [start], length: last - start + RUN_MAX_BYTES + SCATTERED_BYTES, end: number }];
+  if (runs > 4 || last - start > FIRST_SLOT_BYTES)
+    return [{ segment, offsets: [start], length: last - start + RUN_MAX_BYTES + FIRST_SLOT_BYTES, end: number }];
   number = from;
-  for (runs = 0; runs < mostRuns && chunks.seek(number, cursor); runs++) {
+  const most = Math.min(mostRuns, SEQUENTIAL_BYTES / slotBytes);
+  for (runs = 0; runs < most && chunks.seek(number, cursor); runs++) {
     const page = cursor.page!;
     const offset = page.offsetOf(cursor.chunk);
     number = page.firstOf(cursor.chunk) + page.countOf(cursor.chunk);
@@ -290,7 +306,7 @@ function planReads(chunks: ChunkList, from: number, mostRuns: number): readonly 
       latest.offsets.push(offset);
       latest.end = number;
     } else {
-      reads.push({ segment: page.segmentOf(cursor.chunk), offsets: [offset], length: SCATTERED_BYTES, end: number });
+      reads.push({ segment: page.segmentOf(cursor.chunk), offsets: [offset], length: slotBytes, end: number });
     }
   }
   return reads;

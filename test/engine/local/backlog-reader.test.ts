@@ -146,6 +146,32 @@ describe('backlog reader', () => {
     assert.equal(await reading.text(() => place), '1');
   });
 
+  for (const length of [100, 3000, 100_000]) {
+    test(`learns how much to read of runs of ${length} bytes that lie apart`, async () => {
+      const segments = new Segments();
+      const reading = new Reading(segments);
+      const places = Array.from({ length: length > 65_536 ? 60 : 1000 }, (_, n) => ({
+        first: n + 1,
+        segment: n + 1,
+        offset: 4096,
+      }));
+      for (const { first, segment, offset } of places) {
+        segments.put(segment, offset, runOf(first, length));
+        reading.chunks.append(first, 1, segment, offset);
+      }
+      segments.readAhead.left = 64 * 1024 * 1024;
+      for (const place of places) assert.equal(await reading.text(() => place), String(place.first));
+      const most = length > 65_536 ? 2 * places.length : places.length + 300;
+      assert.ok(segments.reads <= most, `${segments.reads} reads for ${places.length} runs`);
+    });
+  }
+
+  test('reads little more than what it needs', async () => {
+    const { reading, places, segments } = scattered(600, 100_000);
+    for (const place of places.slice(0, 250)) assert.equal(await reading.text(() => place), String(place.first));
+    assert.ok(segments.readAhead.left > 1024 * 1024 - 270 * 256, `${segments.readAhead.left} left`);
+  });
+
   test('tries a read that failed once more', async () => {
     const { reading, places, segments } = scattered(3, 100_000);
     segments.before = () => {

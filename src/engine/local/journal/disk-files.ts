@@ -6,20 +6,14 @@
  * sync has covered yet it goes the long way, a write and then fdatasync, and nothing before a synced append can be lost.
  */
 import assert from 'node:assert';
-import { constants, fdatasync, read, readSync, write, type NoParamCallback } from 'node:fs';
+import { constants, fdatasync, read, write, type NoParamCallback } from 'node:fs';
 import { mkdir, open, readdir, rename, stat, unlink, type FileHandle as Descriptor } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { lockDirectory } from './directory-lock.ts';
 import type { DirectoryLock, FileHandle, Files, OpenMode } from './files.ts';
-import { QuickReads } from './quick-reads.ts';
 
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
-
-/** Longer reads are worth a way through the thread pool. */
-const QUICK_BYTES = 4096;
-/** One for the process: it is its event loop whose time is spent. */
-const quickReads = new QuickReads();
 
 /** Elsewhere O_DSYNC is absent, or (macOS) stops short of the drive's cache, which Node's fdatasync does not. */
 const SYNCED_WRITES = process.platform === 'linux';
@@ -71,34 +65,22 @@ export class DiskFile implements FileHandle {
     return done;
   }
 
-  async readEach(into: Uint8Array, length: number, positions: readonly number[]): Promise<number[]> {
+  readEach(into: Uint8Array, length: number, positions: readonly number[]): Promise<number[]> {
     const counts: number[] = [];
-    while (length <= QUICK_BYTES && counts.length < positions.length && (await quickReads.turn())) {
-      do {
-        const at = counts.length;
-        // A short file system read ends at the end of the file only: these are regular files.
-        counts.push(readSync(this.#plain.fd, into, at * length, length, positions[at]!));
-      } while (quickReads.goOn() && counts.length < positions.length);
-    }
-    if (counts.length < positions.length) await this.#readInPool(into, length, positions, counts);
-    return counts;
-  }
-
-  /** Those that have no count yet. */
-  #readInPool(into: Uint8Array, length: number, positions: readonly number[], counts: number[]): Promise<void> {
-    const from = counts.length;
+    if (positions.length === 0) return Promise.resolve(counts);
     return new Promise((resolve, reject) => {
-      let left = positions.length - from;
+      let left = positions.length;
       let failure: Error | null = null;
-      for (let at = from; at < positions.length; at++) {
-        read(this.#plain.fd, into, at * length, length, positions[at]!, (error, bytes) => {
+      positions.forEach((position, at) => {
+        // A short file system read ends at the end of the file only: these are regular files.
+        read(this.#plain.fd, into, at * length, length, position, (error, bytes) => {
           counts[at] = bytes;
           failure ??= error;
           if (--left > 0) return;
-          if (failure === null) resolve();
+          if (failure === null) resolve(counts);
           else reject(failure);
         });
-      }
+      });
     });
   }
 
