@@ -91,9 +91,9 @@ export const mutants: readonly Mutant[] = [
     patches: [
       {
         file: `${engine}/disk-store.ts`,
-        find: 'segment: tail.segment, offset: tail.offset, sealed });\n        await new Promise<void>((resolve, reject) =>',
+        find: 'segment: end.segment, offset: end.offset, sealed });\n        await new Promise<void>((resolve, reject) =>',
         replace:
-          'segment: tail.segment, offset: tail.offset, sealed });\n        await new Promise<void>((resolve, reject) => void resolve() ||',
+          'segment: end.segment, offset: end.offset, sealed });\n        await new Promise<void>((resolve, reject) => void resolve() ||',
       },
     ],
   },

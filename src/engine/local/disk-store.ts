@@ -295,9 +295,9 @@ export class DiskStore implements LocalStore, GroupStore {
     this.journal.closeGroup();
     const sequence = this.journal.sequence - 1;
     if (this.#checkpoints!.isStale(sequence)) {
-      const tail = this.journal.tail;
-      if (tail !== null) {
-        const writer = this.#checkpoints!.begin({ sequence, segment: tail.segment, offset: tail.offset, sealed });
+      const end = this.journal.closedTo;
+      if (end !== null) {
+        const writer = this.#checkpoints!.begin({ sequence, segment: end.segment, offset: end.offset, sealed });
         await new Promise<void>((resolve, reject) =>
           this.journal.whenSynced((error) => (error === null ? resolve() : reject(error))),
         );

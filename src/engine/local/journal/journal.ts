@@ -101,6 +101,7 @@ export class Journal {
   #dirty: LocalQueue[] = [];
   #early: PendingCommit[] = [];
   #place: Place | null = null;
+  #closedTo: Place | null = null;
   #block: Block | null = null;
   #start = 0;
   #at = 0;
@@ -454,6 +455,7 @@ export class Journal {
     this.waitingBytes += group.bytes;
     this.sequence++;
     this.#place = { segment: block.segment, offset: block.start + end, end: this.#place!.end };
+    this.#closedTo = this.#place;
     this.#begin(end);
     this.#store.write(group);
   }
@@ -495,6 +497,11 @@ export class Journal {
   /** Where the next group will begin. */
   get tail(): Place | null {
     return this.#place;
+  }
+
+  /** Where the last group ends, which is in a segment that it can't be without. The next may begin in one that is being made. */
+  get closedTo(): Place | null {
+    return this.#closedTo;
   }
 
   #turn(): void {
