@@ -19,6 +19,9 @@ import type { LocalStore, StoreHost } from './store.ts';
 import { liesInSegment } from './queue-places.ts';
 import { Window } from './window.ts';
 
+/** What appends, and what compaction with them, may fill of the segment in use while no more space can be had: the rest is for settlements. */
+const APPENDS_SHARE = 1 / 2;
+const MOVES_SHARE = 3 / 4;
 /** Neighbouring groups that wait are written at once, up to this much. */
 const MOST_WRITE_BYTES = 4 * 1024 * 1024;
 
@@ -160,7 +163,7 @@ export class DiskStore implements LocalStore, GroupStore {
       this.segments.add(to);
       if (from === null) return;
       // Of the new segment it is known how much is to be kept when its first group is closed.
-      if (this.#segmentFiles.blocked) this.journal.limitAppends(0);
+      if (this.#segmentFiles.blocked) this.journal.limitAppends(0, 0);
       const full = this.segments.get(from);
       if (full !== undefined) this.segments.seal(full);
     });
@@ -178,7 +181,8 @@ export class DiskStore implements LocalStore, GroupStore {
   }
 
   #judgeSpace(): void {
-    this.journal.limitAppends(this.#segmentFiles.appendsBelow(this.journal.tail));
+    const bytes = this.#segmentFiles.spendable(this.journal.tail);
+    this.journal.limitAppends(bytes * APPENDS_SHARE, bytes * MOVES_SHARE);
   }
 
   #writeNext(): void {

@@ -69,3 +69,21 @@ for (const atomic of [undefined, 'required'] as const) {
     assert.deepEqual(await fixture.settle(lease, sink.deliveries, 'ack'), []);
   });
 }
+
+test('on a full disk compaction leaves settlements their space', async (t) => {
+  const disk = new FullDisk();
+  const options = { ...small, files: disk, checkpointBytes: 16 * 1024, sparseShare: 0.9, spareSegments: 0 };
+  const { fixture, engine } = await crashing(t, options);
+  const queue = await fixture.declare();
+  for (let n = 0; n < 130; n++) await fixture.fill(queue, { body: Buffer.alloc(2000) });
+  const { lease, sink } = await fixture.held(queue, 130);
+  disk.full = true;
+  while (!fixture.listener.lines.includes('blocked disk')) await fixture.publish(queue, { body: Buffer.alloc(2000) });
+  // The first segment has nothing alive then, and is what sets order in motion; of the others half.
+  const settled = sink.deliveries.filter((_, n) => n < 32 || n % 2 === 0);
+  await fixture.settle(lease, settled, 'ack');
+  await fixture.advance(1000);
+  const { tail } = engine().journal;
+  assert.ok(tail!.offset < 0.8 * small.segmentBytes!, `${tail!.offset} bytes are used`);
+  assert.deepEqual(await fixture.settle(lease, sink.deliveries.slice(-1), 'ack'), []);
+});

@@ -46,6 +46,8 @@ export class Compaction {
     let moved = 0;
     for (const placement of placementsOf(bytes, segment.id, segment.lastSequence)) {
       if (segment.alive === 0) break;
+      // The disk is full, and what is left is for settlements.
+      if (!this.#journal.takesMoved(bytes.readUInt32LE(placement.offset))) break;
       moved += this.#moveRun(segment, bytes, placement);
       if (moved < TURN_BYTES) continue;
       moved = 0;

@@ -108,8 +108,9 @@ export class Journal {
   #limit = 0;
   /** Where the open group must end, in its segment: behind the segment's end if it can't be divided and is larger. */
   #groupEnd = 0;
-  /** While the disk is full: how far appends may fill the segment. */
+  /** While the disk is full: how far appends may fill the segment, and how far what compaction moves. */
   #appendsBelow = Infinity;
+  #movesBelow = Infinity;
   #mustSync = false;
   #scheduled = false;
   #lazy = false;
@@ -306,17 +307,28 @@ export class Journal {
     }
   }
 
-  /** While the disk is full, appends may fill the segment in use up to `below`; Infinity: it is not full. Said by the store. */
-  limitAppends(below: number): void {
+  /** While the disk is full, appends may fill the segment in use up to `below`, and compaction up to `movesBelow`; Infinity: it is not full. Said by the store. */
+  limitAppends(below: number, movesBelow: number): void {
     this.full = below !== Infinity;
     this.#appendsBelow = below;
+    this.#movesBelow = movesBelow;
   }
 
   /** Whether so many bytes of appends have their space, and leave settlements theirs. */
   takes(bytes: number): boolean {
+    return this.#openEnd() + bytes <= this.#appendsBelow;
+  }
+
+  /** The same of what compaction moves, which makes space in the end. */
+  takesMoved(bytes: number): boolean {
+    return this.#openEnd() + bytes <= this.#movesBelow;
+  }
+
+  /** Where the open group would end now, in its segment. */
+  #openEnd(): number {
     const block = this.#block;
     const tail = block === null ? (this.#place?.offset ?? 0) : block.start + this.#at;
-    return tail + this.directory.length + this.promisedBytes + bytes <= this.#appendsBelow;
+    return tail + this.directory.length + this.promisedBytes;
   }
 
   /** What a message takes in a group, with a run of its own. */

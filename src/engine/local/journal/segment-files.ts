@@ -196,12 +196,13 @@ export class SegmentFiles implements SegmentReader {
     return this.#blocked;
   }
 
-  /** How far appends may fill the segment of the tail: while no more space can be had, half of the one in use is kept for settlements. */
-  appendsBelow(tail: Place | null): number {
+  /** How much of the segment of the tail may be filled by what is not a settlement; Infinity: more space can be had, so nothing needs to be kept. */
+  spendable(tail: Place | null): number {
     if (!this.#blocked) return Infinity;
     const current = this.#current;
-    if (current === null || current.file === null || (tail !== null && tail.segment !== current.id)) return 0;
-    return current.capacity / 2;
+    return current === null || current.file === null || (tail !== null && tail.segment !== current.id)
+      ? 0
+      : current.capacity;
   }
 
   /** Groups are on disk up to `end`. */
