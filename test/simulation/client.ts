@@ -137,7 +137,9 @@ export class BatchBuilder {
       );
     };
     // A crowd in front of a reject limit is judged by what the engine could have seen when the call was made.
-    const mayRefuse = request.queues.some((queue) => full(queue, queue.mostReady(), queue.mostReadyBytes()));
+    const mayRefuse = request.queues.some(
+      (queue) => queue.limits.overflow === 'reject' && full(queue, queue.mostReady(), queue.mostReadyBytes()),
+    );
     const mustRefuse = request.queues.some(
       (queue) =>
         queue.limits.maxLength !== undefined && !client.isConsumed(queue) && full(queue, queue.fewestReady(nowMs), 0),

@@ -6,7 +6,9 @@
  *   npm run test:simulation -- --seed 4711           that one, its whole history printed: replays exactly
  *   npm run test:simulation -- --from 1f2e3d4        the drawn half of another commit
  *   npm run test:simulation -- --mutant NAME         with a planted bug (docs/SIMULATION.md)
+ *   npm run test:simulation -- --damage              every bit of a small store turned, every file cut at every length
  */
+import { spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { build } from './build.ts';
@@ -23,8 +25,17 @@ const { values } = parseArgs({
     from: { type: 'string' },
     mutant: { type: 'string' },
     threads: { type: 'string' },
+    damage: { type: 'boolean', default: false },
   },
 });
+
+if (values.damage) {
+  const { status } = spawnSync(process.execPath, ['--import', 'tsx', '--test', 'test/simulation/damage.test.ts'], {
+    stdio: 'inherit',
+    env: { ...process.env, POSTRIDER_EVERY_BIT: '1' },
+  });
+  process.exit(status ?? 1);
+}
 
 function count(name: string, text: string | undefined, otherwise: number): number {
   if (text === undefined) return otherwise;

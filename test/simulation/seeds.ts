@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 
 /** Half of the seeds are always the same; the other half is drawn from the commit, so that each commit goes where none was before. */
@@ -12,6 +12,8 @@ export function drawSeeds(count: number, commit: string): number[] {
   return seeds;
 }
 
+/** Outside of a repository there is none. */
 export function currentCommit(): string {
-  return execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim();
+  const { stdout, status } = spawnSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' });
+  return status === 0 ? stdout.trim() : 'no commit';
 }
