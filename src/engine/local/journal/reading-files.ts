@@ -8,8 +8,11 @@ import type { FileHandle, Files } from './files.ts';
 import { Pauses } from './pauses.ts';
 import { segmentName } from './segment-file.ts';
 
-/** Descriptors kept. More only while as many are read from at once. */
-const MOST_OPEN = 64;
+/**
+ * Descriptors kept; more only while as many are read from at once. Of ten thousand queues that were filled in turn each has messages in all
+ * segments: beyond six gigabytes draining one opens and closes them anew.
+ */
+const MOST_OPEN = 192;
 const RETRY_MS = 500;
 
 interface OpenFile {

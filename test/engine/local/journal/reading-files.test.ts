@@ -12,7 +12,7 @@ import { until } from '../../../conformance/fixture.ts';
 import { crashing, small } from '../crashing.ts';
 import { HandClock } from './scratch-journal.ts';
 
-const segments = 150;
+const segments = 300;
 let directory: string;
 
 before(async () => {
@@ -59,19 +59,19 @@ describe('files that are read', () => {
       return bytes.toString('utf8', 0, await file.read(bytes, 0, 20, 0));
     });
 
-  it('are open 64 at a time, those that were read last', async () => {
+  it('are open 192 at a time, those that were read last', async () => {
     for (let id = 1; id <= segments; id++) {
       assert.equal(await read(id), `segment ${id}`);
       assert.equal(await read(1), 'segment 1');
     }
-    assert.ok(disk.most <= 65, `${disk.most} were open`);
+    assert.ok(disk.most <= 193, `${disk.most} were open`);
     const { nowOpen } = disk;
     let opened = false;
     disk.open = () => {
       opened = true;
       return Promise.reject(new Error('it is open'));
     };
-    for (const id of [1, segments, segments - 60]) await read(id);
+    for (const id of [1, segments, segments - 180]) await read(id);
     assert.equal(opened, false);
     assert.equal(disk.nowOpen, nowOpen);
     await reading.close();
@@ -86,7 +86,7 @@ describe('files that are read', () => {
     );
     await read(1);
     await turn();
-    assert.ok(disk.nowOpen <= 64, `${disk.nowOpen} stay open`);
+    assert.ok(disk.nowOpen <= 192, `${disk.nowOpen} stay open`);
     await reading.close();
     assert.equal(disk.nowOpen, 0);
   });
