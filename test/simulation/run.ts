@@ -3,6 +3,7 @@
  *
  *   npm run test:simulation                          20,000 seeds: half fixed, half drawn from the commit
  *   npm run test:simulation -- --seeds 1000          so many
+ *   npm run test:simulation -- --fixed 1000          the first so many of the fixed ones, and none that is drawn
  *   npm run test:simulation -- --seed 4711           that one, its whole history printed: replays exactly
  *   npm run test:simulation -- --from 1f2e3d4        the drawn half of another commit
  *   npm run test:simulation -- --mutant NAME         with a planted bug (docs/SIMULATION.md)
@@ -21,6 +22,7 @@ import type { SeedReport } from './worker.ts';
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string' },
+    fixed: { type: 'string' },
     seed: { type: 'string' },
     from: { type: 'string' },
     mutant: { type: 'string' },
@@ -83,13 +85,19 @@ if (values.seed !== undefined) {
   }
 } else {
   const commit = values.from ?? currentCommit();
-  const seeds = drawSeeds(count('seeds', values.seeds, 20_000), commit);
+  const fixed = count('fixed', values.fixed, 0);
+  const seeds =
+    fixed > 0
+      ? Array.from({ length: fixed }, (_, seed) => seed)
+      : drawSeeds(count('seeds', values.seeds, 20_000), commit);
   const threads = Math.max(
     1,
     Math.min(count('threads', values.threads, Math.min(availableParallelism(), 8)), seeds.length),
   );
   console.log(
-    `${seeds.length} seeds: 0 to ${Math.ceil(seeds.length / 2) - 1}, and as many drawn from ${commit}; ${threads} threads`,
+    fixed > 0
+      ? `${seeds.length} seeds: 0 to ${seeds.length - 1}; ${threads} threads`
+      : `${seeds.length} seeds: 0 to ${Math.ceil(seeds.length / 2) - 1}, and as many drawn from ${commit}; ${threads} threads`,
   );
   const began = performance.now();
   const terminal = process.stdout.isTTY;
