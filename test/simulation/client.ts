@@ -290,7 +290,7 @@ export class Client implements EngineListener {
   /** Whether a call of reading failed: then a queue may be called damaged. */
   readsFailed: () => boolean = () => false;
   /** Not answered yet: each may have a message on its way, which was settled already. */
-  readonly noAckTakes = new Set<{ readonly queue: ModelQueue }>();
+  readonly noAckTakes = new Set<{ readonly queue: ModelQueue; readonly session: Session }>();
   readonly #targets = new Map<string, ReturnType<Engine['targets']>>();
   #nextWait = 0;
   #lastSerial = -1;
@@ -634,8 +634,9 @@ export class Client implements EngineListener {
           history.removed(name, id, 'deleted', { maybe: true });
           continue;
         }
-        // As if it had never been asked: it is still held.
-        if (item.settlement !== 'requeue') copy.removal = null;
+        // As if it had never been asked: it is still held, or came back with its lease.
+        if (item.settlement !== 'requeue')
+          copy.removal = copy.purged === null ? null : { kind: 'purge', unit: copy.purged, maybe: true };
         if (copy.holder === null && !item.session.hold.released) {
           copy.holder = item.session.hold;
           item.session.held.add(copy);
@@ -899,9 +900,10 @@ export class Client implements EngineListener {
       if (one.session !== session || one.cancelled) continue;
       this.cancel(one);
     }
+    for (const one of this.noAckTakes) if (one.session === session) this.displace(one.queue);
     session.hold.released = true;
     for (const copy of session.held) copy.holder = null;
-    for (const queue of new Set([...session.held].map((copy) => copy.queue))) queue.press();
+    for (const queue of this.world.model.queues) queue.press();
     session.held.clear();
     this.wait(`release ${session.name}`, this.engine.release(session.lease), () => {});
     this.sessions.splice(this.sessions.indexOf(session), 1);
@@ -915,7 +917,7 @@ export class Client implements EngineListener {
     let delivered = false;
     const { purges } = queue;
     const sure = queue.fewestReady(this.world.scheduler.nowMs()) > 0 && !this.isConsumed(queue);
-    const taking = { queue };
+    const taking = { queue, session };
     if (noAck) this.noAckTakes.add(taking);
     const done = this.engine.take(this.handle(queue), session.lease, noAck, {
       deliver: (view) => {
@@ -1135,6 +1137,9 @@ export class Client implements EngineListener {
     // Where consumers or limits are at work, the engine may be about to do something else with a message.
     const exact = !this.isConsumed(queue) && Object.keys(queue.limits).every((name) => name === 'maxPriority');
     const purged = [...queue.copies.values()].filter((copy) => copy.isReady);
+    // What is being settled is ready if that is refused and its lease is over.
+    const doubtful = [...queue.copies.values()].filter((copy) => copy.removal?.unit?.state === 'open');
+    for (const copy of doubtful) copy.purged = unit;
     const delayed = purged.some((copy) => copy.dueAt > nowMs || (copy.expiresAt !== 0 && copy.expiresAt <= nowMs));
     for (const copy of purged) {
       copy.removal = { kind: 'purge', unit, maybe: !exact || delayed || copy.refusable };
@@ -1148,8 +1153,8 @@ export class Client implements EngineListener {
         if (this.failure !== null) this.violate(`purge #${unit.serial} confirmed after the engine failed`);
         unit.state = 'done';
         this.open.delete(unit);
-        if (count > purged.length)
-          this.violate(`purge ${queue.key} removed ${count}, but at most ${purged.length} were ready`);
+        const most = purged.length + doubtful.length;
+        if (count > most) this.violate(`purge ${queue.key} removed ${count}, but at most ${most} were ready`);
         if (sure && count !== purged.length) this.violate(`purge ${queue.key} removed ${count} of ${purged.length}`);
         for (const copy of purged) if (copy.removal?.unit === unit && !copy.removal.maybe) queue.forget(copy);
       },

@@ -56,6 +56,8 @@ export class Copy {
   /** A no-ack consumer went away that may have had it on the way: it comes back at the end. */
   displaced = false;
   removal: Removal | null = null;
+  /** A purge may have taken it, if what was settling it was refused. */
+  purged: Unit | null = null;
   holder: Hold | null = null;
   /** Its number in the queue, as last seen in this life of the engine. */
   number = -1;
@@ -150,12 +152,16 @@ export class ModelQueue {
     return copy.overflown ? 'max-length' : null;
   }
 
-  /** Something became ready: marks what a drop-head limit may have pushed out. `restarted`: what was being taken out may be back. */
+  /**
+   * Something became ready: marks what a drop-head limit may have pushed out. What is being taken out counts with it if that may be refused
+   * (its lease may be over then), and after a restart (`restarted`) in any case.
+   */
   press(restarted = false): void {
     const { maxLength, maxBytes, overflow, maxPriority } = this.limits;
     if (overflow === 'reject' || (maxLength === undefined && maxBytes === undefined)) return;
-    const back = (copy: Copy): boolean => restarted && copy.stored !== 'no' && copy.removal?.unit?.state === 'open';
-    const ready = [...this.copies.values()].filter((copy) => copy.mayBeReady || back(copy));
+    const mayBeBack = ({ stored, removal }: Copy): boolean =>
+      stored !== 'no' && removal?.unit?.state === 'open' && (restarted || removal.unit.refusable);
+    const ready = [...this.copies.values()].filter((copy) => copy.mayBeReady || mayBeBack(copy));
     let bytes = ready.reduce((sum, copy) => sum + copy.bodyBytes, 0);
     let count = ready.length;
     const over = count > (maxLength ?? Infinity) || bytes > (maxBytes ?? Infinity);
