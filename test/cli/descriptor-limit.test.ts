@@ -21,7 +21,7 @@ it(
   'a flood of connections is refused where it would take them',
   { skip: unknown, timeout: 30_000 },
   async (context) => {
-    let child: ChildProcessWithoutNullStreams | undefined;
+    let child: ChildProcessWithoutNullStreams | null = null;
     // Before its folder goes.
     context.after(async () => {
       if (child?.kill('SIGKILL') === true) await once(child, 'exit');
