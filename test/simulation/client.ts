@@ -287,7 +287,7 @@ export class Client implements EngineListener {
   closing = false;
   readonly notices: string[] = [];
   readonly damage: string[] = [];
-  /** Whether a call of reading failed: then a queue may be called damaged. */
+  /** Whether a call of reading failed, not for want of a descriptor: then a queue may be called damaged. */
   readsFailed: () => boolean = () => false;
   /** Not answered yet: each may have a message on its way, which was settled already. */
   readonly noAckTakes = new Set<{ readonly queue: ModelQueue; readonly session: Session }>();

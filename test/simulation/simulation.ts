@@ -216,7 +216,7 @@ class SeedRun {
     this.#files = files;
     const client = new Client(this.#world, engine, owner);
     client.readsFailed = () =>
-      files.faults.fired.some(({ call }) => call === 'read' || call === 'open' || call === 'size');
+      files.faults.fired.some(({ call, code }) => code === 'EIO' && (call === 'read' || call === 'open'));
     this.#client = client;
     this.#trigger = null;
     this.#crashStep = Infinity;
