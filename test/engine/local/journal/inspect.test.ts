@@ -97,7 +97,7 @@ describe('inspect of a whole journal', () => {
       await journal.publish('orders', 30);
       if (life % 2 === 0) {
         const copy = `${journal.directory}-copy`;
-        await cp(journal.directory, copy, { recursive: true, filter: (path) => !/lock/.test(path) });
+        await cp(journal.directory, copy, { recursive: true, filter: (path) => !/lock|\.new$/.test(path) });
         await journal.engine.close();
         await rm(journal.directory, { recursive: true });
         await cp(copy, journal.directory, { recursive: true });
@@ -159,7 +159,7 @@ describe('inspect of a damaged journal', () => {
 
   it('does so without a checkpoint, and says that the journal can not be opened', async () => {
     const copy = `${journal.directory}-copy`;
-    await cp(journal.directory, copy, { recursive: true, filter: (path) => !/lock|\.ckpt/.test(path) });
+    await cp(journal.directory, copy, { recursive: true, filter: (path) => !/lock|\.new$|\.ckpt/.test(path) });
     await journal.engine.close();
     await rm(journal.directory, { recursive: true });
     await cp(copy, journal.directory, { recursive: true });
