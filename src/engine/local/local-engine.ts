@@ -32,6 +32,7 @@ import { Dispatcher } from './dispatcher.ts';
 import { emptyDelivery } from './empty-delivery.ts';
 import { FailedBatch } from './failed-batch.ts';
 import { Identities } from './identities.ts';
+import { HandOver } from './hand-over.ts';
 import type { Journal } from './journal/journal.ts';
 import { KeyedState } from './keyed-state.ts';
 import { LocalLease } from './lease.ts';
@@ -51,6 +52,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
   readonly keyed: KeyedState;
   readonly dispatcher: Dispatcher;
   readonly delivery: DeliveryView;
+  readonly handOver: HandOver;
   removal: { readonly lease: LocalLease; readonly sink: RemovalSink } | null = null;
 
   readonly #store: LocalStore;
@@ -85,7 +87,17 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     this.keyed = new KeyedState(() => this.journal);
     this.dispatcher = new Dispatcher(
       (task) => this.#clock.defer(task),
-      () => this.removal?.sink.flush(),
+      () => this.#flushRemoved(),
+    );
+    this.handOver = new HandOver(
+      (done) =>
+        this.journal.whenSynced((error) => {
+          if (error === null) done();
+        }),
+      (queues) => {
+        for (const queue of queues) this.dispatcher.touch(queue);
+        this.dispatcher.run();
+      },
     );
     this.delivery = emptyDelivery();
     this.#plain = new PlainBatch(this);
@@ -414,6 +426,14 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     return new Promise((resolve, reject) => {
       this.journal.whenSynced((error) => (error === null ? resolve() : reject(error)));
     });
+  #flushRemoved(): void {
+    try {
+      this.removal?.sink.flush();
+    } finally {
+      this.handOver.flushed();
+    }
+  }
+
   }
 
   #mustServe(): void {

@@ -71,7 +71,7 @@ export class QueueRemovals {
         const cursor = cursorOf(level, from);
         const number = cursor.seek(headNumber(level, from));
         if (number < 0 || !this.hasExpired(cursor.reader)) break;
-        this.remove(level, from, cursor, number, 'expired');
+        if (!this.remove(level, from, cursor, number, 'expired')) return false;
       }
     }
     return true;
@@ -100,7 +100,10 @@ export class QueueRemovals {
           this.#spends = true;
           break;
         }
-        this.remove(level, 'spent', cursor, number, 'delivery-limit');
+        if (!this.remove(level, 'spent', cursor, number, 'delivery-limit')) {
+          this.#spends = true;
+          return;
+        }
       }
     }
   }
@@ -136,6 +139,7 @@ export class QueueRemovals {
     delivery.envelopeId = cursor.envelopeId;
     this.#host.dispatcher.removed = true;
     try {
+    this.#host.handOver.took(reader.bodyEnd - reader.propertiesStart);
       removal.sink.remove(delivery, reason);
     } catch (error) {
       this.#host.dispatcher.threw(error);
@@ -150,7 +154,8 @@ export class QueueRemovals {
 
   /** Whether the engine may take messages out by itself, or somebody is there to take them over. */
   #mayRemove(): boolean {
-    return this.#queue.limits.handOverRemoved !== true || this.#host.removal !== null;
+    if (this.#queue.limits.handOverRemoved !== true) return true;
+    return this.#host.removal !== null && this.#host.handOver.admits(this.#queue);
   }
 
   #removeOverflow(): void {
