@@ -340,7 +340,7 @@ export interface Engine {
   consume(queue: EngineQueue, lease: Lease, options: ConsumeOptions, sink: Sink): Promise<EngineConsumer>;
   /** Takes at most one message now. Resolves false when there is none. @throws EngineError NO_QUEUE */
   take(queue: EngineQueue, lease: Lease, noAck: boolean, sink: Sink): Promise<boolean>;
-  /** Shows held deliveries once more (to dead-letter them), in the order of `numbers`; what is not held under the lease is passed over. */
+  /** Shows held deliveries once more (to dead-letter them), in the order of `numbers`, until the sink answers false; what is not held under the lease is passed over. */
   load(queue: EngineQueue, lease: Lease, numbers: readonly number[], sink: Sink): Promise<void>;
   /**
    * What expires, overflows or passes its delivery limit comes here, held under `lease`: that is no delivery, and given back it is not counted as one.

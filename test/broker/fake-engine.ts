@@ -246,7 +246,7 @@ export class FakeEngine implements Engine {
     await Promise.resolve();
     for (const number of numbers) {
       const held = own(queue).held.get(number);
-      if (held?.lease === lease) sink.deliver(view(own(queue), held.message));
+      if (held?.lease === lease && !sink.deliver(view(own(queue), held.message))) break;
     }
   }
 
@@ -270,7 +270,7 @@ export class FakeEngine implements Engine {
 
   async stats(queue: EngineQueue) {
     const { ready, held, consumers } = own(queue);
-    return { ready: ready.length, unacked: held.size, readyBytes: 0, consumers: consumers.length };
+    return { ready: ready.length, unacked: held.size, readyBytes: 0, consumers: consumers.length, delayed: 0 };
   }
 
   async producer(): Promise<never> {

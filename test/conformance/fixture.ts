@@ -470,9 +470,10 @@ export class Fixture {
     return (await this.drain(queue)).map((delivery) => delivery.text);
   }
 
-  async load(queue: EngineQueue, lease: Lease, numbers: readonly number[]): Promise<Delivery[]> {
+  async load(queue: EngineQueue, lease: Lease, numbers: readonly number[], most = Infinity): Promise<Delivery[]> {
     const sink = new Collector(this);
     await within(
+    sink.onDeliver = () => sink.deliveries.length < most;
       'load',
       this.#within(() => this.engine.load(queue, lease, numbers, sink)),
     );

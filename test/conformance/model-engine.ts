@@ -557,7 +557,7 @@ export class ModelEngine implements contract.Engine {
       this.#later(() => {
         for (const number of numbers) {
           const message = model.held.get(number);
-          if (message?.holder === lease.id) sink.deliver(this.#view(model, message));
+          if (message?.holder === lease.id && !sink.deliver(this.#view(model, message))) break;
         }
         resolve();
       });

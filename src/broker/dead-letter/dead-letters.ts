@@ -11,6 +11,7 @@ import type {
   Batch,
   CommitReceiver,
   DeliveryView,
+  EngineQueue,
   ItemOutcome,
   Lease,
   MessageView,
@@ -20,6 +21,7 @@ import type {
 } from '../../engine/engine.ts';
 import type { BrokerContext } from '../context.ts';
 import type { Queue } from '../queue.ts';
+import { resourceName } from '../resource-name.ts';
 import { readQueueKey } from '../topology-entry.ts';
 import type { Vhost } from '../vhost.ts';
 import { DeadMessage } from './dead-message.ts';
@@ -33,7 +35,7 @@ const reasons: Readonly<Record<RemovalReason, DeathReason>> = {
 
 /** Messages committed at once; one refusal has each of them tried alone. */
 const maxRunLength = 256;
-/** Bytes of rejected messages held in memory at once. */
+/** Bytes of them, but for one message more. */
 const maxRunBytes = 1024 * 1024;
 /** What a full disk has no space for is tried again after so long. */
 const retryMs = 1000;
@@ -44,8 +46,14 @@ interface Run {
   /** `drop`: nothing more is tried but to take the message out of its queue. */
   readonly attempt: 'together' | 'alone' | 'drop';
   readonly done: () => void;
-  /** Tries all of it again; called later, and `done` at once. */
-  readonly retry: () => void;
+}
+
+/** What waits for space on a full disk. Numbers alone: it may be a whole backlog. */
+interface Waiting {
+  readonly queue: EngineQueue;
+  readonly lease: Lease;
+  readonly reason: DeathReason;
+  readonly numbers: number[];
 }
 
 export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
@@ -53,9 +61,12 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
   readonly #vhosts: ReadonlyMap<string, Vhost>;
   #lease: Lease | null = null;
   #removed: DeadMessage[] = [];
-  /** What waits for space on a full disk. */
-  #waiting: (() => void)[] = [];
+  #waiting: Waiting[] = [];
   #timer: Timer | null = null;
+  #retrying = false;
+  /** How often a full disk refused some. */
+  #refusals = 0;
+  #stopped = false;
 
   constructor(context: BrokerContext, vhosts: ReadonlyMap<string, Vhost>) {
     this.#context = context;
@@ -69,6 +80,7 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
 
   /** What waits is held until the engine closes, and so comes back to its queue. */
   stop(): void {
+    this.#stopped = true;
     this.#timer?.cancel();
     this.#waiting = [];
   }
@@ -80,26 +92,22 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
   flush(): void {
     const removed = this.#removed;
     this.#removed = [];
-    for (let at = 0; at < removed.length; at += maxRunLength) {
-      const retry = () => this.#commit(run);
-      const messages = removed.slice(at, at + maxRunLength);
-      const run: Run = { messages, attempt: 'together', done: () => undefined, retry };
-      this.#commit(run);
+    let messages: DeadMessage[] = [];
+    let bytes = 0;
+    for (const message of removed) {
+      messages.push(message);
+      bytes += message.bytes;
+      if (messages.length < maxRunLength && bytes < maxRunBytes) continue;
+      this.#commit({ messages, attempt: 'together', done: ignore });
+      messages = [];
+      bytes = 0;
     }
+    if (messages.length > 0) this.#commit({ messages, attempt: 'together', done: ignore });
   }
 
   /** Deliveries of a queue that a session, holding them under `lease`, has rejected. Resolves once they have left the queue, or wait for space on a full disk. */
   async rejected(queue: Queue, lease: Lease, numbers: readonly number[]): Promise<void> {
-    for (let at = 0; at < numbers.length; at += maxRunLength) {
-      if (queue.deleted || lease.lost) return;
-      try {
-        await this.#load(queue, lease, numbers.slice(at, at + maxRunLength));
-      } catch (error) {
-        // Still held under the lease: the messages come back to their queue with it.
-        this.#context.log(`could not dead-letter from ${queue.resource}: ${String(error)}`);
-        return;
-      }
-    }
+    if (queue.handle !== null) await this.#deadLetter(queue.handle, lease, 'rejected', numbers);
   }
 
   committed(run: Run, outcomes: readonly ItemOutcome[] | null): void {
@@ -115,32 +123,54 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     run.done();
   }
 
-  async #load(queue: Queue, lease: Lease, numbers: readonly number[]): Promise<void> {
-    const commits: Promise<void>[] = [];
-    let messages: DeadMessage[] = [];
+  async #deadLetter(
+    queue: EngineQueue,
+    lease: Lease,
+    reason: DeathReason,
+    numbers: readonly number[],
+  ): Promise<void> {
+    const refusals = this.#refusals;
+    let at = 0;
+    while (at < numbers.length && !lease.lost && !this.#stopped) {
+      if (this.#refusals > refusals) {
+        this.#wait(queue, lease, reason, numbers.slice(at));
+        return;
+      }
+      try {
+        at += await this.#deadLetterSome(queue, lease, reason, numbers.slice(at, at + maxRunLength));
+      } catch (error) {
+        // Still held under the lease: the messages come back to their queue with it.
+        const { vhost, name } = readQueueKey(queue.key);
+        this.#context.log(`could not dead-letter from ${resourceName('queue', name, vhost)}: ${String(error)}`);
+        return;
+      }
+    }
+  }
+
+  /** As many of the first as may be in memory at once. Answers how many numbers that were. */
+  async #deadLetterSome(
+    queue: EngineQueue,
+    lease: Lease,
+    reason: DeathReason,
+    numbers: readonly number[],
+  ): Promise<number> {
+    const messages: DeadMessage[] = [];
     let bytes = 0;
-    const commit = () => {
-      const run = messages;
-      messages = [];
-      bytes = 0;
-      if (run.length === 0) return;
-      // Numbers alone are kept meanwhile: a session may have rejected a whole backlog.
-      const rejected = run.map(({ number }) => number);
-      const retry = () => void this.rejected(queue, lease, rejected);
-      commits.push(new Promise((done) => this.#commit({ messages: run, attempt: 'together', done, retry })));
-    };
-    await this.#context.engine.load(queue.handle!, lease, numbers, {
+    let isWhole = true;
+    await this.#context.engine.load(queue, lease, numbers, {
       deliver: (delivery) => {
-        const message = new DeadMessage(delivery, lease, 'rejected');
+        const message = new DeadMessage(delivery, lease, reason);
         messages.push(message);
         bytes += message.bytes;
-        if (bytes >= maxRunBytes) commit();
-        return true;
+        isWhole = bytes < maxRunBytes;
+        return isWhole;
       },
-      cancelled: () => undefined,
+      cancelled: ignore,
     });
-    commit();
-    await Promise.all(commits);
+    const last = messages.at(-1);
+    if (last === undefined) return numbers.length;
+    await new Promise<void>((done) => this.#commit({ messages, attempt: 'together', done }));
+    return isWhole ? numbers.length : numbers.indexOf(last.number) + 1;
   }
 
   #commit(run: Run): void {
@@ -162,7 +192,8 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
   /** One of the run was refused, and so nothing of it was done. */
   #again(run: Run, outcomes: readonly ItemOutcome[]): void {
     if (outcomes.some(({ reason }) => reason === 'full')) {
-      this.#wait(run.retry);
+      this.#refusals++;
+      for (const { queue, lease, reason, number } of run.messages) this.#wait(queue, lease, reason, [number]);
       run.done();
       return;
     }
@@ -172,11 +203,7 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
         left -= 1;
         if (left === 0) run.done();
       };
-      for (const message of run.messages) {
-        const retry = () => this.#commit({ ...alone, done: () => undefined });
-        const alone: Run = { messages: [message], attempt: 'alone', done, retry };
-        this.#commit(alone);
-      }
+      for (const message of run.messages) this.#commit({ messages: [message], attempt: 'alone', done });
       return;
     }
     // Stale: the message isn't ours any more. Else nobody takes it.
@@ -184,14 +211,38 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     else this.#commit({ ...run, attempt: 'drop' });
   }
 
-  #wait(retry: () => void): void {
-    this.#waiting.push(retry);
+  #wait(queue: EngineQueue, lease: Lease, reason: DeathReason, numbers: readonly number[]): void {
+    let last = this.#waiting.at(-1);
+    if (last?.queue !== queue || last.lease !== lease || last.reason !== reason) {
+      last = { queue, lease, reason, numbers: [] };
+      this.#waiting.push(last);
+    }
+    for (const number of numbers) last.numbers.push(number);
+    this.#retryLater();
+  }
+
+  #retryLater(): void {
+    if (this.#stopped || this.#retrying) return;
     this.#timer ??= this.#context.clock.after(retryMs, () => {
       this.#timer = null;
-      const waiting = this.#waiting;
-      this.#waiting = [];
-      for (const each of waiting) each();
+      void this.#retry();
     });
+  }
+
+  /** One after the other, until one finds that there still is no space. */
+  async #retry(): Promise<void> {
+    this.#retrying = true;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    let tried = 0;
+    for (const { queue, lease, reason, numbers } of waiting) {
+      tried++;
+      await this.#deadLetter(queue, lease, reason, numbers);
+      if (this.#waiting.length > 0) break;
+    }
+    this.#waiting.push(...waiting.slice(tried));
+    this.#retrying = false;
+    if (this.#waiting.length > 0) this.#retryLater();
   }
 
   /** Where the message goes from here, and as what; null: nowhere. */
@@ -216,4 +267,8 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
       return null;
     }
   }
+}
+
+function ignore(): void {
+  // Nobody waits for it.
 }

@@ -281,7 +281,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     for (const number of numbers) {
       if (local.deleted || local.held.holder(number) !== lease.id) continue;
       if (!(await loader.seek(number)) || local.held.holder(number) !== lease.id) continue;
-      sink.deliver(loader.delivery(number, local.counts.get(number) ?? 0));
+      if (!sink.deliver(loader.delivery(number, local.counts.get(number) ?? 0))) break;
     }
     loader.close();
   }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BasicProperties } from '../../../src/format/basic-properties.ts';
 import { type FieldTable, FieldTimestamp } from '../../../src/format/field-table.ts';
+import type { FakeEngine } from '../fake-engine.ts';
 import { Bench, type Got, Inbox, rest, until } from '../harness.ts';
 
 function deathsOf(got: Got | null): unknown[] {
@@ -210,4 +211,50 @@ test('what a full disk has no space for waits, and is not dropped', async () => 
   engine.full = false;
   await until(() => engine.queues.get('1:/1:d')!.ready.length === 2, 'both dead letters');
   assert.equal(engine.queues.get('1:/1:a')!.held.size, 0);
+});
+
+/** How many messages each call of the engine's `load` showed. */
+function loadsOf(engine: FakeEngine): number[] {
+  const loads: number[] = [];
+  const load = engine.load.bind(engine);
+  engine.load = (queue, lease, numbers, sink) => {
+    const at = loads.push(0) - 1;
+    return load(queue, lease, numbers, {
+      ...sink,
+      deliver: (delivery) => {
+        loads[at]! += 1;
+        return sink.deliver(delivery);
+      },
+    });
+  };
+  return loads;
+}
+
+test('large rejected messages are in memory a few at a time', async () => {
+  const { bench, session, engine } = await withDeadLetters();
+  const body = 'x'.repeat(600_000);
+  for (let n = 0; n < 9; n++) await bench.publish(session, '', 'a', `${n}${body}`);
+  const inbox = new Inbox();
+  await bench.consume(session, 'a', inbox);
+  await rest();
+  const loads = loadsOf(engine);
+  await bench.commit((batch) => session.reject(batch, 0, true, false));
+  await until(() => engine.queues.get('1:/1:d')!.ready.length === 9, 'all');
+  assert.deepEqual(loads, [2, 2, 2, 2, 1]);
+  for (let n = 0; n < 9; n++) assert.equal((await bench.get(session, 'd'))?.body[0], String(n));
+});
+
+test('what waits for space on a full disk waits as numbers, and is tried in part until there is some', async () => {
+  const { bench, session, engine } = await withDeadLetters({ 'x-message-ttl': 500 });
+  for (let n = 0; n < 1_000; n++) await bench.publish(session, '', 'a', `m${n}`);
+  engine.full = true;
+  const loads = loadsOf(engine);
+  const queue = engine.queues.get('1:/1:a')!;
+  await until(() => queue.held.size === 1_000, 'all are taken out');
+  await until(() => loads.length > 0, 'another try');
+  await rest(100);
+  assert.deepEqual(loads, [256], 'a part shows that there is no space yet');
+  engine.full = false;
+  await until(() => engine.queues.get('1:/1:d')!.ready.length === 1_000, 'all dead letters');
+  assert.deepEqual([queue.held.size, loads.length], [0, 5]);
 });

@@ -393,6 +393,12 @@ export function consumeCases(check: Check): void {
     assert.deepEqual(loaded[0]!.envelope, d.envelope);
     assert.deepEqual(await fixture.load(queue, fixture.engine.lease(), [a.number]), []);
     assert.deepEqual(await fixture.load(queue, lease, []), []);
+    const first = await fixture.load(queue, lease, [a.number, b.number, d.number], 2);
+    assert.deepEqual(
+      first.map((delivery) => delivery.number),
+      [a.number, b.number],
+      'no more once the sink has had enough',
+    );
     // Nothing changed by looking: still held, once.
     await fixture.expectStats(queue, { ready: 1, unacked: 3 });
     assert.deepEqual(await fixture.settle(lease, [a, b, d], 'drop'), []);
