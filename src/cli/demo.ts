@@ -7,15 +7,18 @@ import { exitCode, signalExitCode } from './exit-code.ts';
 const examples = `
 Examples:
   postrider demo                     12,000 orders, about 20 seconds
+  postrider demo --embedded          the shop has the broker inside; the services connect to it
   postrider demo --orders 30000      a longer one
   postrider demo --orders 2000 --rate 500
 
 It starts a broker on a free port with its data in a temporary directory, and removes both when it ends.
+With --embedded everybody uses the TypeScript API: the shop connects to file:, and listens; the services connect to amqp:.
 Exit code 0: nothing confirmed was lost. 1: something was, or a step failed; it says what, and where the logs are.`;
 
 interface Options {
   readonly orders: number;
   readonly rate: number;
+  readonly embedded?: boolean;
   readonly url?: string;
   readonly data?: string;
 }
@@ -26,6 +29,7 @@ export function registerDemo(program: Command): void {
     .description("a store's orders survive the kill of a service and of the broker")
     .option('--orders <COUNT>', 'orders to place (default: 12000)', wholeNumber('--orders'), 12_000)
     .option('--rate <COUNT>', 'orders a second (default: 1000)', wholeNumber('--rate'), 1000)
+    .option('--embedded', 'the same with the broker inside the shop, in TypeScript API calls')
     .addOption(
       program
         .createOption('--url <URL>', "play on another broker's amqp:// address, which is then not killed")
@@ -37,7 +41,13 @@ export function registerDemo(program: Command): void {
     .action(demo);
 }
 
-async function demo({ orders, rate, url, data }: Options): Promise<void> {
+async function demo({ orders, rate, embedded = false, url, data }: Options): Promise<void> {
+  if (embedded && url !== undefined) {
+    throw new CommandError(
+      exitCode.usage,
+      '--embedded has its broker in the shop, and so no --url; leave one of them out',
+    );
+  }
   const { runDemo, DemoError } = await import('../demo/run-demo.ts');
   const { Terminal } = await import('./terminal.ts');
   const interrupted = new AbortController();
@@ -50,6 +60,7 @@ async function demo({ orders, rate, url, data }: Options): Promise<void> {
     const verdict = await runDemo({
       orders,
       perSecond: rate,
+      embedded,
       url: url ?? null,
       data: data ?? null,
       postrider: [process.execPath, ...process.execArgv, fileURLToPath(mainUrl)],

@@ -1,5 +1,6 @@
 /** A broker as a child process: `postrider serve` on a data directory, killed and started again on the same port. */
 import type { Exit, Launched, Launcher } from './launch.ts';
+import type { OwnBroker } from './own-broker.ts';
 
 export interface BrokerOptions {
   readonly launcher: Launcher;
@@ -12,7 +13,8 @@ export interface BrokerOptions {
   readonly port?: number;
 }
 
-export class BrokerProcess {
+export class BrokerProcess implements OwnBroker {
+  readonly name = 'broker';
   readonly #options: BrokerOptions;
   #launched: Launched | null = null;
   #port: number;

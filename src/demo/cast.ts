@@ -3,13 +3,17 @@ import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Launched, Launcher } from './launch.ts';
-import type { OrderServicePart } from './order-service.ts';
-import type { OrdersReport, Told, WorkReport } from './role.ts';
+import type { OrdersPart, OrdersReport, Told, WorkerPart, WorkReport } from './role.ts';
 import { services, type Service } from './store.ts';
-import type { WorkerPart } from './worker.ts';
 
 /** `.ts` from the sources (through tsx), `.js` from dist. */
 const extension = import.meta.url.slice(import.meta.url.lastIndexOf('.'));
+
+/** Which programs play, by their paths from here. */
+export interface Programs {
+  readonly orders: string;
+  readonly worker: string;
+}
 
 const noOrders: OrdersReport = {
   placed: 0,
@@ -35,10 +39,12 @@ export class Cast {
   /** Deliveries to earlier lives of each service. */
   readonly #before: Record<Service, number> = { inventory: 0, payment: 0, shipping: 0 };
   readonly #roles = new Map<string, Role>();
+  readonly #programs: Programs;
   readonly #launcher: Launcher;
   readonly #logDirectory: string;
 
-  constructor(launcher: Launcher, logDirectory: string) {
+  constructor(programs: Programs, launcher: Launcher, logDirectory: string) {
+    this.#programs = programs;
     this.#launcher = launcher;
     this.#logDirectory = logDirectory;
   }
@@ -55,17 +61,23 @@ export class Cast {
     }
   }
 
-  startOrderService(part: OrderServicePart): void {
-    this.#start('order-service', 'order-service', part).onMessage((report) => {
+  /** Whoever places the orders. `onReport` is called with each report, as soon as `orders` has it. */
+  startOrders(name: string, part: OrdersPart, onReport: (report: OrdersReport) => void = () => undefined): Launched {
+    const launched = this.#start(name, this.#programs.orders, part);
+    launched.onMessage((report) => {
+      // Of an earlier life, perhaps.
+      if (this.#roles.get(name)?.launched !== launched) return;
       this.orders = report as OrdersReport;
+      onReport(this.orders);
     });
+    return launched;
   }
 
   startWorker(part: WorkerPart): void {
     const { service } = part;
     this.#before[service] += this.work[service].received;
     this.work[service] = noWork;
-    this.#start(service, 'worker', part).onMessage((report) => {
+    this.#start(service, this.#programs.worker, part).onMessage((report) => {
       this.work[service] = report as WorkReport;
     });
   }
@@ -87,6 +99,10 @@ export class Cast {
     return this.#roles.get(name)?.launched.pid ?? 0;
   }
 
+  lastWords(name: string): string {
+    return this.#roles.get(name)?.launched.lastWords() ?? '';
+  }
+
   tell(name: string, message: Told): void {
     this.#roles.get(name)?.launched.send(message);
   }
@@ -99,13 +115,18 @@ export class Cast {
     await role.launched.kill('SIGKILL');
   }
 
-  /** Tells everyone to end, and waits for it. */
-  async dismiss(): Promise<void> {
-    for (const [name, role] of this.#roles) {
-      role.leaving = true;
-      this.tell(name, { do: 'stop' });
-    }
-    await Promise.all([...this.#roles.values()].map((role) => role.launched.exited));
+  /** Tells one to end; resolves with its exit code, null if a signal ended it. */
+  async stop(name: string): Promise<number | null> {
+    const role = this.#roles.get(name);
+    if (role === undefined) return 0;
+    role.leaving = true;
+    this.tell(name, { do: 'stop' });
+    return (await role.launched.exited).code;
+  }
+
+  /** Tells everyone to end, and waits for it; everyone but whoever the others need to do so. */
+  async dismiss(last?: string): Promise<void> {
+    await Promise.all([...this.#roles.keys()].filter((name) => name !== last).map((name) => this.stop(name)));
   }
 
   /** @throws Error when one ended that nobody asked to */

@@ -1,6 +1,7 @@
 /**
  * The scene that Postrider exists for: a store whose services fail, one after the other and then the broker itself, and
- * no order is lost. Everything is real: processes, AMQP clients, SIGKILL; and the judge is `verify`, not the story.
+ * no order is lost. Everything is real: processes, clients, SIGKILL; and the judge is `verify`, not the story. The scene is the
+ * same whether the broker is a process of its own or inside the shop.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,16 +9,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { FileRecorder, type Verdict } from '../verify/index.ts';
 import { BrokerProcess } from './broker.ts';
 import { Cast } from './cast.ts';
+import { ShopProcess } from './embedded/shop-process.ts';
 import { judge, tell } from './judge.ts';
 import type { Launcher } from './launch.ts';
+import type { OwnBroker } from './own-broker.ts';
 import { until } from './patience.ts';
 import { QueueDepth } from './queue-depth.ts';
+import type { OrdersPart } from './role.ts';
 import { count, type Screen } from './screen.ts';
 import { connectTo, exchangeOf, queueOf, services } from './store.ts';
 
 export interface DemoOptions {
   readonly orders: number;
   readonly perSecond: number;
+  /** The shop has the broker inside itself, and everyone speaks the TypeScript API. */
+  readonly embedded: boolean;
   /** Somebody else's broker: then it is not killed. Null: one of the demo's own. */
   readonly url: string | null;
   /** Where the demo's own broker keeps its data; null: in the demo's own directory. */
@@ -34,6 +40,10 @@ const drainMs = 30_000;
 const sweepMs = 3000;
 /** Payment stays away this long, the broker that long. */
 const awayMs = { payment: 2500, broker: 600 };
+const programs = { orders: 'order-service', worker: 'worker' };
+const embeddedPrograms = { orders: 'embedded/shop', worker: 'embedded/worker' };
+/** Of the orders, how many a sale has: it must still go on when the broker is killed in it. */
+const saleShare = { broker: 0.08, shop: 0.3 };
 
 export class Director {
   readonly #options: DemoOptions;
@@ -50,14 +60,14 @@ export class Director {
     this.#directory = directory;
     this.#launcher = launcher;
     this.#historyDirectory = join(directory, 'history');
-    this.#cast = new Cast(launcher, join(directory, 'logs'));
+    this.#cast = new Cast(options.embedded ? embeddedPrograms : programs, launcher, join(directory, 'logs'));
     this.#prefix = options.url === null ? '' : `postrider-demo-${process.pid}-`;
   }
 
   async run(): Promise<Verdict> {
     await mkdir(join(this.#directory, 'logs'));
     const recorder = FileRecorder.in(this.#historyDirectory, 'director');
-    const broker = this.#options.url === null ? await this.#openBroker() : null;
+    const broker = await this.#openBroker();
     this.#url = broker?.url ?? this.#options.url!;
     const connection = connectTo(this.#url, 'director', (line) => this.#cast.log('director', line));
     try {
@@ -74,16 +84,17 @@ export class Director {
     return this.#judge();
   }
 
-  async #play(broker: BrokerProcess | null, recorder: FileRecorder, depth: QueueDepth): Promise<void> {
+  async #play(broker: OwnBroker | null, recorder: FileRecorder, depth: QueueDepth): Promise<void> {
     const { orders, perSecond } = this.#options;
     const showing = setInterval(() => this.#show(depth), 100);
     try {
-      this.#cast.startOrderService({ ...this.#common(), orders, perSecond });
+      if (broker instanceof ShopProcess) broker.open();
+      else this.#cast.startOrders('order-service', this.#ordersPart());
       const pace = `${count(orders)} of them, ${count(perSecond)} a second`;
       this.#tell('orders', `${pace}; each is confirmed once it is on disk`);
       await this.#losePayment(recorder, depth);
       await Promise.all([this.#tellWhenCaughtUp(depth), this.#goOn(broker, recorder, depth)]);
-      await this.#cast.dismiss();
+      await this.#cast.dismiss(broker?.name);
     } finally {
       clearInterval(showing);
       depth.close();
@@ -91,26 +102,23 @@ export class Director {
     }
   }
 
-  async #goOn(broker: BrokerProcess | null, recorder: FileRecorder, depth: QueueDepth): Promise<void> {
+  async #goOn(broker: OwnBroker | null, recorder: FileRecorder, depth: QueueDepth): Promise<void> {
     if (broker === null) this.#tell('broker', 'not ours, so it is not killed');
     else await this.#loseBroker(broker, recorder);
     await this.#finish(depth);
   }
 
-  async #openBroker(): Promise<BrokerProcess> {
-    const { postrider } = this.#options;
+  async #openBroker(): Promise<OwnBroker | null> {
+    const { postrider, embedded, url } = this.#options;
+    if (url !== null) return null;
     const data = this.#options.data ?? join(this.#directory, 'data');
-    const broker = new BrokerProcess({
-      launcher: this.#launcher,
-      postrider,
-      data,
-      logFile: this.#cast.logFile('broker'),
-    });
-    const startMs = await broker.start();
-    this.#tell(
-      'broker',
-      `listens on 127.0.0.1:${broker.port} after ${Math.round(startMs)} ms; its journal is in ${data}`,
-    );
+    const logFile = this.#cast.logFile('broker');
+    const broker = embedded
+      ? new ShopProcess(this.#cast, this.#ordersPart(), data)
+      : new BrokerProcess({ launcher: this.#launcher, postrider, data, logFile });
+    const startMs = Math.round(await broker.start());
+    const who = embedded ? 'has its broker inside, which listens' : 'listens';
+    this.#tell(broker.name, `${who} on 127.0.0.1:${broker.port} after ${startMs} ms; its journal is in ${data}`);
     return broker;
   }
 
@@ -152,24 +160,27 @@ export class Director {
   }
 
   /** The broker dies with answers outstanding; what is unknown is sent again, what was confirmed must still be there. */
-  async #loseBroker(broker: BrokerProcess, recorder: FileRecorder): Promise<void> {
+  async #loseBroker(broker: OwnBroker, recorder: FileRecorder): Promise<void> {
     const { orders } = this.#options;
+    const { name } = broker;
     await this.#untilConfirmed(orders * 0.6);
     for (let kill = 1; kill <= 3 && this.#cast.orders.unknown === 0 && !this.#cast.orders.done; kill++) {
-      const rush = Math.ceil(orders * 0.08);
-      this.#cast.tell('order-service', { do: 'rush', count: rush });
+      const rush = Math.ceil(orders * saleShare[name]);
+      this.#cast.tell(name === 'shop' ? name : 'order-service', { do: 'rush', count: rush });
       await this.#until('a sale begins', () => this.#cast.orders.rushing || this.#cast.orders.done, readyMs);
       const before = broker.pid;
-      recorder.fault(`broker-${kill}`, 'SIGKILL broker');
+      recorder.fault(`${name}-${kill}`, `SIGKILL ${name}`);
       await broker.kill();
-      this.#tell('broker', `killed (SIGKILL, pid ${before}) while a sale of ${count(rush)} orders rushes in`);
+      const whom = name === 'shop' ? `with its broker (SIGKILL, pid ${before})` : `(SIGKILL, pid ${before})`;
+      this.#tell(name, `killed ${whom} while a sale of ${count(rush)} orders rushes in`);
       await this.#pause(awayMs.broker);
-      const { confirmed, open } = this.#cast.orders;
-      this.#tell('orders', `${count(confirmed)} are confirmed and must be safe, ${count(open)} wait for an answer`);
+      if (name === 'broker') this.#tellOpen();
 
       const startMs = await broker.start();
-      recorder.faultProof(`broker-${kill}`, { kind: 'pid', before, after: broker.pid });
-      this.#tell('broker', `started again on the same journal: it listens after ${Math.round(startMs)} ms`);
+      recorder.faultProof(`${name}-${kill}`, { kind: 'pid', before, after: broker.pid });
+      this.#tell(name, `started again on the same journal: it listens after ${Math.round(startMs)} ms`);
+      // A shop knows only now what it had written down.
+      if (name === 'shop') this.#tellOpen();
       await this.#until('the order service connects again', () => !this.#cast.orders.offline, readyMs);
     }
     const { unknown } = this.#cast.orders;
@@ -177,6 +188,11 @@ export class Director {
       'orders',
       `${count(unknown)} had no answer: nobody knows, so they are sent again under the same identity`,
     );
+  }
+
+  #tellOpen(): void {
+    const { confirmed, open } = this.#cast.orders;
+    this.#tell('orders', `${count(confirmed)} are confirmed and must be safe, ${count(open)} wait for an answer`);
   }
 
   /** Until every order is confirmed and every queue is empty and stays so. */
@@ -217,6 +233,11 @@ export class Director {
     await Promise.race([swept, sleep(sweepMs, undefined, { ref: false })]).catch((error: unknown) => {
       this.#cast.log('director', `could not delete the demo's queues: ${String(error)}`);
     });
+  }
+
+  #ordersPart(): OrdersPart {
+    const { orders, perSecond } = this.#options;
+    return { ...this.#common(), orders, perSecond };
   }
 
   #common(): { url: string; prefix: string; historyDirectory: string } {

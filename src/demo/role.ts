@@ -1,4 +1,5 @@
 /** What each program of the demo does as a child process: take its part, report, and end with its parent. */
+import type { Service } from './store.ts';
 
 /** The part, as the director gave it on the command line. */
 export function part<T>(): T {
@@ -18,9 +19,29 @@ export function tell(message: object): void {
   if (process.connected) process.send?.(message, () => undefined);
 }
 
-export type Told = { readonly do: 'stop' } | { readonly do: 'rush'; readonly count: number };
+/** `open`: the shop takes orders from now on. */
+export type Told = { readonly do: 'stop' } | { readonly do: 'open' } | { readonly do: 'rush'; readonly count: number };
 
-/** Counts of the order service. */
+/** A worker that is told to end has so long for what it has in hand. */
+export const stopMs = 2000;
+
+/** What whoever places the orders is told. */
+export interface OrdersPart {
+  readonly historyDirectory: string;
+  readonly orders: number;
+  readonly perSecond: number;
+}
+
+/** What each of the services is told. */
+export interface WorkerPart {
+  readonly url: string;
+  /** Of the names on the broker. */
+  readonly prefix: string;
+  readonly historyDirectory: string;
+  readonly service: Service;
+}
+
+/** Counts of whoever places the orders. */
 export interface OrdersReport {
   readonly placed: number;
   readonly confirmed: number;

@@ -1,65 +1,33 @@
 /** One of the services behind the store: takes orders from its queue, works on each for a moment, acknowledges it. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { AsyncMessage } from 'rabbitmq-client';
 import { bodyHash } from '../verify/body-hash.ts';
-import { FileRecorder } from '../verify/file-recorder.ts';
-import { part, play, type Told, type WorkReport } from './role.ts';
-import { connectTo, consumption, pace, type Order, type Service } from './store.ts';
-
-export interface WorkerPart {
-  readonly url: string;
-  readonly prefix: string;
-  readonly historyDirectory: string;
-  readonly service: Service;
-}
-
-const stopMs = 2000;
+import { part, play, stopMs, type Told, type WorkerPart } from './role.ts';
+import { connectTo, consumption, pace, type Order } from './store.ts';
+import { Workbench } from './workbench.ts';
 
 const { url, prefix, historyDirectory, service } = part<WorkerPart>();
-const { workMs, atOnce } = pace[service];
 const consumption_ = consumption(prefix, service);
-const recorder = FileRecorder.in(historyDirectory, service);
+const workbench = new Workbench(historyDirectory, service, consumption_.queue);
 const connection = connectTo(url, service);
-
-let received = 0;
-let redelivered = 0;
-let open = 0;
-let ready = false;
 let subscriptions = 0;
-
-function report(): WorkReport {
-  return { received, redelivered, open, ready };
-}
-
-async function work(message: AsyncMessage): Promise<void> {
-  const id = message.messageId ?? '';
-  const body = message.body as Buffer;
-  recorder.delivered(consumption_.queue, message.consumerTag, id, bodyHash(body), message.redelivered);
-  received++;
-  if (message.redelivered) redelivered++;
-  open++;
-  try {
-    const order = JSON.parse(body.toString()) as Order;
-    await sleep(workMs * order.quantity);
-    recorder.settle(consumption_.queue, message.consumerTag, id);
-  } finally {
-    open--;
-  }
-}
 
 const consumer = connection.createConsumer(
   {
     ...consumption_,
-    qos: { prefetchCount: atOnce },
+    qos: { prefetchCount: pace[service].atOnce },
     // Read anew at each subscription: each is a consumer of its own in the history.
     get consumerTag() {
       return `${service}-${process.pid}-${++subscriptions}`;
     },
   },
-  work,
+  ({ consumerTag, messageId: id = '', redelivered, body }: AsyncMessage) => {
+    const bytes = body as Buffer;
+    const order = JSON.parse(bytes.toString()) as Order;
+    return workbench.work({ consumer: consumerTag, id, hash: bodyHash(bytes), redelivered, order });
+  },
 );
 consumer.on('ready', () => {
-  ready = true;
+  workbench.ready = true;
 });
 consumer.on('error', (error: Error) => console.error(`${service}: ${error.message}`));
 
@@ -71,4 +39,7 @@ async function told(message: Told): Promise<void> {
   process.exit(0);
 }
 
-play(report, (message) => void told(message));
+play(
+  () => workbench.report(),
+  (message) => void told(message),
+);
