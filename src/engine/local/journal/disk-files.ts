@@ -6,11 +6,12 @@
  * sync has covered yet it goes the long way, a write and then fdatasync, and nothing before a synced append can be lost.
  */
 import assert from 'node:assert';
-import { constants, fdatasync, read, write, type NoParamCallback } from 'node:fs';
+import { constants, fdatasync, read, readSync, write, type NoParamCallback } from 'node:fs';
 import { mkdir, open, readdir, rename, stat, unlink, type FileHandle as Descriptor } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { lockDirectory } from './directory-lock.ts';
 import type { DirectoryLock, FileHandle, Files, OpenMode } from './files.ts';
+import { ReadPace } from './read-pace.ts';
 
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
@@ -32,6 +33,7 @@ export class DiskFile implements FileHandle {
   readonly path: string;
   readonly #plain: Descriptor;
   readonly #synced: Descriptor | null;
+  readonly #pace: ReadPace;
 
   /** Plain writes that ended, however they ended, and how many of them a sync has covered. */
   #writes = 0;
@@ -48,9 +50,13 @@ export class DiskFile implements FileHandle {
   #writesBefore = 0;
   #onIdle: (() => void) | null = null;
 
-  /** @param synced a descriptor of the same file opened with O_DSYNC, or null where there is none */
-  constructor(path: string, plain: Descriptor, synced: Descriptor | null) {
+  /**
+   * @param synced a descriptor of the same file opened with O_DSYNC, or null where there is none
+   * @param pace shared by the files of a disk
+   */
+  constructor(path: string, plain: Descriptor, synced: Descriptor | null, pace: ReadPace) {
     this.path = path;
+    this.#pace = pace;
     this.#plain = plain;
     this.#synced = synced;
   }
@@ -65,22 +71,30 @@ export class DiskFile implements FileHandle {
     return done;
   }
 
-  readEach(into: Uint8Array, length: number, positions: readonly number[]): Promise<number[]> {
+  async readEach(into: Uint8Array, length: number, positions: readonly number[]): Promise<number[]> {
+    const { fd } = this.#plain;
     const counts: number[] = [];
-    if (positions.length === 0) return Promise.resolve(counts);
+    const done = this.#pace.whileQuick(positions.length, (at) => {
+      counts.push(readSync(fd, into, at * length, length, positions[at]!));
+    });
+    if (done < positions.length) await this.#readRest(into, length, positions, counts);
+    return counts;
+  }
+
+  #readRest(into: Uint8Array, length: number, positions: readonly number[], counts: number[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      let left = positions.length;
+      let left = positions.length - counts.length;
       let failure: Error | null = null;
-      positions.forEach((position, at) => {
+      for (let at = counts.length; at < positions.length; at++) {
         // A short file system read ends at the end of the file only: these are regular files.
-        read(this.#plain.fd, into, at * length, length, position, (error, bytes) => {
+        read(this.#plain.fd, into, at * length, length, positions[at]!, (error, bytes) => {
           counts[at] = bytes;
           failure ??= error;
           if (--left > 0) return;
-          if (failure === null) resolve(counts);
+          if (failure === null) resolve();
           else reject(failure);
         });
-      });
+      }
     });
   }
 
@@ -202,6 +216,8 @@ async function isDirectory(path: string): Promise<boolean> {
 }
 
 export class DiskFiles implements Files {
+  readonly #pace = new ReadPace();
+
   async makeDirectory(path: string): Promise<void> {
     const missing: string[] = [];
     for (let at = resolve(path); !(await isDirectory(at)); at = dirname(at)) missing.push(at);
@@ -223,9 +239,9 @@ export class DiskFiles implements Files {
 
   async open(path: string, mode: OpenMode): Promise<DiskFile> {
     const plain = await open(path, OPEN_FLAGS[mode], FILE_MODE);
-    if (mode === 'read' || !SYNCED_WRITES) return new DiskFile(path, plain, null);
+    if (mode === 'read' || !SYNCED_WRITES) return new DiskFile(path, plain, null, this.#pace);
     try {
-      return new DiskFile(path, plain, await open(path, constants.O_WRONLY | constants.O_DSYNC));
+      return new DiskFile(path, plain, await open(path, constants.O_WRONLY | constants.O_DSYNC), this.#pace);
     } catch (error) {
       await plain.close();
       // Or the next attempt would find that the file exists.
