@@ -303,6 +303,8 @@ export class LocalQueue implements EngineQueue {
     }
     this.ready = 0;
     this.readyBytes = 0;
+      // It may be deleted within a delivery.
+      level.fresh = 0;
   }
 
   /** The engine closes. */
