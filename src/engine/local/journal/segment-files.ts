@@ -64,6 +64,7 @@ export class SegmentFiles implements SegmentReader {
   #next: OpenSegment | null = null;
   #blocked = false;
   #closed = false;
+  #lastAttempt: Promise<unknown> = Promise.resolve();
 
   constructor(directory: string, files: Files, clock: Clock, options: JournalOptions, host: SegmentFilesHost) {
     this.#directory = directory;
@@ -118,6 +119,8 @@ export class SegmentFiles implements SegmentReader {
       } catch (error) {
         const cause = error as Error;
         const what = `segment ${path} can't be made: ${cause.message}`;
+        // It would be known to nobody, and its space may be what is missing.
+        if (plan.spare !== null) await this.#files.unlink(join(this.#directory, plan.spare)).catch(() => undefined);
         if (!isFull(cause)) throw new EngineError('UNWRITABLE', what, { cause });
         tight = true;
         this.#capacity = plan.spare === null ? Math.max(least, wanted / 2) : wanted;
@@ -173,13 +176,31 @@ export class SegmentFiles implements SegmentReader {
     return this.#begun(id)!.salt;
   }
 
-  /** A group that can't be divided passes the segment's end. False: closed, or failed for good. */
+  /**
+   * A group that can't be divided passes the segment's end. All that comes later waits for it, settlements too, so what is kept for
+   * other uses gives way to it. False: closed, or failed for good.
+   */
   #extend(segment: OpenSegment, file: FileHandle, end: number): Promise<boolean> {
     return this.#persist(segment.id, async () => {
-      await writeZeros(file, segment.capacity, end);
-      await file.sync();
-      segment.capacity = end;
+      for (;;) {
+        try {
+          await writeZeros(file, segment.capacity, end);
+          await file.sync();
+          segment.capacity = end;
+          return;
+        } catch (error) {
+          if (!isFull(error) || !((await this.#giveUpSpare()) || (await this.#host.giveUpReserve()))) throw error;
+        }
+      }
     });
+  }
+
+  /** Frees the space of one. False: there is none. */
+  async #giveUpSpare(): Promise<boolean> {
+    const spare = this.#spares.pop();
+    if (spare === undefined) return false;
+    await this.#files.unlink(join(this.#directory, spare.name));
+    return true;
   }
 
   /** Everything in the segments below is on disk. */
@@ -266,9 +287,14 @@ export class SegmentFiles implements SegmentReader {
     }
   }
 
-  async close(): Promise<void> {
+  /** Nothing is waited for any more: neither space nor descriptors. */
+  giveUp(): void {
     this.#closed = true;
     this.#pauses.end();
+  }
+
+  async close(): Promise<void> {
+    this.giveUp();
     const prepared = [this.#next, this.#current, ...this.#older.values()];
     for (const segment of prepared) {
       await segment?.extended;
@@ -314,9 +340,12 @@ export class SegmentFiles implements SegmentReader {
   /** Tries until it is done; while space is missing publishers are blocked. False: closed, or failed for good. */
   async #persist(id: number, attempt: () => Promise<void>): Promise<boolean> {
     for (;;) {
-      if (this.#closed) return false;
+      // One at a time: what one that fails takes meanwhile must not be what another lacks.
+      const attempted = this.#lastAttempt.then(() => (this.#closed ? undefined : attempt()));
+      this.#lastAttempt = attempted.catch(() => undefined);
       try {
-        await attempt();
+        await attempted;
+        if (this.#closed) return false;
         if (this.#blocked) {
           this.#blocked = false;
           this.#host.unblocked();

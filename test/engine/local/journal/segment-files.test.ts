@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { systemClock } from '../../../../src/engine/clock.ts';
-import { DiskFiles } from '../../../../src/engine/local/journal/disk-files.ts';
-import type { Files } from '../../../../src/engine/local/journal/files.ts';
+import { DiskFiles, type DiskFile } from '../../../../src/engine/local/journal/disk-files.ts';
+import type { Files, OpenMode } from '../../../../src/engine/local/journal/files.ts';
 import { defaultJournalOptions } from '../../../../src/engine/local/journal/options.ts';
 import { SEGMENT_HEADER_BYTES } from '../../../../src/engine/local/journal/segment-file.ts';
 import { SegmentFiles } from '../../../../src/engine/local/journal/segment-files.ts';
+import { turn } from '../../../conformance/fixture.ts';
 
 const KiB = 1024;
 const sizes = { ...defaultJournalOptions, firstSegmentBytes: 16 * KiB, segmentBytes: 16 * KiB };
@@ -19,7 +20,11 @@ interface Made {
   readonly failures: Error[];
 }
 
-async function segmentFiles(test: TestContext, disk: Files = new DiskFiles()): Promise<Made> {
+async function segmentFiles(
+  test: TestContext,
+  disk: Files = new DiskFiles(),
+  giveUpReserve: () => Promise<boolean> = () => Promise.resolve(false),
+): Promise<Made> {
   const directory = await mkdtemp(join(tmpdir(), 'postrider-segments-'));
   const ignore = (): void => undefined;
   const failures: Error[] = [];
@@ -27,7 +32,7 @@ async function segmentFiles(test: TestContext, disk: Files = new DiskFiles()): P
     blocked: ignore,
     unblocked: ignore,
     failed: (error) => failures.push(error),
-    giveUpReserve: () => Promise.resolve(false),
+    giveUpReserve,
   });
   test.after(async () => {
     await files.close();
@@ -67,4 +72,81 @@ test('a start without a first segment is refused, and fails nothing that serves'
   const { files, failures } = await segmentFiles(t, new NoDirectorySync());
   await assert.rejects(files.begin(1), { code: 'UNWRITABLE', message: /journal-0000000001\.seg can't be made: EIO/ });
   assert.deepEqual(failures, []);
+});
+
+/** A disk on which files may grow by so much together; what is deleted is free again. */
+class Quota extends DiskFiles {
+  freeBytes = Infinity;
+
+  override async open(path: string, mode: OpenMode): Promise<DiskFile> {
+    const file = await super.open(path, mode);
+    let size = await file.size();
+    const write = file.write.bind(file);
+    file.write = (bytes, offset, length, position) => {
+      const more = Math.max(0, position + length - size);
+      if (more > this.freeBytes) return Promise.reject(full());
+      this.freeBytes -= more;
+      size += more;
+      return write(bytes, offset, length, position);
+    };
+    return file;
+  }
+
+  override async unlink(path: string): Promise<void> {
+    const { size } = await stat(path);
+    await super.unlink(path);
+    this.freeBytes += size;
+  }
+}
+
+const full = (): Error => Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+
+/** Resolves when the segment has space up to `end`. */
+function extended(files: SegmentFiles, end: number): Promise<void> {
+  return new Promise((resolve) => files.withFile(1, end, () => resolve()));
+}
+
+test('a group that passes the end of its segment as the disk fills takes the space of a spare', async (t) => {
+  const disk = new Quota();
+  const { directory, files } = await segmentFiles(t, disk);
+  await files.begin(1);
+  for (const name of ['spare-1.seg', 'spare-2.seg']) await writeFile(join(directory, name), Buffer.alloc(16 * KiB));
+  await files.adoptSpares(['spare-1.seg', 'spare-2.seg']);
+  disk.freeBytes = 0;
+  files.place(null, KiB, () => undefined);
+  await extended(files, 30 * KiB);
+  assert.equal(files.blocked, false);
+  const names = async (): Promise<string[]> => (await readdir(directory)).sort();
+  // One becomes the next segment, the other gave its space.
+  while ((await names()).join() !== 'journal-0000000001.seg,journal-0000000002.seg') await turn();
+});
+
+test('without a spare it takes the reserve', async (t) => {
+  const disk = new Quota();
+  let reserveBytes = 20 * KiB;
+  const { files } = await segmentFiles(t, disk, () => {
+    disk.freeBytes += reserveBytes;
+    const had = reserveBytes > 0;
+    reserveBytes = 0;
+    return Promise.resolve(had);
+  });
+  await files.begin(1);
+  disk.freeBytes = 0;
+  files.place(null, KiB, () => undefined);
+  await extended(files, 30 * KiB);
+  assert.equal(reserveBytes, 0);
+});
+
+class NoReuse extends DiskFiles {
+  override open(path: string, mode: OpenMode): Promise<DiskFile> {
+    return path.includes('spare-') && mode === 'update' ? Promise.reject(full()) : super.open(path, mode);
+  }
+}
+
+test('a spare that can not be used again is deleted', async (t) => {
+  const { directory, files } = await segmentFiles(t, new NoReuse());
+  await writeFile(join(directory, 'spare-1.seg'), Buffer.alloc(16 * KiB));
+  await files.adoptSpares(['spare-1.seg']);
+  await files.begin(1);
+  assert.deepEqual(await readdir(directory), ['journal-0000000001.seg']);
 });
