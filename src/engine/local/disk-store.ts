@@ -241,6 +241,8 @@ export class DiskStore implements LocalStore, GroupStore {
 
   #fail(error: EngineError): void {
     this.#host?.failed(error);
+    this.#segmentFiles.giveUp();
+    void this.#scrub?.stop();
   }
 
   // --- keeping order ---

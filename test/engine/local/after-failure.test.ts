@@ -5,6 +5,7 @@ import { DiskFiles, type DiskFile } from '../../../src/engine/local/journal/disk
 import type { OpenMode } from '../../../src/engine/local/journal/files.ts';
 import { until } from '../../conformance/fixture.ts';
 import { crashing, small } from './crashing.ts';
+import { HandClock } from './journal/scratch-journal.ts';
 
 /** A disk whose journal can't be written any more once it is broken. */
 class BreakingDisk extends DiskFiles {
@@ -52,5 +53,27 @@ for (const atomic of [undefined, 'required'] as const) {
       await assert.rejects(committed, { code: 'IO' });
     }
     assert.deepEqual(await state(), before);
+  });
+}
+
+for (const end of ['a failure', 'a close'] as const) {
+  test(`no timer is left after ${end}`, async (t) => {
+    const disk = new BreakingDisk();
+    const clock = new HandClock();
+    const { fixture } = await crashing(t, { ...small, files: disk, clock, scrubIntervalMs: 7_000 });
+    const queue = await fixture.declare({ messageTtlMs: 60_000 });
+    await fixture.fill(queue, 'a', 'b');
+    await fixture.held(queue, 1);
+    assert.ok(clock.waits(100), 'how far deliveries came is to be noted');
+    assert.ok(clock.waits(7_000), 'the scrub is to look');
+    assert.equal(clock.delays.length, 3, 'and a message is to expire');
+    if (end === 'a close') {
+      await fixture.engine.close();
+    } else {
+      disk.broken = true;
+      await assert.rejects(fixture.publish(queue, 'c'), { code: 'IO' });
+    }
+    await fixture.advance(20);
+    assert.deepEqual(clock.delays, []);
   });
 }

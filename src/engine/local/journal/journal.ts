@@ -4,7 +4,7 @@
  * when each is durable.
  */
 import type { EngineError } from '../../errors.ts';
-import type { Clock } from '../../clock.ts';
+import type { Clock, Timer } from '../../clock.ts';
 import type { CommitReceiver, ItemOutcome, MessageView } from '../../engine.ts';
 import { copyBytes } from '../../../format/copy.ts';
 import {
@@ -113,7 +113,7 @@ export class Journal {
   #movesBelow = Infinity;
   #mustSync = false;
   #scheduled = false;
-  #lazy = false;
+  #lazy: Timer | null = null;
   #stopped = false;
   #failure: EngineError | null = null;
   #waiting: { readonly sequence: number; readonly done: (error: EngineError | null) => void }[] = [];
@@ -416,11 +416,10 @@ export class Journal {
 
   /** What is noted may wait a while: nobody needs it before the next group. */
   scheduleLazily(): void {
-    if (this.#lazy || this.#mustSync) return;
-    this.#lazy = true;
-    this.clock.after(100, () => {
-      this.#lazy = false;
-      if (!this.#stopped && this.#hasContent()) this.mustSync();
+    if (this.#lazy !== null || this.#mustSync || this.#stopped || this.#failure !== null) return;
+    this.#lazy = this.clock.after(100, () => {
+      this.#lazy = null;
+      if (this.#hasContent()) this.mustSync();
     });
   }
 
@@ -432,6 +431,11 @@ export class Journal {
     if (this.#block === null) this.#openBlock(GROUP_HEADER_BYTES + this.#noteBytes());
     const marks: Mark[] = [];
     const dirty = this.#dirty;
+  #forgetLazy(): void {
+    this.#lazy?.cancel();
+    this.#lazy = null;
+  }
+
     this.#dirty = [];
     for (const queue of dirty) queue.note(this.directory, marks);
     const directory = this.directory;
@@ -500,11 +504,13 @@ export class Journal {
     const commits = [...this.#pending.flatMap((group) => group.commits), ...this.#commits, ...this.#early];
     const waiting = this.#waiting;
     this.#commits = [];
+    this.#forgetLazy();
     this.#early = [];
     this.#waiting = [];
     for (const { receiver, token } of commits) receiver.failed(token, error);
     for (const { done } of waiting) done(error);
   }
+    this.#forgetLazy();
 
   /** Where the next group will begin. */
   get tail(): Place | null {

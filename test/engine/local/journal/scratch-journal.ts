@@ -149,6 +149,11 @@ export class HandClock implements Clock {
     return { cancel: () => void (this.#waiting = this.#waiting.filter((other) => other !== timer)) };
   }
 
+  /** The delays of those that wait. */
+  get delays(): number[] {
+    return this.#waiting.map(({ delayMs }) => delayMs);
+  }
+
   waits(delayMs: number): boolean {
     return this.#waiting.some((timer) => timer.delayMs === delayMs);
   }
