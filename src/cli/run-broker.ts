@@ -49,7 +49,11 @@ function connectionLimit(): Partial<AmqpSettings> {
 }
 
 function withAdvice(error: unknown, directory: string): unknown {
-  if (!(error instanceof EngineError) || error.code !== 'CORRUPT') return error;
+  if (!(error instanceof EngineError)) return error;
+  // The engine knows nothing of options.
+  if (/\bchoose [\w ]+$/.test(error.message))
+    return new CommandError(exitCode.data, `${error.message} (--data)`, { cause: error });
+  if (error.code !== 'CORRUPT') return error;
   const advice = `nothing was changed; postrider inspect ${directory} tells what is damaged, a copy can replace it`;
   return new CommandError(exitCode.data, `${error.message}; ${advice}`, { cause: error });
 }

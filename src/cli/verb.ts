@@ -98,7 +98,7 @@ function explain({ code, message }: PostriderError, url: string): string {
     case 'QUEUE_NOT_FOUND':
       return `there is no ${/queue '[^']+'/.exec(message)?.[0] ?? `such queue (${message})`}; postrider queues lists what is there`;
     default:
-      return message.replaceAll('with --data', 'with --url file:');
+      return message;
   }
 }
 

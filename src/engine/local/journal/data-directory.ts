@@ -113,16 +113,16 @@ function explain({ code, message }: NodeJS.ErrnoException): string {
   switch (code) {
     case 'EEXIST':
     case 'ENOTDIR':
-      return 'it, or something above it, is a file: choose a directory with --data';
+      return 'it, or something above it, is a file: choose a directory';
     case 'EACCES':
     case 'EPERM':
-      return 'permission denied: make it readable and writable for this user, or choose another with --data';
+      return 'permission denied: make it readable and writable for this user, or choose another';
     case 'EROFS':
-      return 'its file system is read-only: choose another directory with --data';
+      return 'its file system is read-only: choose another directory';
     case 'ENOSPC':
     case 'EDQUOT':
-      return 'no space is left there: make some, or choose another directory with --data';
+      return 'no space is left there: make some, or choose another directory';
     default:
-      return `${message}: make it writable, or choose another directory with --data`;
+      return `${message}: make it writable, or choose another directory`;
   }
 }

@@ -250,7 +250,7 @@ async function openPlace(directory: string): Promise<Place> {
     const limit = MAX_SOCKET_PATH_BYTES - (longest.length - path.length);
     throw new EngineError(
       'UNWRITABLE',
-      `${directory} can't be locked: its path is longer than ${limit} bytes; choose a shorter one with --data`,
+      `${directory} can't be locked: its path is longer than ${limit} bytes; choose a shorter one`,
     );
   }
   const descriptor = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
@@ -263,7 +263,7 @@ async function refuseForeign(place: Place): Promise<void> {
   if (found === null || found.isSocket()) return;
   throw new EngineError(
     'FOREIGN',
-    `${place.directory}/lock is not a lock of Postrider: move it away, or choose another directory with --data`,
+    `${place.directory}/lock is not a lock of Postrider: move it away, or choose another directory`,
   );
 }
 
@@ -303,14 +303,14 @@ function codeOf(error: unknown): string {
 
 function lockedError(directory: string, owner: Owner | null): EngineError {
   const by = owner === null ? 'another process' : `process ${owner.pid} (${owner.command}, since ${owner.started})`;
-  return new EngineError('LOCKED', `${directory} is in use by ${by}: stop it, or choose another directory with --data`);
+  return new EngineError('LOCKED', `${directory} is in use by ${by}: stop it, or choose another directory`);
 }
 
 function unwritableError(directory: string, cause: unknown): EngineError {
   const reason = codeOf(cause) || String(cause);
   return new EngineError(
     'UNWRITABLE',
-    `${directory} can't be locked (${reason}): make it a directory that this user can write, or choose another with --data`,
+    `${directory} can't be locked (${reason}): make it a directory that this user can write, or choose another`,
     { cause },
   );
 }

@@ -84,7 +84,7 @@ describe('directory lock', () => {
     await assert.rejects(lockDirectory(directory), (error: EngineError) => {
       assert.equal(error.code, 'LOCKED');
       assert.match(error.message, new RegExp(`^${directory} is in use by process ${process.pid} \\(.+, since \\d{4}-`));
-      assert.match(error.message, /: stop it, or choose another directory with --data$/);
+      assert.match(error.message, /: stop it, or choose another directory$/);
       return true;
     });
     await lock.release();
@@ -177,7 +177,7 @@ describe('directory lock', () => {
     await once(server, 'listening');
     const expected = {
       code: 'LOCKED',
-      message: `${directory} is in use by another process: stop it, or choose another directory with --data`,
+      message: `${directory} is in use by another process: stop it, or choose another directory`,
     };
     for (answer of ['', 'nonsense\n', '{"pid":"1"}\n', 'null\n', 'x'.repeat(10_000)]) {
       await assert.rejects(lockDirectory(directory), expected);
