@@ -472,8 +472,8 @@ export class Fixture {
 
   async load(queue: EngineQueue, lease: Lease, numbers: readonly number[], most = Infinity): Promise<Delivery[]> {
     const sink = new Collector(this);
-    await within(
     sink.onDeliver = () => sink.deliveries.length < most;
+    await within(
       'load',
       this.#within(() => this.engine.load(queue, lease, numbers, sink)),
     );

@@ -412,6 +412,14 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     return new MessageLoader(queue, this.journal.window, this.#store.reader, (error) => this.damaged(queue, error));
   }
 
+  #flushRemoved(): void {
+    try {
+      this.removal?.sink.flush();
+    } finally {
+      this.handOver.flushed();
+    }
+  }
+
   // --- failing ---
 
   #fail(error: EngineError): void {
@@ -426,14 +434,6 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     return new Promise((resolve, reject) => {
       this.journal.whenSynced((error) => (error === null ? resolve() : reject(error)));
     });
-  #flushRemoved(): void {
-    try {
-      this.removal?.sink.flush();
-    } finally {
-      this.handOver.flushed();
-    }
-  }
-
   }
 
   #mustServe(): void {

@@ -299,12 +299,12 @@ export class LocalQueue implements EngineQueue {
     for (const level of this.levels) {
       for (const [first, count] of [...level.chunks.ranges(0)])
         for (const [from, n] of this.living(first, count)) level.chunks.settle(from, n, this.segmentSettled);
+      // It may be deleted within a delivery.
+      level.fresh = 0;
       level.release();
     }
     this.ready = 0;
     this.readyBytes = 0;
-      // It may be deleted within a delivery.
-      level.fresh = 0;
   }
 
   /** The engine closes. */

@@ -423,6 +423,11 @@ export class Journal {
     });
   }
 
+  #forgetLazy(): void {
+    this.#lazy?.cancel();
+    this.#lazy = null;
+  }
+
   /** Closes the open group, if it holds anything. */
   closeGroup(): void {
     this.endRun();
@@ -431,11 +436,6 @@ export class Journal {
     if (this.#block === null) this.#openBlock(GROUP_HEADER_BYTES + this.#noteBytes());
     const marks: Mark[] = [];
     const dirty = this.#dirty;
-  #forgetLazy(): void {
-    this.#lazy?.cancel();
-    this.#lazy = null;
-  }
-
     this.#dirty = [];
     for (const queue of dirty) queue.note(this.directory, marks);
     const directory = this.directory;
@@ -496,21 +496,21 @@ export class Journal {
   /** The store is closed: nothing is written any more. */
   stop(): void {
     this.#stopped = true;
+    this.#forgetLazy();
   }
 
   /** Nothing will be durable any more. */
   fail(error: EngineError): void {
     this.#failure = error;
+    this.#forgetLazy();
     const commits = [...this.#pending.flatMap((group) => group.commits), ...this.#commits, ...this.#early];
     const waiting = this.#waiting;
     this.#commits = [];
-    this.#forgetLazy();
     this.#early = [];
     this.#waiting = [];
     for (const { receiver, token } of commits) receiver.failed(token, error);
     for (const { done } of waiting) done(error);
   }
-    this.#forgetLazy();
 
   /** Where the next group will begin. */
   get tail(): Place | null {
