@@ -1,7 +1,7 @@
 /**
  * One vhost's exchanges, queues and bindings in memory. Each mutation is whole: it keeps both ends of every binding, deletes
  * exchanges whose last binding is gone, bumps the versions that cached routes depend on, and adds to `changes` what makes it
- * durable. Its cost doesn't depend on how many others there are.
+ * durable. Its cost doesn't depend on how many others there are: each route that it forgets was found by a publish before.
  */
 import type { TopologyChange } from '../engine/engine.ts';
 import type { FieldTable } from '../format/field-table.ts';
@@ -10,6 +10,9 @@ import { DefaultMatcher } from './exchange/default.ts';
 import { Exchange } from './exchange/exchange.ts';
 import type { Queue } from './queue.ts';
 import { bindingEntry, bindingEntryKey, entryKind, exchangeEntry, exchangeKey, queueSpec } from './topology-entry.ts';
+
+/** So many queues that are gone may still be remembered by routes of other exchanges than those that they were bound to. */
+const mostGoneQueues = 1_000;
 
 export class TopologyGraph {
   readonly vhost: string;
@@ -22,6 +25,9 @@ export class TopologyGraph {
   /** How many routes the exchanges remember, and about how much memory they take. */
   cachedRoutes = 0;
   cachedRouteBytes = 0;
+  bindingCount = 0;
+  /** Bound queues that have gone since routes through several exchanges were last forgotten. */
+  #goneQueues = 0;
   readonly defaultExchange: Exchange;
 
   constructor(vhost: string) {
@@ -71,8 +77,22 @@ export class TopologyGraph {
     // Its name may never come again (a reply queue's), and its route would keep all that it had.
     this.#forgetRoute(this.defaultExchange, queue.name);
     this.touchQueue(queue);
+    if (queue.incoming.size > 0) this.#forgetFarRoutes();
     for (const binding of queue.incoming) this.removeBinding(binding, changes);
     changes.push({ op: 'delete-queue', key: queue.key });
+  }
+
+  /**
+   * A route through several exchanges is remembered by the first. It is not taken any more once one of them has changed, but keeps
+   * queues that are gone until somebody asks for it: now and then all such routes are forgotten.
+   */
+  #forgetFarRoutes(): void {
+    if (++this.#goneQueues < mostGoneQueues) return;
+    this.#goneQueues = 0;
+    for (const exchange of this.exchanges.values()) {
+      for (const route of exchange.routes.values())
+        if (route.seen.length > 1) this.#forgetRoute(exchange, route.routingKey);
+    }
   }
 
   findBinding(source: Exchange, destination: Destination, routingKey: string, given: FieldTable): Binding | undefined {
@@ -94,6 +114,7 @@ export class TopologyGraph {
     source.bindings.set(key, binding);
     source.matcher.add(binding);
     destination.incoming.add(binding);
+    this.bindingCount += 1;
     this.#outdate(source);
     this.version += 1;
     changes.push({ op: 'put', entry: bindingEntry(this.vhost, binding) });
@@ -105,6 +126,7 @@ export class TopologyGraph {
     if (!source.bindings.delete(binding.key)) return;
     source.matcher.remove(binding);
     destination.incoming.delete(binding);
+    this.bindingCount -= 1;
     this.#outdate(source);
     this.version += 1;
     changes.push({ op: 'delete', kind: entryKind.binding, key: bindingEntryKey(this.vhost, binding) });

@@ -228,3 +228,37 @@ test('5,000 bindings are made, used and removed without looking at each other', 
   await bench.vhost.deleteQueue(session, 'q', { ifUnused: false, ifEmpty: false });
   assert.equal(bench.vhost.graph.exchanges.get('amq.topic')!.bindings.size, 0);
 });
+
+test('a route through another exchange is found again when that changes, and does not keep queues that are gone', async () => {
+  const bench = await new Bench().open();
+  const { vhost } = bench;
+  const session = bench.session();
+  for (const name of ['outer', 'inner']) await bench.exchange(session, name, 'direct');
+  const to = (destination: string, source: string, routingKey: string) =>
+    vhost.bindExchange(session, { destination, source, routingKey, arguments: {} });
+  await bench.queue(session, 'stays');
+  await to('inner', 'outer', 'k');
+  await bench.bind(session, 'stays', 'inner', 'k');
+  const queuesAt = (routingKey: string) => {
+    const route = vhost.routes.route(vhost.graph.exchanges.get('outer')!, routingKey);
+    return route.queues.map((queue) => queue.name);
+  };
+  assert.deepEqual(queuesAt('k'), ['stays']);
+  await vhost.unbindQueue(session, { queue: 'stays', exchange: 'inner', routingKey: 'k', arguments: {} });
+  assert.deepEqual(queuesAt('k'), []);
+  for (let n = 0; n < 2_500; n++) {
+    await bench.queue(session, `q${n}`, {}, false);
+    await to('inner', 'outer', `q${n}`);
+    await bench.bind(session, `q${n}`, 'inner', `q${n}`);
+    assert.deepEqual(queuesAt(`q${n}`), [`q${n}`]);
+    await vhost.deleteQueue(session, `q${n}`, { ifUnused: false, ifEmpty: false });
+  }
+  const remembered = [...vhost.graph.exchanges.values()].flatMap((exchange) => [...exchange.routes.values()]);
+  const gone = remembered.filter((route) => route.queues.some((queue) => queue.deleted));
+  assert.ok(gone.length <= 1_000, `${gone.length} routes keep a queue that is gone`);
+  assert.equal(vhost.graph.cachedRoutes, remembered.length);
+  assert.equal(
+    vhost.graph.cachedRouteBytes,
+    remembered.reduce((sum, route) => sum + route.bytes, 0),
+  );
+});
