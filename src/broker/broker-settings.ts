@@ -9,6 +9,10 @@ export interface BrokerSettings {
   readonly maxCachedRoutes: number;
   /** And about how many bytes they may take: a route to a thousand queues takes as much as fifty to one. */
   readonly maxCachedRouteBytes: number;
+  /** What a vhost may have of each. All of it is held in memory; what was there at a start stays, however much it is. */
+  readonly maxQueues: number;
+  readonly maxExchanges: number;
+  readonly maxBindings: number;
 }
 
 export function brokerSettings(given: Partial<BrokerSettings> = {}): BrokerSettings {
@@ -17,6 +21,9 @@ export function brokerSettings(given: Partial<BrokerSettings> = {}): BrokerSetti
     memorySampleMs: 1000,
     maxCachedRoutes: 65_536,
     maxCachedRouteBytes: 64 * 1024 * 1024,
+    maxQueues: 200_000,
+    maxExchanges: 100_000,
+    maxBindings: 1_000_000,
     ...given,
   };
 }

@@ -63,6 +63,11 @@ export class Exchanges {
     }
     refuseReserved(name);
     const alternate = this.#alternate(actor.principal, traits, resource);
+    const { maxExchanges } = this.#context.settings;
+    if (this.#graph.exchanges.size >= maxExchanges) {
+      const text = `cannot declare exchange '${name}': exchange limit in vhost '${vhost}' (${maxExchanges}) is reached`;
+      throw new BrokerError('PRECONDITION_FAILED', text);
+    }
     const exchange = new Exchange(traits, matcher, alternate);
     const changes: TopologyChange[] = [];
     this.#graph.addExchange(exchange, changes);
@@ -137,6 +142,12 @@ export class Exchanges {
 
   async #bind(source: Exchange, destination: Destination, routingKey: string, given: FieldTable): Promise<void> {
     if (source.traits.type === 'headers') checkHeadersBinding(given);
+    const { maxBindings } = this.#context.settings;
+    if (this.#graph.bindingCount >= maxBindings && !this.#graph.findBinding(source, destination, routingKey, given)) {
+      const { vhost } = this.#graph;
+      const text = `cannot bind to ${resourceName('exchange', source.name, vhost)}: binding limit (${maxBindings}) is reached`;
+      throw new BrokerError('PRECONDITION_FAILED', text);
+    }
     const changes: TopologyChange[] = [];
     this.#graph.addBinding(source, destination, routingKey, given, changes);
     await this.#change(changes, resourceName('exchange', source.name, this.#graph.vhost));

@@ -62,6 +62,7 @@ export class Queues {
       requirePermission(actor.principal, vhost, 'read', 'queue', name);
       requirePermission(actor.principal, vhost, 'write', 'exchange', settings.deadLetterExchange);
     }
+    this.#requireRoom(name);
     const queue = this.#newQueue(traits, settings, declaration.exclusive ? actor.connection : null);
     queue.created = this.#create(queue);
     await queue.created;
@@ -154,6 +155,15 @@ export class Queues {
   async consumerGone(queue: Queue): Promise<void> {
     queue.expiry?.touch();
     if (queue.traits.autoDelete && queue.consumerCount === 0 && !queue.deleted) await this.drop([queue]);
+  }
+
+  /** @throws BrokerError PRECONDITION_FAILED, in RabbitMQ's words */
+  #requireRoom(name: string): void {
+    const { maxQueues } = this.#context.settings;
+    const { queues, vhost } = this.#graph;
+    if (queues.size < maxQueues) return;
+    const text = `cannot declare queue '${name}': queue limit in vhost '${vhost}' (${maxQueues}) is reached`;
+    throw new BrokerError('PRECONDITION_FAILED', text);
   }
 
   #newQueue(traits: QueueTraits, settings: EffectiveQueueSettings, owner: ConnectionScope | null): Queue {

@@ -387,3 +387,42 @@ test('a queue that the engine stopped is named to the operator as its clients na
   bench.fake.listener!.damaged(queue.handle!, error);
   assert.deepEqual(bench.lines, ["queue 'orders' in vhost '/' stopped: segment 3 is damaged"]);
 });
+
+test('there are so many queues, exchanges and bindings, and what is there stays usable', async () => {
+  // Seven exchanges are there from the beginning, the default one among them.
+  const settings = { maxQueues: 2, maxExchanges: 8, maxBindings: 2 };
+  const bench = await new Bench(undefined, settings).open();
+  const session = bench.session();
+  for (const name of ['a', 'b']) await bench.queue(session, name);
+  const queueLimit = (name: string) => `cannot declare queue '${name}': queue limit in vhost '/' (2) is reached`;
+  await refused(bench.queue(session, 'c'), 'PRECONDITION_FAILED', queueLimit('c'));
+  await bench.queue(session, 'a');
+  await bench.exchange(session, 'x', 'fanout');
+  await bench.exchange(session, 'y', 'fanout');
+  await refused(
+    bench.exchange(session, 'z', 'fanout'),
+    'PRECONDITION_FAILED',
+    "cannot declare exchange 'z': exchange limit in vhost '/' (8) is reached",
+  );
+  await bench.exchange(session, 'x', 'fanout');
+  for (const queue of ['a', 'b']) await bench.bind(session, queue, 'x', '');
+  await refused(
+    bench.bind(session, 'a', 'y', ''),
+    'PRECONDITION_FAILED',
+    "cannot bind to exchange 'y' in vhost '/': binding limit (2) is reached",
+  );
+  await bench.bind(session, 'a', 'x', '');
+  await bench.vhost.deleteQueue(session, 'b', { ifUnused: false, ifEmpty: false });
+  await bench.queue(session, 'c');
+  await bench.bind(session, 'c', 'y', '');
+});
+
+test('what was there at a start stays, however much it is', async () => {
+  const bench = await new Bench().open();
+  for (const name of ['a', 'b']) await bench.queue(bench.session(), name);
+  await bench.bind(bench.session(), 'a', 'amq.fanout', '');
+  await bench.bind(bench.session(), 'b', 'amq.fanout', '');
+  const next = await new Bench(bench.fake.restarted(), { maxQueues: 1, maxBindings: 1 }).open();
+  await next.publish(next.session(), 'amq.fanout', '', 'm');
+  assert.deepEqual([await next.count('a'), await next.count('b')], [1, 1]);
+});

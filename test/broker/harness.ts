@@ -1,6 +1,13 @@
 /** A broker on an engine, and what its tests say often. */
 import assert from 'node:assert/strict';
-import { Broker, ConnectionScope, Session, type ConsumerSink, type Vhost } from '../../src/broker/index.ts';
+import {
+  Broker,
+  ConnectionScope,
+  Session,
+  type BrokerSettings,
+  type ConsumerSink,
+  type Vhost,
+} from '../../src/broker/index.ts';
 import { readEnvelope } from '../../src/broker/envelope.ts';
 import { guest } from '../../src/broker/principal.ts';
 import type { DeliveryView, Engine, ItemOutcome, MessageView } from '../../src/engine/engine.ts';
@@ -89,9 +96,9 @@ export class Bench {
   readonly broker: Broker;
   readonly lines: string[] = [];
 
-  constructor(engine: Engine = new FakeEngine()) {
+  constructor(engine: Engine = new FakeEngine(), settings: Partial<BrokerSettings> = {}) {
     this.engine = engine;
-    this.broker = new Broker({ engine, log: (line) => this.lines.push(line) });
+    this.broker = new Broker({ engine, settings, log: (line) => this.lines.push(line) });
   }
 
   async open(): Promise<this> {
