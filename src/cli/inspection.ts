@@ -11,6 +11,7 @@ export function renderInspection(report: JournalInspection, paint: Paint): strin
   const { segments, checkpoints, queues, damage, tornTail, spares, refusal } = report;
   const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
   const ready = queues.reduce((sum, queue) => sum + queue.ready, 0);
+  const delayed = queues.reduce((sum, queue) => sum + queue.delayed, 0);
   const lines = [
     `${report.directory}: journal of format ${report.version}, ${size(bytes)} in ${segments.length} segments`,
   ];
@@ -31,14 +32,20 @@ export function renderInspection(report: JournalInspection, paint: Paint): strin
     ...align(checkpoints.map(({ file, sequence, what }) => [file, `up to group ${sequence}`, what ?? 'whole'])),
   );
 
-  lines.push('', paint.bold(`queues (${count(queues.length)}), ${count(ready)} messages ready`));
-  const largest = [...queues].sort((a, b) => b.ready - a.ready).slice(0, shownQueues);
+  lines.push(
+    '',
+    paint.bold(
+      `queues (${count(queues.length)}), ${count(ready)} messages ready${delayed === 0 ? '' : `, ${count(delayed)} delayed`}`,
+    ),
+  );
+  const largest = [...queues].sort((a, b) => b.ready - a.ready || b.delayed - a.delayed).slice(0, shownQueues);
   lines.push(
     ...align(
       largest.map((queue) => [
         queueName(queue.key),
         `${count(queue.ready)} ready`,
         size(queue.bytes),
+        queue.delayed === 0 ? '' : `${count(queue.delayed)} delayed`,
         queue.durable ? 'durable' : 'transient',
       ]),
     ),

@@ -108,6 +108,8 @@ export interface QueueStats {
   readonly unacked: number;
   /** Bytes of the ready messages' bodies. */
   readonly readyBytes: number;
+  /** Messages that are not due yet: neither ready nor unacked. */
+  readonly delayed: number;
   readonly consumers: number;
 }
 
@@ -131,7 +133,13 @@ export interface MessageView {
   expiresAt: number;
   /** 0..255; only queues with `maxPriority` look at it. */
   priority: number;
-  /** Milliseconds since the epoch before which the message is not ready; 0: at once. Needs `capabilities.delayed`. */
+  /**
+   * Milliseconds since the epoch before which the message is not ready; in the past: like 0, at once. Needs `capabilities.delayed`.
+   *
+   * Until then it is durable like any other, and counts in nothing but `QueueStats.delayed`: no limit, `purge` nor `browse` sees it. When it is due it
+   * is ready as if it were appended then (those that are due at once in the order of their times and appends): the limits of its queue look at it then, where
+   * `reject` takes it beyond the limit, its queue's `messageTtlMs` begins, and `expiresAt` is what it was. That is no delivery.
+   */
   dueAt: number;
   /** Who published it, for exactly-once publishing; null: none. */
   identity: Identity | null;
@@ -184,7 +192,7 @@ export type Settlement = 'ack' | 'drop' | 'requeue';
 
 /**
  * What happened to one item of a batch, told only when there is something to tell. `item` counts the batch's calls from 0.
- * `written` (with the new revision) answers a `put` that expected a revision; `waiting` (with its number in each target queue) an append that is due later.
+ * `written` (with the new revision) answers a `put` that expected a revision; `waiting` (with a number for each target queue, good for `cancel` alone) an append that is due later.
  */
 export interface ItemOutcome {
   readonly item: number;
@@ -352,7 +360,7 @@ export interface Engine {
   purge(queue: EngineQueue): Promise<number>;
   /** Ready messages from the head, not taking them. */
   browse(queue: EngineQueue, offset: number, limit: number): Promise<BrowsedMessage[]>;
-  /** Takes a delayed message out before it is due. Resolves false when it was not waiting. */
+  /** Takes a delayed message out before it is ready; `number` is that of its `waiting` outcome. Resolves true when that is durable, false when it was not waiting. */
   cancel(queue: EngineQueue, number: number): Promise<boolean>;
   stats(queue: EngineQueue): Promise<QueueStats>;
 

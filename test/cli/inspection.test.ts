@@ -14,8 +14,8 @@ const whole: JournalInspection = {
   ],
   checkpoints: [{ file: '0000001000.checkpoint', sequence: 1000, valid: true, what: null }],
   queues: [
-    { key: '1:/6:orders', durable: true, ready: 12_345, bytes: 2048 },
-    { key: '4:shop5:carts', durable: false, ready: 7, bytes: 10 },
+    { key: '1:/6:orders', durable: true, ready: 12_345, bytes: 2048, delayed: 0 },
+    { key: '4:shop5:carts', durable: false, ready: 7, bytes: 10, delayed: 1_500 },
   ],
   damage: [],
   tornTail: null,
@@ -33,15 +33,15 @@ describe('inspect, for a person', () => {
     assert.match(text, /^\.\/data: journal of format 1, 64\.0 MiB in 2 segments/);
     assert.match(text, /0000000001\.seg +64\.0 MiB +1,234 groups +1-1234 +56 alive/);
     assert.match(text, /0000001000\.checkpoint +up to group 1000 +whole/);
-    assert.match(text, /queues \(2\), 12,352 messages ready/);
+    assert.match(text, /queues \(2\), 12,352 messages ready, 1,500 delayed/);
     assert.match(text, /orders +12,345 ready +2\.0 KiB +durable/);
-    assert.match(text, /carts \(vhost shop\) +7 ready/);
+    assert.match(text, /carts \(vhost shop\) +7 ready +10 B +1,500 delayed +transient/);
     assert.match(text, /no damage$/);
   });
 
   it('gives the terminal no control characters that a client put into a name', () => {
     const key = '1:/9:\u001b]0;x\u0007\r\n';
-    const text = render({ ...whole, queues: [{ key, durable: true, ready: 1, bytes: 1 }] });
+    const text = render({ ...whole, queues: [{ key, durable: true, ready: 1, bytes: 1, delayed: 0 }] });
     assert.match(text, /\\x1b\]0;x\\x07\\r\\n +1 ready/);
     assert.doesNotMatch(text.replaceAll('\n', ''), /\p{Cc}/u);
   });
@@ -68,6 +68,7 @@ describe('inspect, for a person', () => {
       durable: true,
       ready: index,
       bytes: 0,
+      delayed: 0,
     }));
     const text = render({ ...whole, queues });
     assert.match(text, /q99 /);

@@ -326,10 +326,11 @@ export class Fixture {
     return this.#opened.crash !== undefined;
   }
 
-  /** Closes the engine in order and opens another over the same store. */
-  async reopen(): Promise<void> {
+  /** Closes the engine in order and opens another over the same store, `downMs` later. */
+  async reopen(downMs = 0): Promise<void> {
     assert.ok(this.#opened.reopen, 'this store can be reopened');
     await within('close', this.engine.close());
+    if (downMs > 0) await this.advance(downMs);
     this.engine = await this.#opened.reopen();
     this.topology = await within('open', this.engine.open(this.listener));
   }

@@ -37,10 +37,13 @@ export type Defect =
   | 'message-not-copied'
   | 'two-active-consumers'
   | 'priority-lost-on-return'
-  | 'delayed-are-ready';
+  | 'delayed-are-ready'
+  | 'due-at-old-place'
+  | 'delayed-lost-at-restart';
 
 interface Message {
-  readonly number: number;
+  /** Among the delayed of its queue while it waits, then in the queue. */
+  number: number;
   readonly priority: number;
   readonly envelope: Buffer;
   readonly properties: Buffer;
@@ -62,6 +65,7 @@ class ModelQueue implements contract.EngineQueue {
   readonly damage = null;
   spec: contract.QueueSpec;
   next = 1;
+  nextDelayed = 1;
   /** In the order of delivery. */
   ready: Message[] = [];
   readonly held = new Map<number, Message>();
@@ -117,7 +121,9 @@ export class ModelStore {
       }
       const queue = new ModelQueue(old.spec);
       queue.next = old.next;
-      for (const [number, message] of old.waiting) queue.waiting.set(number, message);
+      queue.nextDelayed = old.nextDelayed;
+      if (!defects.has('delayed-lost-at-restart'))
+        for (const [number, message] of old.waiting) queue.waiting.set(number, message);
       queue.ready = old.ready;
       for (const message of old.held.values()) {
         message.holder = 0;
@@ -208,6 +214,8 @@ export class ModelEngine implements contract.Engine {
   readonly #defects: ReadonlySet<Defect>;
   readonly #envelopes = new Map<string, number>();
   readonly #reports: (() => void)[] = [];
+  /** When to look at all queues again. */
+  readonly #wakes = new Set<number>();
   #leases = 0;
   #scheduled = false;
   #closed = false;
@@ -348,28 +356,33 @@ export class ModelEngine implements contract.Engine {
     }
     if (view.identity !== null) this.#remember(view.identity);
     const numbers = this.#store_(targets.queues, targets.envelope, view);
-    return view.dueAt > 0 ? { item, outcome: 'waiting', reason: null, numbers } : null;
+    return this.#isDelayed(view) ? { item, outcome: 'waiting', reason: null, numbers } : null;
+  }
+
+  #isDelayed({ dueAt }: contract.MessageView): boolean {
+    return dueAt > this.#clock.now();
   }
 
   #store_(queues: readonly ModelQueue[], envelope: Buffer, view: contract.MessageView): number[] {
     const bytes = Buffer.from(envelope);
+    const delayed = this.#isDelayed(view) && !this.#defects.has('delayed-are-ready');
     return queues.map((queue) => {
       const message: Message = {
-        number: queue.next++,
+        number: delayed ? queue.nextDelayed++ : queue.next++,
         priority: view.priority,
         envelope: bytes,
         properties: copy(view.head, view.propertiesStart, view.propertiesEnd),
         body: copy(view.body, view.bodyStart, view.bodyEnd),
         storedAt: this.#clock.now(),
         expiresAt: view.expiresAt,
-        dueAt: this.#defects.has('delayed-are-ready') ? 0 : view.dueAt,
+        dueAt: delayed ? view.dueAt : 0,
         deliveries: 0,
         holder: 0,
         removed: false,
       };
-      if (message.dueAt > this.#clock.now()) {
+      if (delayed) {
         queue.waiting.set(message.number, message);
-        this.#clock.after(message.dueAt - this.#clock.now(), () => this.#schedule());
+        this.#wakeAt(message.dueAt);
       } else {
         queue.place(message);
       }
@@ -385,7 +398,7 @@ export class ModelEngine implements contract.Engine {
     for (const queue of queues) {
       if (queue.deleted) return refuse('gone');
       const { maxLength = Infinity, maxBytes = Infinity, overflow } = queue.limits;
-      if (overflow !== 'reject') continue;
+      if (overflow !== 'reject' || this.#isDelayed(view)) continue;
       const counted = queue.ready.length + (this.#defects.has('limit-counts-held') ? queue.held.size : 0);
       if (counted >= maxLength) return refuse('max-length');
       if (maxBytes < Infinity && queue.readyBytes + view.bodyEnd - view.bodyStart > maxBytes)
@@ -611,6 +624,7 @@ export class ModelEngine implements contract.Engine {
       unacked: model.held.size,
       readyBytes: model.readyBytes,
       consumers: model.consumers.length,
+      delayed: model.waiting.size,
     });
   }
 
@@ -649,11 +663,20 @@ export class ModelEngine implements contract.Engine {
     });
   }
 
-  #expiry(queue: ModelQueue, { expiresAt, storedAt }: Message): number {
+  #wakeAt(at: number): void {
+    if (this.#wakes.has(at)) return;
+    this.#wakes.add(at);
+    this.#clock.after(at - this.#clock.now(), () => {
+      this.#wakes.delete(at);
+      this.#schedule();
+    });
+  }
+
+  #expiry(queue: ModelQueue, { expiresAt, storedAt, dueAt }: Message): number {
     const { messageTtlMs } = queue.limits;
     return Math.min(
       expiresAt === 0 ? Infinity : expiresAt,
-      messageTtlMs === undefined ? Infinity : storedAt + messageTtlMs,
+      messageTtlMs === undefined ? Infinity : Math.max(storedAt, dueAt) + messageTtlMs,
     );
   }
 
@@ -663,14 +686,11 @@ export class ModelEngine implements contract.Engine {
     const due = [...queue.waiting.values()].filter(({ dueAt }) => dueAt <= now).sort((a, b) => a.dueAt - b.dueAt);
     for (const message of due) {
       queue.waiting.delete(message.number);
-      const { ready } = queue;
-      queue.ready = [...ready, message]; // behind what was ready before it
-      if (queue.limits.maxPriority !== undefined) {
-        queue.ready = ready;
-        queue.place(message);
-      }
+      // As if it were appended now.
+      if (!this.#defects.has('due-at-old-place')) message.number = queue.next++;
+      queue.place(message);
     }
-    for (const { dueAt } of queue.waiting.values()) this.#clock.after(dueAt - now, () => this.#schedule());
+    for (const { dueAt } of queue.waiting.values()) this.#wakeAt(dueAt);
     if (queue.limits.deliveryLimit !== undefined) {
       for (const message of queue.ready.filter((one) => this.#isSpent(queue, one)))
         this.#remove(queue, message, 'delivery-limit');
@@ -686,7 +706,7 @@ export class ModelEngine implements contract.Engine {
       const next = tooMany ? heads.at(-1) : expired;
       if (next === undefined) {
         const soonest = Math.min(...heads.map((head) => this.#expiry(queue, head)).filter((at) => at > now));
-        if (soonest < Infinity) this.#clock.after(soonest - now, () => this.#schedule());
+        if (soonest < Infinity) this.#wakeAt(soonest);
         return true;
       }
       if (!this.#remove(queue, next, tooMany ? 'max-length' : 'expired')) return false;

@@ -40,6 +40,8 @@ const defects: Record<Defect, RunnableCase['group']> = {
   'two-active-consumers': 'consume, take and load',
   'priority-lost-on-return': 'priorities',
   'delayed-are-ready': 'delayed messages',
+  'due-at-old-place': 'delayed messages',
+  'delayed-lost-at-restart': 'delayed messages',
 };
 
 describe('planted defects', () => {

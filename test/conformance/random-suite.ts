@@ -46,9 +46,16 @@ class Player {
 
   async look(key: string): Promise<unknown> {
     const queue = this.fixture.queue(key);
-    const { ready, unacked, readyBytes } = await this.fixture.stats(queue);
+    const { ready, unacked, readyBytes, delayed } = await this.fixture.stats(queue);
     const browsed = await this.fixture.browse(queue);
-    return { key, ready, unacked, readyBytes, browsed: browsed.map((one) => [one.body.toString(), one.redelivered]) };
+    return {
+      key,
+      ready,
+      unacked,
+      readyBytes,
+      delayed,
+      browsed: browsed.map((one) => [one.body.toString(), one.redelivered]),
+    };
   }
 }
 
@@ -71,6 +78,7 @@ function drawStep(
       body: `${serial()}${'.'.repeat(random(60))}`,
       priority: random(6),
       expiresAt: random(8) === 0 ? now() + 50 + random(500) : 0,
+      dueAt: random(10) === 0 ? now() + random(600) : 0,
     }));
     return ({ fixture }) =>
       fixture.publish(

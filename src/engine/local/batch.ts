@@ -13,7 +13,6 @@ import type {
   Settlement,
   Targets,
 } from '../engine.ts';
-import { EngineError } from '../errors.ts';
 import { MAX_ATOMIC_BYTES, MAX_BODY_BYTES, MAX_ENVELOPE_BYTES, MAX_PROPERTIES_BYTES } from '../limits.ts';
 import type { LocalLease } from './lease.ts';
 import type { LocalQueue } from './queue.ts';
@@ -44,7 +43,6 @@ export class PlainBatch implements Batch {
   append(targets: Targets, message: MessageView): void {
     const item = this.#items++;
     const local = targets as LocalTargets;
-    refuseDelay(message);
     if (local.version !== this.#host.topology.queueVersion) local.check(this.#host.topology.queueVersion);
     if (
       local.plain &&
@@ -58,13 +56,20 @@ export class PlainBatch implements Batch {
       if (local.durable) this.#durable = true;
       return;
     }
-    const refusal = isTooLarge(local, message) ? refuse('too-large') : judgeAppend(this.#host, local, message, 0, 0);
+    this.#appendJudged(item, local, unlessDue(this.#host, message));
+  }
+
+  #appendJudged(item: number, targets: LocalTargets, message: MessageView): void {
+    const refusal = isTooLarge(targets, message)
+      ? refuse('too-large')
+      : judgeAppend(this.#host, targets, message, 0, 0);
     if (refusal !== null) {
       this.#tell({ item, ...refusal });
       return;
     }
-    applyAppend(this.#host, local, message);
-    if (local.durable || message.identity !== null) this.#durable = true;
+    applyAppend(this.#host, targets, message);
+    if (message.dueAt !== 0) this.#tell(waiting(item, targets));
+    if (targets.durable || message.identity !== null) this.#durable = true;
   }
 
   settle(lease: Lease, queue: EngineQueue, first: number, count: number, settlement: Settlement): void {
@@ -135,8 +140,8 @@ export class AtomicBatch implements Batch {
     this.#host = host;
   }
 
-  append(targets: Targets, message: MessageView): void {
-    refuseDelay(message);
+  append(targets: Targets, view: MessageView): void {
+    const message = unlessDue(this.#host, view);
     const local = targets as LocalTargets;
     this.#taken += message.propertiesEnd - message.propertiesStart + message.bodyEnd - message.bodyStart;
     if (isTooLarge(local, message) || this.#taken > MAX_ATOMIC_BYTES) this.#items.push({ kind: 'too-large' });
@@ -190,6 +195,7 @@ export class AtomicBatch implements Batch {
           for (const queue of targets.queues) {
             const before = appended.get(queue) ?? { count: 0, bytes: 0 };
             refusal ??= judgeTargets(this.#host, targets, message, before.count, before.bytes, queue);
+            if (message.dueAt !== 0) continue;
             appended.set(queue, { count: before.count + 1, bytes: before.bytes + message.bodyEnd - message.bodyStart });
           }
         }
@@ -265,6 +271,7 @@ export class AtomicBatch implements Batch {
         if (skipped.has(item)) return;
         if (entry.kind === 'append') {
           applyAppend(this.#host, entry.targets, entry.message);
+          if (entry.message.dueAt !== 0) outcomes.push(waiting(item, entry.targets));
           durable ||= entry.targets.durable || entry.message.identity !== null;
         } else if (entry.kind === 'settle') {
           journal.endRun();
@@ -280,7 +287,7 @@ export class AtomicBatch implements Batch {
     } finally {
       journal.atomic = false;
     }
-    return { durable, outcomes };
+    return { durable, outcomes: outcomes.sort((a, b) => a.item - b.item) };
   }
 }
 
@@ -337,7 +344,8 @@ function judgeTargets(
   for (const queue of only === undefined ? targets.queues : [only]) {
     if (queue.deleted) return refuse('gone');
     if (queue.damage !== null) return refuse('damaged');
-    if (!queue.refusesAtLimit) continue;
+    // What is due later counts, and can't be refused any more, when it is ready.
+    if (!queue.refusesAtLimit || message.dueAt !== 0) continue;
     const open = host.journal.openRunIs(targets);
     // What other runs of this batch brought must be counted.
     if (!open) host.journal.endRun();
@@ -349,12 +357,16 @@ function judgeTargets(
   return null;
 }
 
-function refuseDelay(message: MessageView): void {
-  if (message.dueAt !== 0)
-    throw new EngineError(
-      'UNSUPPORTED',
-      'this engine does not hold messages until they are due: publish without a delay',
-    );
+/** The message as it is to be appended: one that is due already is like any other. */
+function unlessDue(host: BatchHost, message: MessageView): MessageView {
+  if (message.dueAt === 0 || message.dueAt > host.journal.clock.now()) return message;
+  return { ...message, dueAt: 0 };
+}
+
+/** The answer to a delayed message that was appended last. */
+function waiting(item: number, { queues }: LocalTargets): ItemOutcome {
+  const numbers = queues.map((queue) => queue.delayed.messages.next - 1);
+  return { item, outcome: 'waiting', reason: null, numbers };
 }
 
 function applyAppend(host: BatchHost, targets: LocalTargets, message: MessageView): void {

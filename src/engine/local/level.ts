@@ -84,6 +84,18 @@ export class Level {
     this.endBefore = this.end;
   }
 
+  /**
+   * A message that came in an earlier group gets this number in the open one: whatever is numbered so far is not delivered before that is
+   * durable. A crash would bring it back without a word of its delivery.
+   */
+  numbered(sequence: number, number: number): void {
+    if (this.openSequence !== sequence) this.open(sequence, number);
+    this.end = number + 1;
+    this.endBefore = this.end;
+    if (this.fresh === 0) this.head = number;
+    this.fresh++;
+  }
+
   /** Nothing is to be delivered for now. */
   release(): void {
     this.freshCursor.release();

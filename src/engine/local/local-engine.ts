@@ -29,10 +29,11 @@ import { AtomicBatch, PlainBatch } from './batch.ts';
 import type { BatchHost } from './batch-host.ts';
 import { LocalConsumer } from './consumer.ts';
 import { Dispatcher } from './dispatcher.ts';
+import { DueTimes } from './due-times.ts';
 import { emptyDelivery } from './empty-delivery.ts';
 import { FailedBatch } from './failed-batch.ts';
-import { Identities } from './identities.ts';
 import { HandOver } from './hand-over.ts';
+import { Identities } from './identities.ts';
 import type { Journal } from './journal/journal.ts';
 import { KeyedState } from './keyed-state.ts';
 import { LocalLease } from './lease.ts';
@@ -51,8 +52,9 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
   readonly identities: Identities;
   readonly keyed: KeyedState;
   readonly dispatcher: Dispatcher;
-  readonly delivery: DeliveryView;
+  readonly dueTimes: DueTimes;
   readonly handOver: HandOver;
+  readonly delivery: DeliveryView;
   removal: { readonly lease: LocalLease; readonly sink: RemovalSink } | null = null;
 
   readonly #store: LocalStore;
@@ -73,7 +75,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       atomic: 'required',
       durable: !store.volatile,
       priorities: true,
-      delayed: false,
+      delayed: true,
       producers: true,
       messageIds: true,
       groups: false,
@@ -98,6 +100,11 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
         for (const queue of queues) this.dispatcher.touch(queue);
         this.dispatcher.run();
       },
+    );
+    this.dueTimes = new DueTimes(
+      clock,
+      (id) => this.topology.byId.get(id),
+      () => this.dispatcher.run(),
     );
     this.delivery = emptyDelivery();
     this.#plain = new PlainBatch(this);
@@ -126,6 +133,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       damaged: (queue, error) => this.damaged(queue, error),
       notice: (line) => listener.notice(line),
     });
+    await this.dueTimes.start(this.topology.queues.values());
     // What expired or overflowed while nobody was there goes by itself.
     for (const queue of this.topology.queues.values()) if (queue.ready > 0) this.dispatcher.touch(queue);
     this.#clock.defer(() => this.dispatcher.run());
@@ -135,6 +143,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.dueTimes.stop();
     for (const queue of this.topology.queues.values()) queue.stop();
     this.removal = null;
     await this.#store.close();
@@ -320,8 +329,12 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     return messages;
   }
 
-  cancel(): Promise<boolean> {
-    return Promise.reject(new EngineError('UNSUPPORTED', 'this engine does not hold messages until they are due'));
+  async cancel(queue: EngineQueue, number: number): Promise<boolean> {
+    const local = queue as LocalQueue;
+    this.#mustHave(local);
+    if (!local.delayed.cancel(number)) return false;
+    if (local.durable) await this.#durable();
+    return true;
   }
 
   stats(queue: EngineQueue): Promise<QueueStats> {
@@ -332,6 +345,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       ready: local.ready,
       unacked: local.unacked,
       readyBytes: local.readyBytes,
+      delayed: local.delayed.messages.count,
       consumers: local.consumerCount,
     });
   }
@@ -425,6 +439,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
   #fail(error: EngineError): void {
     if (this.#failure !== null) return;
     this.#failure = error;
+    this.dueTimes.stop();
     this.journal.fail(error);
     for (const queue of this.topology.queues.values()) queue.stop();
     this.#listener?.failed(error);

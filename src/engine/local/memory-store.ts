@@ -3,7 +3,7 @@ import type { Clock } from '../clock.ts';
 import { Journal, type ClosedGroup, type GroupStore, type Place } from './journal/journal.ts';
 import { SegmentTable, type Segment } from './segments.ts';
 import type { LocalStore, StoreHost } from './store.ts';
-import { Window } from './window.ts';
+import { type Block, Window } from './window.ts';
 
 export class MemoryStore implements LocalStore, GroupStore {
   readonly volatile = true;
@@ -14,6 +14,8 @@ export class MemoryStore implements LocalStore, GroupStore {
   readonly #window = new Window(Infinity);
   #host: StoreHost | null = null;
   #current: Segment | null = null;
+  /** Where delayed messages go. */
+  #aside: { readonly segment: Segment; readonly block: Block } | null = null;
   #nextSegment = 1;
   #written: ClosedGroup[] = [];
 
@@ -36,6 +38,21 @@ export class MemoryStore implements LocalStore, GroupStore {
     this.#current = this.segments.add(this.#nextSegment++);
     if (full !== null) this.segments.seal(full);
     return { segment: this.#current.id, offset: 0, end: Infinity };
+  }
+
+  /** One that waits for days would keep the whole block that it was published in. */
+  putAside(buffer: Buffer, start: number, length: number): { readonly segment: number; readonly offset: number } {
+    if (this.#aside === null || this.#aside.block.used + length > this.#aside.block.buffer.length) {
+      const full = this.#aside;
+      const segment = this.segments.add(this.#nextSegment++);
+      this.#aside = { segment, block: this.#window.open(segment.id, 0, length) };
+      if (full !== null) this.segments.seal(full.segment);
+    }
+    const { segment, block } = this.#aside;
+    const offset = block.used;
+    buffer.copy(block.buffer, offset, start, start + length);
+    block.used += length;
+    return { segment: segment.id, offset };
   }
 
   write(group: ClosedGroup): void {

@@ -2,6 +2,7 @@ import type { DeliveryView, RemovalSink } from '../engine.ts';
 import type { BacklogReader } from './backlog-reader.ts';
 import type { LocalConsumer } from './consumer.ts';
 import type { Dispatcher } from './dispatcher.ts';
+import type { DueTimes } from './due-times.ts';
 import type { HandOver } from './hand-over.ts';
 import type { Journal } from './journal/journal.ts';
 import type { LocalLease } from './lease.ts';
@@ -14,8 +15,9 @@ export interface QueueHost {
   readonly journal: Journal;
   readonly segments: SegmentTable;
   readonly dispatcher: Dispatcher;
-  /** The one flyweight of all deliveries. */
+  readonly dueTimes: DueTimes;
   readonly handOver: HandOver;
+  /** The one flyweight of all deliveries. */
   readonly delivery: DeliveryView;
   readonly removal: { readonly lease: LocalLease; readonly sink: RemovalSink } | null;
   /** Null where nothing ever leaves memory. */

@@ -74,6 +74,29 @@ export class QueueNotes {
     journal.directory.u32(deliveries);
   }
 
+  /** These delayed messages are due, and about to be numbered in the queue. */
+  due(numbers: readonly number[]): void {
+    const { journal } = this.#host;
+    if (!this.journalled || journal.failure !== null) return;
+    journal.entryRoom(17 + 8 * numbers.length);
+    journal.directory.u8(EntryKind.DUE);
+    journal.directory.u32(this.#queue.id);
+    journal.directory.f64(this.#queue.next);
+    journal.directory.u32(numbers.length);
+    for (const number of numbers) journal.directory.f64(number);
+    journal.scheduleLazily();
+  }
+
+  /** A delayed message is gone before it was due. */
+  cancelled(number: number): void {
+    const { journal } = this.#host;
+    if (!this.journalled || journal.failure !== null) return;
+    journal.entryRoom(13);
+    journal.directory.u8(EntryKind.CANCELLED);
+    journal.directory.u32(this.#queue.id);
+    journal.directory.f64(number);
+  }
+
   /** Journals the next delivery of what came back. True: some may be delivered now. */
   announce(level: Level): boolean {
     const { journal } = this.#host;

@@ -7,6 +7,8 @@ export type Piece = readonly [first: number, count: number, segment: number, off
 
 /** Whether something that lives lies in the segment. */
 export function liesInSegment(queue: LocalQueue, segment: number): boolean {
+  for (const page of queue.delayed.messages.pages)
+    for (let at = 0; at < page.size; at++) if (page.segmentOf(at) === segment && !page.isGone(at)) return true;
   return queue.levels.some((level) =>
     level.chunks.pages.some((page) => {
       for (let chunk = 0; chunk < page.size; chunk++) {

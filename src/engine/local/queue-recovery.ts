@@ -22,6 +22,30 @@ export function replayRun(
   if (expires) queue.sawExpiring = true;
 }
 
+/** A delayed message of the journal's tail. */
+export function replayDelayed(
+  queue: LocalQueue,
+  number: number,
+  dueAt: number,
+  bodyBytes: number,
+  priority: number,
+  segment: number,
+  offset: number,
+  expires: boolean,
+): void {
+  queue.delayed.messages.next = number;
+  queue.delayed.append(dueAt, priority, segment, offset, expires, bodyBytes);
+}
+
+/** These delayed messages became ready, numbered from `first` on. */
+export function replayDue(queue: LocalQueue, first: number, numbers: readonly number[]): void {
+  queue.next = first;
+  for (const number of numbers) {
+    const level = queue.delayed.number(number);
+    if (level !== null) level.end = queue.next;
+  }
+}
+
 export function replaySettled(queue: LocalQueue, first: number, count: number): void {
   queue.held.settleReady(first, count);
   queue.forget(first, count);

@@ -47,17 +47,20 @@ export class QueueRemovals {
   }
 
   /** Of the message on which the reader stands. One without any time left is spared while a consumer can take it at once. */
-  hasExpired({ expiresAt, storedAt }: RunReader): boolean {
+  hasExpired(reader: RunReader): boolean {
+    const { expiresAt } = reader;
     const ttlMs = this.#queue.limits.messageTtlMs;
     if (expiresAt === 0 && ttlMs === undefined) return false;
     const now = this.#host.journal.clock.now();
-    if (this.#queue.consumers.ring.next() === null) return now >= this.expiry(expiresAt, storedAt);
-    return (ttlMs !== undefined && ttlMs > 0 && now >= storedAt + ttlMs) || (expiresAt !== 0 && now > expiresAt);
+    if (this.#queue.consumers.ring.next() === null) return now >= this.expiry(reader);
+    return (
+      (ttlMs !== undefined && ttlMs > 0 && now >= readySince(reader) + ttlMs) || (expiresAt !== 0 && now > expiresAt)
+    );
   }
 
   /** When the message on which the reader stands expires; 0: never. */
   expiresAt(reader: RunReader): number {
-    const at = this.expiry(reader.expiresAt, reader.storedAt);
+    const at = this.expiry(reader);
     return at === Infinity ? 0 : at;
   }
 
@@ -138,8 +141,8 @@ export class QueueRemovals {
     delivery.redelivered = queue.mayBeRepeat(number, level);
     delivery.envelopeId = cursor.envelopeId;
     this.#host.dispatcher.removed = true;
-    try {
     this.#host.handOver.took(reader.bodyEnd - reader.propertiesStart);
+    try {
       removal.sink.remove(delivery, reason);
     } catch (error) {
       this.#host.dispatcher.threw(error);
@@ -173,9 +176,10 @@ export class QueueRemovals {
   }
 
   /** When it expires, by its own time or its queue's; Infinity: never. */
-  expiry(expiresAt: number, storedAt: number): number {
+  expiry(reader: RunReader): number {
+    const { expiresAt } = reader;
     const ttlMs = this.#queue.limits.messageTtlMs;
-    const byQueue = ttlMs === undefined ? Infinity : storedAt + ttlMs;
+    const byQueue = ttlMs === undefined ? Infinity : readySince(reader) + ttlMs;
     return expiresAt === 0 ? byQueue : Math.min(byQueue, expiresAt);
   }
 
@@ -189,7 +193,7 @@ export class QueueRemovals {
       if (from === null) continue;
       const cursor = cursorOf(level, from);
       if (cursor.seek(headNumber(level, from)) < 0) continue;
-      at = Math.min(at, this.expiry(cursor.reader.expiresAt, cursor.reader.storedAt));
+      at = Math.min(at, this.expiry(cursor.reader));
     }
     // What has expired and is still here is about to be taken.
     if (at === this.#timerAt || at === Infinity || at <= clock.now()) return;
@@ -201,6 +205,11 @@ export class QueueRemovals {
       this.#queue.pump();
     });
   }
+}
+
+/** From when on the queue's time to live counts. */
+function readySince({ storedAt, dueAt }: RunReader): number {
+  return dueAt > storedAt ? dueAt : storedAt;
 }
 
 function headOf(level: Level): Head | null {

@@ -67,6 +67,8 @@ export function readLevel(reader: EntryReader, queue: LocalQueue): Level {
 
 /** Counts what is alive in the queue's pages and segments, from what is settled. Before anything is replayed. */
 export function countAlive(queue: LocalQueue, segments: SegmentTable): void {
+  for (const page of queue.delayed.messages.pages)
+    for (let at = 0; at < page.size; at++) if (!page.isGone(at)) segments.revived(page.segmentOf(at), 1);
   for (const level of queue.levels) {
     for (const page of level.chunks.pages) {
       let alive = 0;

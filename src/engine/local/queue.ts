@@ -1,6 +1,6 @@
 /**
  * Hot path. A queue is a cursor over the journal: it numbers its messages, knows in which runs they lie (levels of chunks), what is
- * held and settled (HeldWindow), and what came back.
+ * held and settled (HeldWindow), and what came back. What is due later stands beside them (QueueDelayed) and gets its number when it is due.
  *
  * Who gets its messages is `QueueConsumers`', how they are handed out `QueueDispatch`', what is taken out without a consumer
  * `QueueRemovals`', and what the journal is told of all that `QueueNotes`'.
@@ -12,6 +12,7 @@ import type { EntryWriter } from './journal/directory.ts';
 import type { LocalLease } from './lease.ts';
 import { Level, type Mark } from './level.ts';
 import { QueueConsumers } from './queue-consumers.ts';
+import { QueueDelayed } from './queue-delayed.ts';
 import { QueueDispatch } from './queue-dispatch.ts';
 import type { QueueHost } from './queue-host.ts';
 import { QueueNotes } from './queue-notes.ts';
@@ -51,6 +52,7 @@ export class LocalQueue implements EngineQueue {
   readonly consumers: QueueConsumers;
   readonly removals: QueueRemovals;
   readonly notes: QueueNotes;
+  readonly delayed: QueueDelayed;
   readonly segmentSettled: (segment: number, count: number) => void;
   readonly #dispatch: QueueDispatch;
 
@@ -65,6 +67,7 @@ export class LocalQueue implements EngineQueue {
     this.consumers = new QueueConsumers(this);
     this.removals = new QueueRemovals(this);
     this.notes = new QueueNotes(this, spec.durable && !host.journal.volatile);
+    this.delayed = new QueueDelayed(this);
     this.#dispatch = new QueueDispatch(this);
     if (spec.limits.maxPriority === undefined) this.#level(0);
   }
@@ -294,6 +297,7 @@ export class LocalQueue implements EngineQueue {
   delete(): void {
     this.deleted = true;
     this.removals.stop();
+    this.delayed.clear();
     for (const lease of this.leases) lease.forget(this);
     this.leases.clear();
     for (const level of this.levels) {

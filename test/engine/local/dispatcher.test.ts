@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock, type Clock } from '../../../src/engine/clock.ts';
+import type { MessageView } from '../../../src/engine/engine.ts';
 import { memoryEngine } from '../../../src/engine/local/index.ts';
 import { Collector, Fixture, messageOf, until } from '../../conformance/fixture.ts';
 
@@ -22,7 +23,11 @@ async function opened(): Promise<{ fixture: Fixture; thrown: unknown[] }> {
   return { fixture: await Fixture.open({ engine, cleanup: () => Promise.resolve() }), thrown };
 }
 
-const late = { ...messageOf({ body: 'late' }), dueAt: 1 };
+const bad: MessageView = Object.defineProperty(messageOf({ body: 'm' }), 'dueAt', {
+  get: () => {
+    throw new RangeError('a defect of the broker');
+  },
+});
 
 for (const atomic of [undefined, 'required'] as const) {
   test(`a batch that was given up when an append threw holds nobody: ${atomic ?? 'plain'}`, async () => {
@@ -31,7 +36,7 @@ for (const atomic of [undefined, 'required'] as const) {
     await fixture.fill(queue, 'm');
     const { sink, consumer } = await fixture.consume(queue, { credit: 0 });
     const batch = fixture.engine.begin(atomic);
-    assert.throws(() => batch.append(fixture.engine.targets([queue], Buffer.from('e')), late));
+    assert.throws(() => batch.append(fixture.engine.targets([queue], Buffer.from('e')), bad));
     consumer.setCredit(1);
     await until('the delivery', () => sink.texts.length === 1);
     await fixture.dispose();

@@ -2,14 +2,14 @@
  * A checkpoint is the state after one group, so that recovery replays only what came later. It is incremental: pages of chunks that
  * did not change stay where an earlier checkpoint wrote them. A file:
  *
- *   blocks: pages of chunks (chunk-page.ts), pages of ids (id-window.ts) and parts (topology, keyed state, producers)
+ *   blocks: pages of chunks (chunk-page.ts) and of delayed messages (delayed-page.ts), pages of ids (id-window.ts) and parts (topology, keyed state, producers)
  *   manifest:
  *     f64 sequence, u32 segment, u32 offset: the next group goes there; u8 sealed: the store was closed after it
  *     f64 topology revision, u32 next queue, f64 state revision
  *     3 x pointer: topology, keyed state, producers
  *     u32 n, n x { u32 length, scope, f64 ids are remembered for, u32 first id in the first page, u32 n, n x pointer }
  *     u32 n, n x { u32 segment, f64 messages appended, f64 last sequence }
- *     u32 n, n x { u32 queue, queue (queue-snapshot.ts), u16 n, n x { level (queue-snapshot.ts), u32 n, n x pointer } }
+ *     u32 n, n x { u32 queue, queue (queue-snapshot.ts), f64 next delayed, u32 n, n x { pointer, which are gone (delayed-page.ts) }, u16 n, n x { level (queue-snapshot.ts), u32 n, n x pointer } }
  *   footer: u32 manifest offset, u32 manifest length, u32 manifest CRC, u32 "PRCK"
  *
  * A pointer is { f64 sequence of the checkpoint whose file has the block, u32 offset, u32 length, u32 CRC }.
@@ -19,6 +19,7 @@ import { crc32 } from 'node:zlib';
 import type { Json, QueueSpec } from '../../engine.ts';
 import { EngineError } from '../../errors.ts';
 import { ChunkPage } from '../chunk-page.ts';
+import { DelayedPage } from '../delayed-page.ts';
 import { IdPage, IdWindow } from '../id-window.ts';
 import type { LocalQueue } from '../queue.ts';
 import { LEVEL_BYTES, countAlive, readLevel, readQueue, writeLevel, writeQueue } from '../queue-snapshot.ts';
@@ -171,6 +172,13 @@ export class CheckpointWriter {
   #writeQueue(manifest: EntryWriter, queue: LocalQueue, keep: (pointer: Pointer | null) => Pointer | null): void {
     manifest.u32(queue.id);
     writeQueue(manifest, queue);
+    const { messages } = queue.delayed;
+    manifest.f64(messages.next);
+    manifest.u32(messages.pages.length);
+    for (const page of messages.pages) {
+      this.#page(manifest, page, keep, (writer) => page.write(writer));
+      page.writeGone(manifest);
+    }
     manifest.u16(queue.levels.length);
     for (const level of queue.levels) {
       writeLevel(manifest, level);
@@ -354,6 +362,15 @@ export class CheckpointImage {
     for (let n = reader.u32(); n > 0; n--) {
       const queue = topology.byId.get(reader.u32())!;
       readQueue(reader, queue);
+      const { messages } = queue.delayed;
+      messages.next = reader.f64();
+      for (let pages = reader.u32(); pages > 0; pages--) {
+        const pointer = readPointer(reader);
+        const page = DelayedPage.read(this.#open(pointer));
+        page.stored = pointer;
+        page.readGone(reader);
+        messages.restore(page);
+      }
       for (let levels = reader.u16(); levels > 0; levels--) {
         const level = readLevel(reader, queue);
         for (let pages = reader.u32(); pages > 0; pages--) {
@@ -387,6 +404,11 @@ export class CheckpointImage {
       reader.bytes(4 + 3 * 8 + 1);
       reader.bytes(12 * reader.u32());
       reader.bytes(12 * reader.u32());
+      reader.bytes(8);
+      for (let pages = reader.u32(); pages > 0; pages--) {
+        yield readPointer(reader);
+        reader.bytes(reader.u32());
+      }
       for (let levels = reader.u16(); levels > 0; levels--) {
         reader.bytes(LEVEL_BYTES);
         for (let pages = reader.u32(); pages > 0; pages--) yield readPointer(reader);

@@ -12,6 +12,7 @@ import type { StoreHost } from '../store.ts';
 import { EntryKind } from './directory.ts';
 import type { Journal } from './journal.ts';
 import { placementsOf, type Placement } from './placements.ts';
+import { residentsOf } from './residents.ts';
 import { segmentName } from './segment-file.ts';
 
 /** Moved in one turn of the event loop. */
@@ -44,7 +45,7 @@ export class Compaction {
   /** Moves what lives in the segment, whose bytes these are. Resolves when that is durable. */
   async move(segment: Segment, bytes: Buffer): Promise<void> {
     let moved = 0;
-    for (const placement of placementsOf(bytes, segment.id, segment.lastSequence)) {
+    for (const placement of this.#placements(segment, bytes)) {
       if (segment.alive === 0) break;
       // The disk is full, and what is left is for settlements.
       if (!this.#journal.takesMoved(bytes.readUInt32LE(placement.offset))) break;
@@ -57,12 +58,24 @@ export class Compaction {
     await new Promise<void>((resolve) => this.#journal.whenSynced(() => resolve()));
   }
 
+  /** What the segment's directories name, and what was delayed and is ready by now: it has a number that they do not know. */
+  *#placements(segment: Segment, bytes: Buffer): Generator<Placement> {
+    yield* placementsOf(bytes, segment.id, segment.lastSequence);
+    if (segment.alive === 0) return;
+    for (const { queue, ...run } of [...residentsOf(this.#host.topology, segment.id, { from: 0, to: Infinity })])
+      yield { ...run, queue: queue.id };
+  }
+
   /** Returns the bytes that were written. */
   #moveRun(segment: Segment, bytes: Buffer, placement: Placement): number {
     const queue = this.#host.topology.byId.get(placement.queue);
     if (queue === undefined || queue.damage !== null) return 0;
-    if (!liesAt(queue, placement.first, placement.count, segment.id, placement.offset)) return 0;
-    const living = queue.living(placement.first, placement.count);
+    const { delayed, first, count, offset } = placement;
+    const lies = delayed
+      ? queue.delayed.liesAt(first, segment.id, offset)
+      : liesAt(queue, first, count, segment.id, offset);
+    if (!lies) return 0;
+    const living = delayed ? [[first, 1] as const] : queue.living(first, count);
     if (living.length === 0) return 0;
     if (!isWholeRun(bytes, placement.offset, bytes.length - placement.offset)) {
       this.#damaged(
@@ -96,7 +109,7 @@ export class Compaction {
     });
     journal.entryRoom(17 + 16 * pieces.length);
     const { directory } = journal;
-    directory.u8(EntryKind.MOVED);
+    directory.u8(delayed ? EntryKind.MOVED_DELAYED : EntryKind.MOVED);
     directory.u32(queue.id);
     directory.f64(placement.first);
     directory.u32(pieces.length);
@@ -106,6 +119,10 @@ export class Compaction {
       directory.u32(place.inGroup);
     }
     journal.atomic = false;
+    if (delayed) {
+      for (const { place } of pieces) queue.delayed.relocate(first, place.segment, place.offset);
+      return written;
+    }
     relocate(
       queue,
       placement.first,

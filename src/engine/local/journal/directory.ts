@@ -13,6 +13,11 @@
  *   IDENTITY   f64 remembered at, f64 for how many milliseconds, 16 bytes hash, u32 length, scope
  *   MOVED      u32 queue, f64 first number of the run that was copied, u32 n, n x { f64 first, u32 count, u32 offset in the group }
  *   SEALED     nothing: the store was closed after this group
+ *   DUE        u32 queue, f64 first number, u32 n, n x f64 number among the delayed: these became ready, numbered from the first on
+ *   CANCELLED  u32 queue, f64 number among the delayed
+ *   MOVED_DELAYED  as MOVED, of a delayed message: the numbers are those among the delayed
+ *
+ * A RUN with flag 2 is one delayed message: f64 due at stands before the targets, and their numbers are those among the delayed.
  *
  * Queues are named by number; those of transient queues have the top bit set and mean nothing after a restart.
  */
@@ -29,6 +34,9 @@ export const EntryKind = {
   IDENTITY: 10,
   MOVED: 11,
   SEALED: 12,
+  DUE: 13,
+  CANCELLED: 14,
+  MOVED_DELAYED: 15,
 } as const;
 
 export const TRANSIENT_QUEUE = 0x8000_0000;
@@ -143,6 +151,8 @@ export type DirectoryEntry =
       readonly bodyBytes: number;
       readonly flags: number;
       readonly priority: number;
+      /** 0: it was not delayed. */
+      readonly dueAt: number;
       readonly targets: readonly RunTarget[];
     }
   | { readonly kind: 'settled'; readonly queue: number; readonly bodyBytes: number; readonly ranges: readonly number[] }
@@ -169,10 +179,14 @@ export type DirectoryEntry =
   | {
       readonly kind: 'moved';
       readonly queue: number;
+      /** The numbers are those among the queue's delayed messages. */
+      readonly delayed: boolean;
       readonly oldFirst: number;
       readonly pieces: readonly MovedPiece[];
     }
-  | { readonly kind: 'sealed' };
+  | { readonly kind: 'sealed' }
+  | { readonly kind: 'due'; readonly queue: number; readonly first: number; readonly numbers: readonly number[] }
+  | { readonly kind: 'cancelled'; readonly queue: number; readonly number: number };
 
 export interface MovedPiece {
   readonly first: number;
@@ -197,9 +211,10 @@ function readEntry(reader: EntryReader): DirectoryEntry {
       const bodyBytes = reader.u32();
       const flags = reader.u8();
       const priority = reader.u8();
+      const dueAt = (flags & RUN_FLAG_DUE) === 0 ? 0 : reader.f64();
       const targets: RunTarget[] = [];
       for (let n = reader.u16(); n > 0; n--) targets.push({ queue: reader.u32(), first: reader.f64() });
-      return { kind: 'run', offset, length: runLength, crc, count, bodyBytes, flags, priority, targets };
+      return { kind: 'run', offset, length: runLength, crc, count, bodyBytes, flags, priority, dueAt, targets };
     }
     case EntryKind.SETTLED: {
       const queue = reader.u32();
@@ -251,16 +266,26 @@ function readEntry(reader: EntryReader): DirectoryEntry {
         hash: reader.bytes(16),
         scope: reader.bytes(reader.u32()).toString('utf8'),
       };
-    case EntryKind.MOVED: {
+    case EntryKind.MOVED:
+    case EntryKind.MOVED_DELAYED: {
       const queue = reader.u32();
       const oldFirst = reader.f64();
       const pieces: MovedPiece[] = [];
       for (let n = reader.u32(); n > 0; n--)
         pieces.push({ first: reader.f64(), count: reader.u32(), offset: reader.u32() });
-      return { kind: 'moved', queue, oldFirst, pieces };
+      return { kind: 'moved', delayed: kind === EntryKind.MOVED_DELAYED, queue, oldFirst, pieces };
     }
     case EntryKind.SEALED:
       return { kind: 'sealed' };
+    case EntryKind.DUE: {
+      const queue = reader.u32();
+      const first = reader.f64();
+      const numbers: number[] = [];
+      for (let n = reader.u32(); n > 0; n--) numbers.push(reader.f64());
+      return { kind: 'due', queue, first, numbers };
+    }
+    case EntryKind.CANCELLED:
+      return { kind: 'cancelled', queue: reader.u32(), number: reader.f64() };
     default:
       throw new RangeError(`a directory entry of unknown kind ${kind}`);
   }

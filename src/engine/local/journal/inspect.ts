@@ -61,6 +61,8 @@ export interface InspectedQueue {
   readonly ready: number;
   /** Of their bodies. */
   readonly bytes: number;
+  /** Messages that are due later, or were not ready yet when the journal was closed. */
+  readonly delayed: number;
 }
 
 /** Bytes that are not what was written; `to` is one past the last. A file that is missing has 0 to 0. */
@@ -149,7 +151,14 @@ class Inspection {
       queues: [...topology.queues.values()].map((queue) => {
         let ready = 0;
         for (const level of queue.levels) for (const page of level.chunks.pages) ready += page.alive;
-        return { key: queue.key, durable: queue.durable, ready, bytes: ready === 0 ? 0 : queue.aliveBytes };
+        const { key, durable } = queue;
+        return {
+          key,
+          durable,
+          ready,
+          bytes: ready === 0 ? 0 : queue.aliveBytes,
+          delayed: queue.delayed.messages.count,
+        };
       }),
       damage: this.#damage,
       tornTail: tornTail && { file: segmentName(tornTail.segment), at: tornTail.at },

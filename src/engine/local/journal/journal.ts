@@ -43,6 +43,8 @@ export interface GroupStore {
   write(group: ClosedGroup): void;
   /** True: directories and checksums are not needed, nothing outlives the process. */
   readonly volatile: boolean;
+  /** Where nothing outlives the process: a copy of a delayed message's run, apart from what is published beside it. */
+  putAside?(buffer: Buffer, start: number, length: number): Pick<Place, 'segment' | 'offset'>;
 }
 
 interface PendingCommit {
@@ -236,9 +238,13 @@ export class Journal {
     const crc = volatile ? 0 : checksumOfRun(buffer, start, length);
     view.setUint32(start + 4, crc, true);
     let named = 0;
-    const segment = this.#block!.segment;
-    const offset = this.#block!.start + start;
+    let segment = this.#block!.segment;
+    let offset = this.#block!.start + start;
     const expires = (this.#runFlags & RUN_EXPIRES) !== 0;
+    if (dueAt !== 0 && volatile) {
+      ({ segment, offset } = this.#store.putAside!(buffer, start, length));
+      this.#at = start;
+    }
     for (const queue of targets.queues) {
       if (!volatile) {
         if (named % MOST_TARGETS === 0) {
@@ -250,13 +256,15 @@ export class Journal {
           directory.u32(this.#runBodyBytes);
           directory.u8((this.#runFlags & RUN_EXPIRES ? RUN_FLAG_EXPIRES : 0) | (dueAt === 0 ? 0 : RUN_FLAG_DUE));
           directory.u8(this.#priority);
+          if (dueAt !== 0) directory.f64(dueAt);
           directory.u16(Math.min(MOST_TARGETS, queues - named));
         }
         named++;
         directory.u32(queue.id);
-        directory.f64(queue.next);
+        directory.f64(dueAt === 0 ? queue.next : queue.delayed.messages.next);
       }
-      queue.appendRun(count, this.#runBodyBytes, this.#priority, segment, offset, expires);
+      if (dueAt === 0) queue.appendRun(count, this.#runBodyBytes, this.#priority, segment, offset, expires);
+      else queue.delayed.append(dueAt, this.#priority, segment, offset, expires, this.#runBodyBytes);
     }
     this.#block!.used = this.#at;
     this.#runCount = 0;
@@ -335,7 +343,7 @@ export class Journal {
   bytesOf(targets: LocalTargets, message: MessageView): number {
     const properties = message.propertiesEnd - message.propertiesStart;
     const body = message.bodyEnd - message.bodyStart;
-    const entry = 40 + 12 * targets.queues.length;
+    const entry = 48 + 12 * targets.queues.length;
     return RUN_HEADER_BYTES + targets.envelope.length + MESSAGE_HEADER_BYTES + 16 + properties + body + 8 + entry;
   }
 
@@ -548,7 +556,7 @@ export class Journal {
   #beginRun(targets: LocalTargets, message: MessageView, size: number): void {
     this.endRun();
     const envelope = targets.envelope;
-    const entry = 32 + 12 * targets.queues.length;
+    const entry = 40 + 12 * targets.queues.length;
     this.#room(RUN_HEADER_BYTES + envelope.length + size + 8 + entry);
     const { buffer, view } = this.#block!;
     const start = this.#at;

@@ -5,6 +5,8 @@ import { SEGMENT_HEADER_BYTES, readSegmentHeader } from './segment-file.ts';
 
 export interface Placement {
   readonly queue: number;
+  /** The number is one among the queue's delayed messages, and the message may have become ready since. */
+  readonly delayed: boolean;
   readonly first: number;
   readonly count: number;
   /** Of the run, in the segment. */
@@ -24,10 +26,10 @@ export function* placementsOf(bytes: Buffer, segment: number, lastSequence: numb
       if (entry.kind === 'run') {
         runs.set(entry.offset, entry.count);
         for (const { queue, first } of entry.targets)
-          yield { queue, first, count: entry.count, offset: offset + entry.offset };
+          yield { queue, delayed: entry.dueAt !== 0, first, count: entry.count, offset: offset + entry.offset };
       } else if (entry.kind === 'moved') {
         for (const piece of entry.pieces)
-          yield { queue: entry.queue, first: piece.first, count: piece.count, offset: offset + piece.offset };
+          yield { ...piece, queue: entry.queue, delayed: entry.delayed, offset: offset + piece.offset };
       }
     }
     if (header.sequence >= lastSequence) return;

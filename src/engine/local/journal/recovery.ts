@@ -6,13 +6,13 @@ import { join } from 'node:path';
 import type { QueueSpec } from '../../engine.ts';
 import { EngineError } from '../../errors.ts';
 import { relocate } from '../queue-places.ts';
-import { finishRecovery, replayRun, replaySettled } from '../queue-recovery.ts';
+import { finishRecovery, replayDelayed, replayDue, replayRun, replaySettled } from '../queue-recovery.ts';
 import { isWholeRun } from '../run.ts';
 import type { SegmentTable } from '../segments.ts';
 import type { StoreHost } from '../store.ts';
 import type { EntryChange } from '../topology.ts';
 import { CheckpointImage, type CheckpointPosition, type Parts } from './checkpoint.ts';
-import { RUN_FLAG_EXPIRES, readDirectory } from './directory.ts';
+import { RUN_FLAG_DUE, RUN_FLAG_EXPIRES, readDirectory } from './directory.ts';
 import type { Files } from './files.ts';
 import { GROUP_HEADER_BYTES, GROUP_MAGIC, claimsToBeGroup, readGroup, type GroupHeader } from './group.ts';
 import { SEGMENT_HEADER_BYTES, readSegmentHeader, segmentName, type Salt } from './segment-file.ts';
@@ -181,16 +181,12 @@ export class Recovery {
           for (const { queue: id, first } of entry.targets) {
             const queue = topology.byId.get(id);
             if (queue === undefined) continue;
-            replayRun(
-              queue,
-              first,
-              entry.count,
-              entry.bodyBytes,
-              entry.priority,
-              header.segment,
-              header.offset + entry.offset,
-              (entry.flags & RUN_FLAG_EXPIRES) !== 0,
-            );
+            const { count, dueAt, bodyBytes, priority } = entry;
+            const offset = header.offset + entry.offset;
+            const expires = (entry.flags & RUN_FLAG_EXPIRES) !== 0;
+            if ((entry.flags & RUN_FLAG_DUE) !== 0)
+              replayDelayed(queue, first, dueAt, bodyBytes, priority, header.segment, offset, expires);
+            else replayRun(queue, first, count, bodyBytes, priority, header.segment, offset, expires);
           }
           break;
         case 'settled': {
@@ -240,6 +236,11 @@ export class Recovery {
         case 'moved': {
           const queue = topology.byId.get(entry.queue);
           if (queue === undefined) break;
+          if (entry.delayed) {
+            for (const { first, offset } of entry.pieces)
+              queue.delayed.relocate(first, header.segment, header.offset + offset);
+            break;
+          }
           relocate(
             queue,
             entry.oldFirst,
@@ -249,6 +250,14 @@ export class Recovery {
           );
           break;
         }
+        case 'due': {
+          const queue = topology.byId.get(entry.queue);
+          if (queue !== undefined) replayDue(queue, entry.first, entry.numbers);
+          break;
+        }
+        case 'cancelled':
+          topology.byId.get(entry.queue)?.delayed.remove(entry.number);
+          break;
         case 'sealed':
           this.#clean = true;
           break;
