@@ -6,7 +6,7 @@ import { PostriderError } from './errors.ts';
 import { EmbeddedLink } from './embedded/embedded-link.ts';
 import { EmbeddedMq } from './embedded-mq.ts';
 import { Mq } from './mq.ts';
-import { callable, checkOptions, type Checks, describe, milliseconds, object, text } from './option-check.ts';
+import { callable, checkOptions, type Checks, describe, object, text, waitMs } from './option-check.ts';
 
 export interface ConnectOptions {
   /** For `amqp:`: how long to try before the first connection is given up, in milliseconds. Default 10,000. */
@@ -20,7 +20,7 @@ export interface ConnectOptions {
 }
 
 const checks: Checks<ConnectOptions> = {
-  connectTimeoutMs: milliseconds(1),
+  connectTimeoutMs: waitMs(1),
   name: text,
   tls: object,
   log: callable,

@@ -24,7 +24,10 @@ export interface ConsumeOptions {
   readonly ack?: 'auto' | 'manual';
   /** `'at-most-once'`: settled before the handler sees it, so that it is never handled twice and may be lost. Default `'at-least-once'`. */
   readonly delivery?: 'at-least-once' | 'at-most-once';
-  /** What happens when the handler fails; `false`: straight to the dead-letter queue. Default: 5 attempts, see `RetryPolicy`. */
+  /**
+   * What happens when the handler fails; `false`: straight to the dead-letter queue. Default: 5 attempts, see `RetryPolicy`; in a
+   * dead-letter queue as many as it takes, since there it would be lost.
+   */
   readonly retry?: RetryPolicy | false;
   /** A handler that runs longer has failed, in milliseconds. Default 1,800,000 (half an hour); `Infinity`: no limit. */
   readonly timeoutMs?: number;
@@ -78,7 +81,7 @@ const halfAnHourMs = 1_800_000;
 export function consumeSettings(
   where: string,
   options: ConsumeOptions,
-  deadLetterQueue: string | null,
+  { deadLetterQueue, isDeadLetterQueue }: { deadLetterQueue: string | null; isDeadLetterQueue: boolean },
 ): ConsumeSettings {
   checkOptions(where, options, consumeChecks);
   const { concurrency = 1, ack = 'auto', delivery = 'at-least-once', retry = {}, timeoutMs = halfAnHourMs } = options;
@@ -93,7 +96,8 @@ export function consumeSettings(
       `${where}: a prefetch of ${prefetch} would starve ${concurrency} concurrent handlers; give at least as many, or none`,
     );
   }
-  const policy = retry === false ? { ...defaultRetry, attempts: 1 } : { ...defaultRetry, ...defined(retry) };
+  const byDefault = isDeadLetterQueue ? { ...defaultRetry, attempts: Infinity } : defaultRetry;
+  const policy = retry === false ? { ...defaultRetry, attempts: 1 } : { ...byDefault, ...defined(retry) };
   return {
     concurrency,
     manual: ack === 'manual',

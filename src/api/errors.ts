@@ -71,12 +71,16 @@ export type ErrorCode =
 export class PostriderError extends Error {
   /** For programs. docs/ERRORS.md has cause and remedy of each. */
   readonly code: ErrorCode;
+  /** Of a `redrive()` that did not come to its end: messages that it had sent back by then. */
+  readonly moved?: number;
 
   /** @internal */
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; moved?: number } = {}) {
+    const { moved, ...because } = options;
+    super(message, because);
     this.name = 'PostriderError';
     this.code = code;
+    if (moved !== undefined) this.moved = moved;
   }
 }
 

@@ -146,7 +146,7 @@ export class Message<Payload = unknown> {
     if (holder === null) {
       throw new PostriderError(
         'ALREADY_SETTLED',
-        `this message from queue '${this.queue}' was settled before; with ack: 'auto' its handler's end settles it`,
+        `this message from queue '${this.queue}' was settled before, or given back when its consumer ended; with ack: 'auto' its handler's end settles it`,
       );
     }
     this.#holder = null;

@@ -2,17 +2,18 @@ import { EventEmitter } from 'node:events';
 import type { ConsumeSettings } from './consume-options.ts';
 import { type ClosableConsumer, Consumer, type ConsumerHost, type FailureEnd, type Handler } from './consumer.ts';
 import { closedError, PostriderError } from './errors.ts';
-import type { Link, LinkEvents } from './link.ts';
+import type { Link, LinkEvents, QueueTraits } from './link.ts';
 import type { Message } from './message.ts';
 import type { MqCore } from './mq-core.ts';
-import { checkQueueName, checkTopic } from './names.ts';
-import { checkOptions, type Checks, text } from './option-check.ts';
+import { checkQueueName, checkTopic, defaultExchange } from './names.ts';
+import { checkOptions, type Checks, text, waitMs } from './option-check.ts';
 import { PayloadCodec } from './payload-codec.ts';
 import { Queue } from './queue.ts';
 import {
   checkQueueOptions,
   deadLetterQueueOf,
   deadLetterTraits,
+  isDeadLetterQueue,
   type QueueOptions,
   queueTraits,
 } from './queue-options.ts';
@@ -55,8 +56,8 @@ export interface CloseOptions {
   readonly graceMs?: number;
 }
 
+const closeChecks: Checks<CloseOptions> = { graceMs: waitMs(0, true) };
 const topicChecks: Checks<TopicOptions> = { schema: () => null, serializer: () => null, exchange: text };
-const defaultExchange = 'amq.topic';
 
 /** A connection to a broker, or a broker in this process: what `connect()` gives. */
 export class Mq extends EventEmitter<MqEvents> {
@@ -112,9 +113,14 @@ export class Mq extends EventEmitter<MqEvents> {
     this.#requireOpen('use a queue');
     checkQueueName(name);
     checkQueueOptions(name, options);
-    const codec = new PayloadCodec<unknown, unknown>(`queue '${name}'`, options.schema, options.serializer);
+    const { schema, serializer } = options;
+    const isDead = isDeadLetterQueue(name);
+    const codec =
+      isDead && schema === undefined && serializer === undefined
+        ? PayloadCodec.ofDeadLetters(name)
+        : new PayloadCodec<unknown, unknown>(`queue '${name}'`, schema, serializer);
     const dead = await this.#declare(name, options);
-    return new Queue(this.#core, name, codec, dead);
+    return new Queue(this.#core, name, codec, dead, isDead && dead === null);
   }
 
   /**
@@ -152,9 +158,10 @@ export class Mq extends EventEmitter<MqEvents> {
    * Ends it gracefully: consumers get nothing more, handlers that run are waited for, everything published is answered. Messages
    * that nobody settled go back to their queues.
    */
-  close(options: CloseOptions = {}): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
+    checkOptions('close()', options, closeChecks);
     this.#closing ??= this.#close(options.graceMs ?? 30_000);
-    return this.#closing;
+    await this.#closing;
   }
 
   /** `close()`, for `await using`. */
@@ -176,28 +183,44 @@ export class Mq extends EventEmitter<MqEvents> {
   async #declare(name: string, options: QueueOptions): Promise<Queue | null> {
     const { link } = this.#core;
     const deadName = deadLetterQueueOf(name, options);
-    const durable = options.durable ?? true;
+    const dead = deadName === null ? null : deadLetterTraits(deadName, options.durable ?? true);
     if (options.declare === false) {
       await link.checkQueue(name);
-      if (deadName !== null) await this.#ensureDeadLetters(deadName, durable);
+      if (dead !== null) await this.#ensure(dead);
     } else {
-      // First, so that nothing is ever dropped for want of it.
-      if (deadName !== null) await link.declareQueue(deadLetterTraits(deadName, durable));
-      await link.declareQueue(queueTraits(name, options));
+      const traits = queueTraits(name, options);
+      // What is there says first whether it is the same, so that a refusal leaves nothing behind. What is not there comes after its
+      // dead-letter queue, so that nothing is ever dropped for want of that.
+      const isNew = dead !== null && !(await this.#isThere(name));
+      const madeDead = isNew && (await this.#ensure(dead));
+      try {
+        await link.declareQueue(traits);
+      } catch (error) {
+        // Where it differs somebody else has made both meanwhile.
+        if (madeDead && (error as PostriderError).code !== 'QUEUE_DIFFERS')
+          await link.deleteQueue(dead.name).catch(() => 0);
+        throw error;
+      }
+      if (dead !== null && !isNew) await this.#ensure(dead);
     }
     if (deadName === null) return null;
-    const codec = new PayloadCodec<unknown, unknown>(`queue '${deadName}'`, undefined, undefined);
-    return new Queue(this.#core, deadName, codec, null);
+    return new Queue(this.#core, deadName, PayloadCodec.ofDeadLetters(deadName), null, true);
   }
 
-  /** Whoever made the queue may have made one for its dead letters, in his way. */
-  async #ensureDeadLetters(name: string, durable: boolean): Promise<void> {
-    const { link } = this.#core;
+  /** Whoever was first may have made it in his way. True: it was not there. */
+  async #ensure(traits: QueueTraits): Promise<boolean> {
+    if (await this.#isThere(traits.name)) return false;
+    await this.#core.link.declareQueue(traits);
+    return true;
+  }
+
+  async #isThere(queue: string): Promise<boolean> {
     try {
-      await link.checkQueue(name);
+      await this.#core.link.checkQueue(queue);
+      return true;
     } catch (error) {
-      if (!(error instanceof PostriderError) || error.code !== 'QUEUE_NOT_FOUND') throw error;
-      await link.declareQueue(deadLetterTraits(name, durable));
+      if (error instanceof PostriderError && error.code === 'QUEUE_NOT_FOUND') return false;
+      throw error;
     }
   }
 

@@ -5,6 +5,8 @@ import { describe } from './option-check.ts';
 const mostBytes = 255;
 /** What is added to a queue's name for its dead-letter queue. */
 export const deadSuffix = '.dead';
+/** Where topics are published to, unless they name another. MQTT's topics share it. */
+export const defaultExchange = 'amq.topic';
 /** Of queues where messages wait that were published over AMQP with a delay. */
 export const delayPrefix = 'postrider.delay.';
 

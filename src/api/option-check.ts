@@ -44,6 +44,16 @@ export function milliseconds(least: number, endless = false): Check {
         : `milliseconds, ${least} or more${endless ? ' (Infinity: no limit)' : ''}`;
 }
 
+/** Milliseconds that a timer takes: 24 days, as Node's timers end at once beyond that. */
+export function waitMs(least: number, endless = false): Check {
+  const plain = integer(least, 2_147_483_647);
+  const range = `milliseconds, ${least} to 2147483647`;
+  return (value) =>
+    (endless && value === Infinity) || plain(value) === null
+      ? null
+      : `${range}${endless ? ' (Infinity: no limit)' : ''}`;
+}
+
 export function number(least: number, most: number): Check {
   return (value) =>
     typeof value === 'number' && value >= least && value <= most ? null : `a number from ${least} to ${most}`;
@@ -70,7 +80,7 @@ export function either(first: Check, second: Check): Check {
 }
 
 export function describe(value: unknown): string {
-  if (typeof value === 'string') return `'${value}'`;
+  if (typeof value === 'string') return value.length > 80 ? `'${value.slice(0, 80)}...'` : `'${value}'`;
   if (typeof value === 'function') return 'a function';
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
   return String(value);

@@ -22,11 +22,24 @@ export class PayloadCodec<Out, In> {
   readonly #schema: StandardSchema<In, Out> | null;
   /** For errors: "queue 'orders'". */
   readonly #where: string;
+  /** What can't be read is handed on as bytes. */
+  readonly #lenient: boolean;
 
-  constructor(where: string, schema: StandardSchema<In, Out> | undefined, serializer: Serializer | undefined) {
+  constructor(
+    where: string,
+    schema: StandardSchema<In, Out> | undefined,
+    serializer: Serializer | undefined,
+    lenient = false,
+  ) {
     this.#where = where;
     this.#schema = schema ?? null;
     this.#serializer = serializer ?? null;
+    this.#lenient = lenient;
+  }
+
+  /** Of dead letters: what could not be read is among them. */
+  static ofDeadLetters(queue: string): PayloadCodec<unknown, unknown> {
+    return new PayloadCodec<unknown, unknown>(`queue '${queue}'`, undefined, undefined, true);
   }
 
   /** Checks a payload before it is sent. What is sent is the payload itself: the consumer's side transforms it. @throws PostriderError SCHEMA_MISMATCH */
@@ -102,6 +115,7 @@ export class PayloadCodec<Out, In> {
       }
       if (contentType === jsonType || isJson(contentType)) return JSON.parse(body.toString('utf8', bodyStart, bodyEnd));
     } catch (error) {
+      if (this.#lenient) return Buffer.from(body.subarray(bodyStart, bodyEnd));
       throw new PostriderError(
         'INVALID_PAYLOAD',
         `a message from ${this.#where} can't be read as ${contentType || 'what the serializer expects'}: ${reason(error)}`,

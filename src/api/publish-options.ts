@@ -1,6 +1,6 @@
 import type { BasicProperties } from '../format/basic-properties.ts';
-import type { FieldTable } from '../format/field-table.ts';
 import { PostriderError } from './errors.ts';
+import { checkedHeaders } from './header-check.ts';
 import type { Headers } from './message.ts';
 import { checkOptions, type Checks, integer, milliseconds, object, signal, text } from './option-check.ts';
 
@@ -53,7 +53,7 @@ export function publishProperties(where: string, contentType: string, options: P
   const timestamp = Math.floor(Date.now() / 1000);
   const properties: BasicProperties = { contentType, deliveryMode: persistent, timestamp };
   const { id, headers, priority, expiresMs, correlationId, replyTo } = options;
-  if (headers !== undefined) properties.headers = plainHeaders(where, headers);
+  if (headers !== undefined) properties.headers = checkedHeaders(where, headers);
   if (priority !== undefined) properties.priority = priority;
   if (correlationId !== undefined) properties.correlationId = short(where, 'correlationId', correlationId);
   if (replyTo !== undefined) properties.replyTo = short(where, 'replyTo', replyTo);
@@ -66,24 +66,4 @@ function short(where: string, name: string, value: string): string {
   const bytes = Buffer.byteLength(value);
   if (bytes <= 255) return value;
   throw new PostriderError('INVALID_OPTION', `${where}: ${name} may have 255 bytes, and this has ${bytes}`);
-}
-
-/** Without what is undefined, as in JSON. */
-function plainHeaders(where: string, headers: Headers): FieldTable {
-  const table: FieldTable = {};
-  for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined) continue;
-    if (
-      typeof value === 'function' ||
-      typeof value === 'symbol' ||
-      (typeof value === 'number' && !Number.isFinite(value))
-    ) {
-      throw new PostriderError(
-        'INVALID_OPTION',
-        `${where}: the header '${name}' can't be a ${typeof value}: ${String(value)}`,
-      );
-    }
-    table[short(where, 'the name of a header', name)] = value;
-  }
-  return table;
 }

@@ -24,10 +24,14 @@ export interface QueueOptions<Input = unknown, Output = Input> {
   readonly maxBytes?: number;
   /** At a limit: `'reject'` (default) refuses to publish (QUEUE_FULL), `'drop-oldest'` dead-letters the oldest message. */
   readonly overflow?: 'reject' | 'drop-oldest';
-  /** Where messages go that can't be handled: a queue of this name. Default `<name>.dead`; false: they are dropped. */
+  /**
+   * Where messages go that can't be handled: a queue of this name. Default `<name>.dead`; false: they are dropped. A queue whose own name
+   * ends with `.dead` has none unless it is named.
+   */
   readonly deadLetter?: string | false;
   /**
-   * Deliveries without any answer (their process died, say) after which a message is dead-lettered. Default 20; false: no limit.
+   * Deliveries without any answer (their process died, say) after which a message is dead-lettered. Default 20, and none where the
+   * name ends with `.dead`; false: no limit.
    */
   readonly deliveryLimit?: number | false;
   /** Only one consumer at a time gets messages, the next when it is gone. Default false. */
@@ -82,10 +86,15 @@ export function checkQueueOptions(name: string, options: AnyQueueOptions): void 
   }
 }
 
+/** What is dead already has nowhere else to go: as `mq.queue('orders')` makes `orders.dead`, so does `mq.queue('orders.dead')`. */
+export function isDeadLetterQueue(name: string): boolean {
+  return name.endsWith(deadSuffix);
+}
+
 /** The name of its dead-letter queue; null: it has none. */
 export function deadLetterQueueOf(name: string, options: AnyQueueOptions): string | null {
   if (options.deadLetter === false) return null;
-  return options.deadLetter ?? name + deadSuffix;
+  return options.deadLetter ?? (isDeadLetterQueue(name) ? null : name + deadSuffix);
 }
 
 /**
@@ -93,7 +102,8 @@ export function deadLetterQueueOf(name: string, options: AnyQueueOptions): strin
  * (durable, no priorities), since RabbitMQ limits deliveries in no other; Postrider knows no difference.
  */
 export function queueTraits(name: string, options: AnyQueueOptions): QueueTraits {
-  const { durable = true, priorities, overflow = 'reject', deliveryLimit = defaultDeliveryLimit } = options;
+  const { durable = true, priorities, overflow = 'reject' } = options;
+  const { deliveryLimit = isDeadLetterQueue(name) ? false : defaultDeliveryLimit } = options;
   const dead = deadLetterQueueOf(name, options);
   const quorum = durable && priorities === undefined;
   const table: FieldTable = {};

@@ -30,13 +30,21 @@ export class Queue<Out = unknown, In = Out> {
   readonly #core: MqCore;
   readonly #codec: PayloadCodec<Out, In>;
   readonly #address: Address;
+  readonly #isDeadLetterQueue: boolean;
 
   /** @internal Use `mq.queue()`. */
-  constructor(core: MqCore, name: string, codec: PayloadCodec<Out, In>, deadLetters: Queue | null) {
+  constructor(
+    core: MqCore,
+    name: string,
+    codec: PayloadCodec<Out, In>,
+    deadLetters: Queue | null,
+    isDeadLetterQueue = false,
+  ) {
     this.#core = core;
     this.name = name;
     this.#codec = codec;
     this.deadLetters = deadLetters;
+    this.#isDeadLetterQueue = isDeadLetterQueue;
     this.#address = { exchange: '', routingKey: name, mandatory: true };
   }
 
@@ -68,22 +76,17 @@ export class Queue<Out = unknown, In = Out> {
         `consume() of ${this.#where} wants a handler: a function of (payload, message)`,
       );
     }
-    const settings = consumeSettings(`consume() of ${this.#where}`, options, this.deadLetters?.name ?? null);
+    const settings = consumeSettings(`consume() of ${this.#where}`, options, this.#fate);
     return this.#core.consume(this.name, this.#codec as PayloadCodec<Out, never>, handler, settings, options.signal);
   }
 
   /**
    * The queue's messages for a `for await` loop. Going on to the next message acknowledges the one before, unless the loop has
-   * settled it itself; leaving the loop gives the last one back.
+   * settled it itself; leaving the loop gives the last one back. With `idleMs: 0` it ends when the queue is empty.
+   * @throws PostriderError INVALID_OPTION; the loop: QUEUE_NOT_FOUND, QUEUE_LOCKED, CLOSED
    */
   messages(options: StreamOptions = {}): MessageStream<Out> {
-    return new MessageStream(
-      this.#core,
-      this.name,
-      this.#codec as PayloadCodec<Out, never>,
-      options,
-      this.deadLetters?.name ?? null,
-    );
+    return new MessageStream(this.#core, this.name, this.#codec as PayloadCodec<Out, never>, options, this.#fate);
   }
 
   /**
@@ -121,32 +124,42 @@ export class Queue<Out = unknown, In = Out> {
         `peek() of ${this.#where} wants how many messages, 1 or more, not ${String(limit)}`,
       );
     }
+    this.#core.requireOpen('peek');
     const messages: Promise<Message<Out>>[] = [];
     await this.#core.link.peek(this.name, limit, (delivery) => messages.push(this.#peeked(delivery)));
     return Promise.all(messages);
   }
 
   /** Removes all ready messages; resolves with how many. */
-  purge(): Promise<number> {
+  async purge(): Promise<number> {
+    this.#core.requireOpen('purge');
     return this.#core.link.purgeQueue(this.name);
   }
 
   /** Deletes the queue with its messages (not its dead letters); resolves with how many went. */
-  delete(): Promise<number> {
+  async delete(): Promise<number> {
+    this.#core.requireOpen('delete a queue');
     return this.#core.link.deleteQueue(this.name);
   }
 
   /** How many messages wait, and who consumes. @throws PostriderError QUEUE_NOT_FOUND */
-  stats(): Promise<QueueStats> {
+  async stats(): Promise<QueueStats> {
+    this.#core.requireOpen('count');
     return this.#core.link.checkQueue(this.name);
   }
 
   /**
    * For a dead-letter queue: sends its messages back to the queues that they came from, as they were. Resolves with how many.
    * Only what is there at the call is looked at; what `filter` turns down stays.
+   * @throws PostriderError with `moved`, how many were sent back before: ABORTED, UNROUTABLE and QUEUE_FULL (of the queue that it came from), UNKNOWN_OUTCOME
    */
   redrive(options: RedriveOptions = {}): Promise<number> {
     return redrive(this.#core, this.name, options);
+  }
+
+  /** Of messages that can't be handled. */
+  get #fate(): { deadLetterQueue: string | null; isDeadLetterQueue: boolean } {
+    return { deadLetterQueue: this.deadLetters?.name ?? null, isDeadLetterQueue: this.#isDeadLetterQueue };
   }
 
   get #where(): string {

@@ -1,12 +1,12 @@
 /** Dead letters back to where they came from. */
-import type { PostriderError } from './errors.ts';
-import type { Delivery, DeliverySink, LinkConsumer } from './link.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { aborted, throwIfAborted } from './abort.ts';
+import { asError, PostriderError } from './errors.ts';
+import type { Address, Delivery, DeliverySink, LinkConsumer, Outgoing } from './link.ts';
 import { deathOf, revivedHeaders } from './message-headers.ts';
 import type { MqCore } from './mq-core.ts';
 import { deadSuffix } from './names.ts';
 import { callable, checkOptions, type Checks, integer, number, signal } from './option-check.ts';
-import { aborted } from './abort.ts';
-import { PostriderError as ApiError } from './errors.ts';
 
 /** A message of a dead-letter queue, as the filter of `redrive()` sees it. */
 export interface DeadLetter {
@@ -42,101 +42,202 @@ const checks: Checks<RedriveOptions> = {
   ratePerSecond: number(0.001, 1e9),
   signal,
 };
-/** Unsettled at a time; what the filter turns down is kept unsettled until the end. */
+/** Unsettled at a time, beside what the filter turned down: that is kept unsettled until the end, or it would come again. */
 const prefetch = 100;
+/** Of one consumer, in AMQP. */
+const mostPrefetch = 65_535;
+/** Another consumer may take what was counted. */
+const lookMs = 500;
 
-/** @throws PostriderError INVALID_OPTION, QUEUE_NOT_FOUND, ABORTED, and what publishing to the origin throws */
+/** @throws PostriderError INVALID_OPTION, QUEUE_NOT_FOUND, ABORTED, and what publishing to the origin throws; its `moved` says how many were sent back before */
 export async function redrive(core: MqCore, name: string, options: RedriveOptions): Promise<number> {
   const where = `redrive() of queue '${name}'`;
   checkOptions(where, options, checks);
   core.requireOpen('redrive');
-  const { limit = Infinity, filter = () => true, ratePerSecond, signal: stop } = options;
+  throwIfAborted(options.signal, where);
   const { ready } = await core.link.checkQueue(name);
-  let seen = 0;
-  let moved = 0;
-  let failure: PostriderError | null = null;
-  let work: Promise<void> = Promise.resolve();
-  let link: LinkConsumer | null = null;
-  let finish!: () => void;
-  const finished = new Promise<void>((resolve) => (finish = resolve));
-  const turnedDown: number[] = [];
-  const intervalMs = ratePerSecond === undefined ? 0 : 1000 / ratePerSecond;
-  let nextAt = performance.now();
+  return ready === 0 ? 0 : new Redrive(core, name, where, options, ready).run();
+}
 
-  const revive = async (letter: DeadLetter, delivery: Kept): Promise<void> => {
-    if (failure !== null || moved >= limit) return;
-    if (stop?.aborted === true) throw aborted(stop, where);
-    if (intervalMs > 0) {
-      const waitMs = nextAt - performance.now();
-      if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
-      nextAt = Math.max(nextAt, performance.now()) + intervalMs;
+/** One run. A consumer that has turned down as many as it may hold is followed by another. */
+class Redrive {
+  readonly #core: MqCore;
+  readonly #name: string;
+  readonly #where: string;
+  readonly #ready: number;
+  readonly #limit: number;
+  readonly #filter: (letter: DeadLetter) => boolean;
+  readonly #intervalMs: number;
+  readonly #signal: AbortSignal | undefined;
+  readonly #takers: Taker[] = [];
+  /** Ends the waits when nothing more is to be sent back. */
+  readonly #over = new AbortController();
+  #seen = 0;
+  #moved = 0;
+  #failure: PostriderError | null = null;
+  /** What is sent back, one after another. */
+  #work: Promise<void> = Promise.resolve();
+  #nextAt = performance.now();
+
+  constructor(core: MqCore, name: string, where: string, options: RedriveOptions, ready: number) {
+    this.#core = core;
+    this.#name = name;
+    this.#where = where;
+    this.#ready = ready;
+    this.#limit = options.limit ?? Infinity;
+    this.#filter = options.filter ?? (() => true);
+    this.#intervalMs = options.ratePerSecond === undefined ? 0 : 1000 / options.ratePerSecond;
+    this.#signal = options.signal;
+  }
+
+  async run(): Promise<number> {
+    const over = new Promise<void>((resolve) => this.#over.signal.addEventListener('abort', () => resolve()));
+    const signal = this.#signal;
+    const stop = (): void => this.fail(aborted(signal!, this.#where));
+    signal?.addEventListener('abort', stop, { once: true });
+    if (signal?.aborted === true) stop();
+    const looking = setInterval(() => void this.#look(), lookMs);
+    await this.#takeMore();
+    await over;
+    clearInterval(looking);
+    signal?.removeEventListener('abort', stop);
+    await this.#work;
+    for (const taker of this.#takers) await taker.close();
+    if (this.#failure !== null) throw incomplete(this.#failure, this.#moved);
+    return this.#moved;
+  }
+
+  /** A message that came to one of the consumers. */
+  take(delivery: Delivery, taker: Taker): void {
+    if (this.#seen >= this.#ready || this.#over.signal.aborted) return;
+    this.#seen += 1;
+    const kept = keep(delivery);
+    const letter = letterOf(this.#name, kept);
+    if (this.#wants(letter)) {
+      this.#work = this.#work
+        .then(() => this.#revive(letter, kept, taker))
+        .catch((error: unknown) => this.fail(error as PostriderError));
+    } else if (taker.turnDown()) {
+      void this.#takeMore();
     }
-    const { properties } = delivery;
-    await link!.replace(
-      delivery.tag,
+    const isLast = this.#seen >= this.#ready;
+    this.#work = this.#work.then(() => {
+      if (isLast || this.#moved >= this.#limit) this.#over.abort();
+    });
+  }
+
+  fail(error: PostriderError): void {
+    this.#failure ??= error;
+    this.#over.abort();
+  }
+
+  lost(): void {
+    const why = `the connection was lost during ${this.#where}; redrive again for the rest`;
+    this.fail(new PostriderError('UNKNOWN_OUTCOME', why));
+  }
+
+  #wants(letter: DeadLetter): boolean {
+    try {
+      const answer: unknown = this.#filter(letter);
+      if (answer instanceof Promise) throw new Error('it must answer at once, not with a promise');
+      return Boolean(answer);
+    } catch (error) {
+      const why = `${this.#where}: its filter threw: ${asError(error).message}`;
+      this.fail(new PostriderError('INVALID_OPTION', why, { cause: error }));
+      return false;
+    }
+  }
+
+  async #takeMore(): Promise<void> {
+    const taker = new Taker(this);
+    this.#takers.push(taker);
+    try {
+      await taker.open(this.#core, this.#name);
+    } catch (error) {
+      this.fail(error as PostriderError);
+    }
+  }
+
+  async #revive(letter: DeadLetter, { tag, properties }: Kept, taker: Taker): Promise<void> {
+    if (this.#intervalMs > 0) await this.#pace();
+    if (this.#over.signal.aborted || this.#moved >= this.#limit) return;
+    await taker.replace(
+      tag,
       { exchange: '', routingKey: letter.queue, mandatory: true },
       { body: letter.body, properties: { ...properties, headers: revivedHeaders(properties.headers) }, delayMs: 0 },
     );
-    moved += 1;
-  };
+    this.#moved += 1;
+  }
 
-  const sink: DeliverySink = {
-    deliver(delivery) {
-      if (seen >= ready) return true;
-      seen += 1;
-      const kept = keep(delivery);
-      const letter = letterOf(name, kept);
-      let wanted = false;
-      try {
-        wanted = filter(letter);
-      } catch (error) {
-        failure ??= new ApiError('INVALID_OPTION', `${where}: its filter threw: ${String(error)}`, { cause: error });
-      }
-      if (wanted)
-        work = work
-          .then(() => revive(letter, kept))
-          .catch((error: unknown) => void (failure ??= error as PostriderError));
-      else {
-        turnedDown.push(kept.tag);
-        link!.setPrefetch(Math.min(65_535, prefetch + turnedDown.length));
-      }
-      const last = seen >= ready;
-      work = work.then(() => {
-        if (last || failure !== null || moved >= limit) finish();
-      });
-      return true;
-    },
-    lost() {
-      failure ??= new ApiError(
-        'UNKNOWN_OUTCOME',
-        `the connection was lost during ${where}; redrive again for the rest`,
-      );
-      finish();
-    },
-    ended(error) {
-      failure ??= error;
-      finish();
-    },
-  };
-  if (ready === 0) return 0;
-  link = await core.link.consume(name, { prefetch, noAck: false, exclusive: false, priority: 0 }, sink);
-  // Another consumer may take what was counted.
-  const idle = setInterval(() => {
-    void core.link.checkQueue(name).then(
-      (counts) => {
-        if (counts.ready === 0 && seen < ready) void work.then(finish);
-      },
-      () => undefined,
-    );
-  }, 500);
-  await finished;
-  clearInterval(idle);
-  await link.cancel().catch(() => undefined);
-  await link.close().catch(() => undefined);
-  // Assigned in callbacks, which the compiler doesn't follow.
-  const error = failure as PostriderError | null;
-  if (error !== null) throw error;
-  return moved;
+  async #pace(): Promise<void> {
+    const waitMs = this.#nextAt - performance.now();
+    if (waitMs > 0) await sleep(waitMs, undefined, { signal: this.#over.signal }).catch(() => undefined);
+    this.#nextAt = Math.max(this.#nextAt, performance.now()) + this.#intervalMs;
+  }
+
+  async #look(): Promise<void> {
+    try {
+      const { ready } = await this.#core.link.checkQueue(this.#name);
+      if (ready === 0 && this.#seen < this.#ready) void this.#work.then(() => this.#over.abort());
+    } catch {
+      // A lost connection, or a deleted queue, is told to the consumers.
+    }
+  }
+}
+
+/** One consumer of the run. */
+class Taker implements DeliverySink {
+  readonly #run: Redrive;
+  #link: LinkConsumer | null = null;
+  #turnedDown = 0;
+
+  constructor(run: Redrive) {
+    this.#run = run;
+  }
+
+  async open(core: MqCore, name: string): Promise<void> {
+    const traits = { prefetch, noAck: false, exclusive: false, priority: 0 };
+    this.#link = await core.link.consume(name, traits, this);
+    this.#link.setPrefetch(this.#prefetch);
+  }
+
+  /** It holds one more. True: from now on it can take no more. */
+  turnDown(): boolean {
+    this.#turnedDown += 1;
+    if (this.#turnedDown <= mostPrefetch - prefetch) this.#link?.setPrefetch(this.#prefetch);
+    return this.#turnedDown === mostPrefetch - prefetch;
+  }
+
+  replace(tag: number, to: Address, message: Outgoing): Promise<void> {
+    return this.#link!.replace(tag, to, message);
+  }
+
+  deliver(delivery: Delivery): boolean {
+    this.#run.take(delivery, this);
+    return true;
+  }
+
+  lost(): void {
+    this.#run.lost();
+  }
+
+  ended(error: PostriderError): void {
+    this.#run.fail(error);
+  }
+
+  async close(): Promise<void> {
+    await this.#link?.cancel().catch(() => undefined);
+    await this.#link?.close().catch(() => undefined);
+  }
+
+  get #prefetch(): number {
+    return Math.min(mostPrefetch, prefetch + this.#turnedDown);
+  }
+}
+
+function incomplete({ code, message, cause }: PostriderError, moved: number): PostriderError {
+  const text = `${message}; ${moved} ${moved === 1 ? 'message was' : 'messages were'} sent back before`;
+  return new PostriderError(code, text, { cause, moved });
 }
 
 type Kept = Pick<Delivery, 'tag' | 'properties'> & { readonly body: Buffer };

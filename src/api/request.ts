@@ -5,7 +5,7 @@ import { PostriderError } from './errors.ts';
 import type { Address, Delivery, DeliverySink, LinkConsumer, Outgoing } from './link.ts';
 import { header } from './message-headers.ts';
 import type { MqCore } from './mq-core.ts';
-import { checkOptions, type Checks, milliseconds, object, signal } from './option-check.ts';
+import { checkOptions, type Checks, object, signal, waitMs } from './option-check.ts';
 import { PayloadCodec } from './payload-codec.ts';
 import type { PublishOptions } from './publish-options.ts';
 
@@ -19,7 +19,7 @@ export interface RequestOptions {
   readonly publish?: Omit<PublishOptions, 'correlationId' | 'replyTo' | 'expiresMs' | 'signal'>;
 }
 
-const checks: Checks<RequestOptions> = { timeoutMs: milliseconds(1), signal, publish: object };
+const checks: Checks<RequestOptions> = { timeoutMs: waitMs(1), signal, publish: object };
 const defaultTimeoutMs = 30_000;
 const answerTraits = { prefetch: 0, noAck: true, exclusive: true, priority: 0 };
 

@@ -65,6 +65,7 @@ export class Topic<Out = unknown, In = Out> {
 
   /** The subscription gets nothing more from this topic; its queue stays, with what is in it. */
   async unsubscribe(name: string): Promise<void> {
+    this.#core.requireOpen('unsubscribe');
     await this.#core.link.unbindQueue(name, this.#address.exchange, this.name);
   }
 

@@ -1,5 +1,6 @@
 /** `postrider redrive`: dead letters back to where they came from. */
 import type { Command } from 'commander';
+import type { PostriderError } from '../api/errors.ts';
 import type { DeadLetter } from '../api/redrive.ts';
 import { signalExitCode } from './exit-code.ts';
 import { usage, positiveNumber, wholeNumber } from './option-value.ts';
@@ -63,9 +64,11 @@ async function redrive(
         ...(rate === undefined ? {} : { ratePerSecond: rate }),
       });
     } catch (error) {
+      const { moved = 0 } = error as PostriderError;
       if (interruption.by === null) throw error;
       process.exitCode = signalExitCode[interruption.by];
-      process.stderr.write(`postrider: stopped; what was not sent back is still in queue '${name}'\n`);
+      if (json) await print([JSON.stringify({ queue: name, redriven: moved, left: (await queue.stats()).ready })]);
+      process.stderr.write(`postrider: stopped; ${messages(moved)} sent back, the rest is still in queue '${name}'\n`);
       return;
     } finally {
       interruption.release();

@@ -49,7 +49,7 @@ describe('Ctrl-C', { timeout: 300_000 }, () => {
     const { code, stderr } = await redriving.finished;
     assert.deepEqual(
       [code, stderr],
-      [130, "postrider: stopped; what was not sent back is still in queue 'orders.dead'\n"],
+      [130, "postrider: stopped; 1 message sent back, the rest is still in queue 'orders.dead'\n"],
     );
     assert.equal((await orders.stats()).ready + (await dead.stats()).ready, 3);
   });

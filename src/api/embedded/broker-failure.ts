@@ -1,6 +1,9 @@
 /** What the broker and its engine refuse, in the API's words. */
-import { BrokerError, EngineError, type RefusalReason } from '../../broker/index.ts';
+import { BrokerError, EngineError, type RefusalReason, type Vhost } from '../../broker/index.ts';
+import { refusedBy } from '../broker-words.ts';
 import { type ErrorCode, PostriderError } from '../errors.ts';
+import type { Address } from '../link.ts';
+import { nameOf, queueFull } from '../message-outcomes.ts';
 
 const ofEngine: Partial<Record<EngineError['code'], ErrorCode>> = {
   LOCKED: 'DATA_LOCKED',
@@ -16,17 +19,6 @@ const ofEngine: Partial<Record<EngineError['code'], ErrorCode>> = {
   IN_USE: 'QUEUE_LOCKED',
 };
 
-const ofBroker: Record<BrokerError['code'], ErrorCode> = {
-  ACCESS_REFUSED: 'ACCESS_REFUSED',
-  NOT_FOUND: 'QUEUE_NOT_FOUND',
-  RESOURCE_LOCKED: 'QUEUE_LOCKED',
-  PRECONDITION_FAILED: 'QUEUE_DIFFERS',
-  NOT_ALLOWED: 'REFUSED',
-  COMMAND_INVALID: 'REFUSED',
-  NOT_IMPLEMENTED: 'UNSUPPORTED',
-  INTERNAL_ERROR: 'INTERNAL',
-};
-
 export function brokerFailure(error: unknown): PostriderError {
   if (error instanceof PostriderError) return error;
   const engineError = error instanceof EngineError ? error : error instanceof BrokerError ? error.cause : null;
@@ -34,25 +26,36 @@ export function brokerFailure(error: unknown): PostriderError {
     const code = ofEngine[engineError.code] ?? 'INTERNAL';
     return new PostriderError(code, (error as Error).message, { cause: error });
   }
-  if (error instanceof BrokerError) {
-    // An exclusive consumer is AMQP's ACCESS_REFUSED.
-    const code = error.message.includes('exclusive use') ? 'QUEUE_LOCKED' : ofBroker[error.code];
-    return new PostriderError(code, error.message, { cause: error });
-  }
+  if (error instanceof BrokerError && error.code !== 'INTERNAL_ERROR')
+    return refusedBy(error.code, error.message, error);
   return new PostriderError('INTERNAL', error instanceof Error ? error.message : String(error), { cause: error });
 }
 
-export function refusal(reason: RefusalReason | null, to: string): PostriderError {
+export function refusal(reason: RefusalReason | null, to: Address, vhost: Vhost): PostriderError {
   switch (reason) {
     case 'max-length':
-      return new PostriderError('QUEUE_FULL', `${to} is at its length limit and took no more; publish again later`);
+      return queueFull(to, limitedQueues(to, vhost));
     case 'too-large':
-      return new PostriderError('TOO_LARGE', `the message is larger than ${to} can store`);
+      return new PostriderError('TOO_LARGE', `the message is larger than ${nameOf(to)} can store`);
     case 'gone':
-      return new PostriderError('UNROUTABLE', `${to} was deleted while the message was on its way`);
+      return new PostriderError('UNROUTABLE', `${nameOf(to)} was deleted while the message was on its way`);
     case 'damaged':
-      return new PostriderError('REFUSED', `${to} stopped, because its data is damaged: run 'postrider inspect'`);
+      return new PostriderError(
+        'REFUSED',
+        `${nameOf(to)} stopped, because its data is damaged: run 'postrider inspect'`,
+      );
     default:
-      return new PostriderError('REFUSED', `${to} refused the message: ${reason ?? 'no reason given'}`);
+      return new PostriderError('REFUSED', `${nameOf(to)} refused the message: ${reason ?? 'no reason given'}`);
   }
+}
+
+/** The queues behind a topic that refuse what is beyond a limit. */
+function limitedQueues(to: Address, vhost: Vhost): string[] {
+  const exchange = vhost.graph.exchanges.get(to.exchange);
+  if (exchange === undefined) return [];
+  return vhost.routes
+    .find(exchange, [to.routingKey], null)
+    .queues.filter(({ settings }) => settings.overflow === 'reject-publish')
+    .filter(({ settings }) => settings.maxLength !== null || settings.maxBytes !== null)
+    .map(({ name }) => name);
 }

@@ -11,9 +11,10 @@ import type {
 } from '../../broker/index.ts';
 import { PostriderError } from '../errors.ts';
 import type { Address, DeliverySink, LinkConsumer, Outgoing } from '../link.ts';
+import { lostDelivery, unroutable } from '../message-outcomes.ts';
 import { brokerFailure, refusal } from './broker-failure.ts';
 import { MessageReader } from './message-reader.ts';
-import { lostDelivery, nameOf, type Outbox, unroutable } from './outbox.ts';
+import type { Outbox } from './outbox.ts';
 
 export class EmbeddedConsumer implements ConsumerSink, LinkConsumer {
   /** Set once the broker has it; nothing is delivered before. */
@@ -115,7 +116,7 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer {
       });
       const refused = outcomes?.find(({ outcome }) => outcome === 'refused');
       if (refused === undefined) return null;
-      return refused.reason === 'full' ? 'full' : refusal(refused.reason, nameOf(to));
+      return refused.reason === 'full' ? 'full' : refusal(refused.reason, to, this.#session.vhost);
     } catch (error) {
       return brokerFailure(error);
     }

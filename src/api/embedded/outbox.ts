@@ -14,6 +14,7 @@ import type {
 import { type BasicProperties, encodeProperties } from '../../format/basic-properties.ts';
 import { PostriderError } from '../errors.ts';
 import type { Address, Outgoing } from '../link.ts';
+import { lostDelivery, unroutable } from '../message-outcomes.ts';
 import { brokerFailure, refusal } from './broker-failure.ts';
 
 export interface Publish {
@@ -226,7 +227,7 @@ export class Outbox implements CommitReceiver<Committed> {
       const publish = publishes[item];
       if (publish === undefined || outcome !== 'refused') continue;
       if (reason === 'full') again.add(publish);
-      else publish.reject(refusal(reason, nameOf(publish.to)));
+      else publish.reject(refusal(reason, publish.to, this.#session.vhost));
     }
     if (again.size === 0) return again;
     this.#publishes = [...again, ...this.#publishes];
@@ -236,19 +237,4 @@ export class Outbox implements CommitReceiver<Committed> {
     }, fullPauseMs);
     return again;
   }
-}
-
-export function unroutable(to: Address): PostriderError {
-  return new PostriderError(
-    'UNROUTABLE',
-    `no queue takes what is published to ${nameOf(to)}; the message was not stored`,
-  );
-}
-
-export function lostDelivery(): PostriderError {
-  return new PostriderError('DELIVERY_LOST', 'this delivery is not held any more; its message will come again');
-}
-
-export function nameOf(to: Address): string {
-  return to.exchange === '' ? `queue '${to.routingKey}'` : `exchange '${to.exchange}' with key '${to.routingKey}'`;
 }

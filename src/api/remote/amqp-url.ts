@@ -1,4 +1,5 @@
 /** `amqp(s)://user:password@host:port/vhost?heartbeat=seconds`, in the client's words. */
+import { createSecureContext } from 'node:tls';
 import type { ConnectionOptions as ClientOptions } from 'rabbitmq-client';
 import { nearest } from '../../nearest.ts';
 import { PostriderError } from '../errors.ts';
@@ -28,6 +29,7 @@ export function amqpAddress(text: string, tls: object | undefined): AmqpAddress 
   if (scheme === 'amqp:' && tls !== undefined) {
     throw new PostriderError('INVALID_OPTION', `connect('${withoutPassword(text)}'): tls is for amqps: URLs`);
   }
+  if (tls !== undefined) checkTls(withoutPassword(text), tls);
   const path = url.pathname.slice(1);
   if (path.includes('/')) throw invalid("has a vhost with '/' in it; write %2F");
   const heartbeat = heartbeatOf(url, invalid);
@@ -57,6 +59,17 @@ export function amqpAddress(text: string, tls: object | undefined): AmqpAddress 
     shown: `${scheme}//${url.host}${url.pathname === '/' ? '' : url.pathname}`,
     user,
   };
+}
+
+/** A key or certificate that can't be read would look like a broker that can't be reached. */
+function checkTls(shown: string, tls: object): void {
+  try {
+    createSecureContext(tls);
+  } catch (error) {
+    throw new PostriderError('INVALID_OPTION', `connect('${shown}'): tls can't be used: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
 }
 
 function heartbeatOf(url: URL, invalid: (what: string) => PostriderError): number | null {

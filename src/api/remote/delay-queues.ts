@@ -12,11 +12,11 @@
 import { createHash } from 'node:crypto';
 import { PostriderError } from '../errors.ts';
 import type { Address } from '../link.ts';
+import { unroutable } from '../message-outcomes.ts';
 import { delayPrefix } from '../names.ts';
 import type { Server } from './broker-connection.ts';
 import type { Control } from './control.ts';
 import { declaration } from './topology.ts';
-import { unroutable } from './remote-failure.ts';
 
 /** Beyond period and delay: clocks that differ, publishes that wait for a broker. */
 const marginMs = 3_600_000;

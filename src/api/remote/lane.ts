@@ -7,8 +7,9 @@
 import type { Channel, Envelope, ReturnedMessage } from 'rabbitmq-client';
 import { closedError, PostriderError } from '../errors.ts';
 import type { Address } from '../link.ts';
+import { unroutable } from '../message-outcomes.ts';
 import type { RemoteConnection } from './remote-connection.ts';
-import { isLoss, remoteFailure, unroutable } from './remote-failure.ts';
+import { isLoss, remoteFailure } from './remote-failure.ts';
 
 export interface Pending {
   readonly to: Address;

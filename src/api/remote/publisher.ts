@@ -8,10 +8,11 @@
 import type { Envelope } from 'rabbitmq-client';
 import { closedError, PostriderError } from '../errors.ts';
 import type { Address, Outgoing } from '../link.ts';
+import { nameOf, queueFull } from '../message-outcomes.ts';
 import type { DelayQueues } from './delay-queues.ts';
 import { Lane, type Pending } from './lane.ts';
 import type { ConnectionWatch, RemoteConnection } from './remote-connection.ts';
-import { nameOf, remoteFailure } from './remote-failure.ts';
+import { remoteFailure } from './remote-failure.ts';
 import { envelopeOf } from './remote-message.ts';
 import type { Topology } from './topology.ts';
 
@@ -182,8 +183,7 @@ export class Publisher {
     if (limited === false) {
       return new PostriderError('REFUSED', `the broker could not store a message for ${nameOf(to)}; its log says why`);
     }
-    const which = limited === true ? nameOf(to) : `a queue behind ${nameOf(to)}`;
-    return new PostriderError('QUEUE_FULL', `${which} is at its length limit and took no more; publish again later`);
+    return queueFull(to, this.#topology.limitedBehind(to));
   }
 }
 

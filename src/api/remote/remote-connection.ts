@@ -147,7 +147,7 @@ export class RemoteConnection {
     if (this.#state === 'closed') return;
     this.#lastError = error;
     if (this.#state === 'first') {
-      const never = hopeless(error, `${this.#address.shown} (user '${this.#address.user}')`);
+      const never = hopeless(error, this.#address.shown, this.#address.user);
       if (never !== null) this.#hopeless(never);
     }
     if (this.#state !== 'up') return;

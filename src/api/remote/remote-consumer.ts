@@ -11,9 +11,10 @@
 import type { AsyncMessage, Channel } from 'rabbitmq-client';
 import { PostriderError } from '../errors.ts';
 import type { Address, ConsumeTraits, DeliverySink, LinkConsumer, Outgoing } from '../link.ts';
+import { lostDelivery } from '../message-outcomes.ts';
 import type { Publisher } from './publisher.ts';
 import type { RemoteConnection } from './remote-connection.ts';
-import { isLoss, lostDelivery, remoteFailure } from './remote-failure.ts';
+import { isLoss, remoteFailure } from './remote-failure.ts';
 import { emptyDelivery, readDelivery } from './remote-message.ts';
 import { Settlements } from './settlements.ts';
 import type { Topology } from './topology.ts';
@@ -31,6 +32,7 @@ const mostPrefetch = 65_535;
 /** Between two changes by leaving and coming again, in milliseconds. */
 const growPauseMs = 50;
 const shrinkPauseMs = 2_000;
+const givenBackAfterMs = 1_000;
 const firstRetryMs = 100;
 const longestRetryMs = 5_000;
 
@@ -55,6 +57,8 @@ export class RemoteConsumer implements LinkConsumer {
   #changedAt = 0;
   #timer: NodeJS.Timeout | null = null;
   #wake: (() => void) | null = null;
+  /** Deliveries that could not be replaced, on their way back. */
+  readonly #given = new Set<NodeJS.Timeout>();
   /** The sink took no more; only without acknowledgements. */
   #stopped = false;
   #kept: AsyncMessage[] = [];
@@ -120,8 +124,8 @@ export class RemoteConsumer implements LinkConsumer {
     try {
       await this.#home.publisher.publish(to, message, true);
     } catch (error) {
-      // Better twice than not at all.
-      await this.requeue(tag).catch(() => undefined);
+      // Better twice than not at all; and after a while, or it would come again at once, and fail again.
+      this.#giveBackLater(tag);
       throw error;
     }
     await this.acked(tag);
@@ -138,12 +142,23 @@ export class RemoteConsumer implements LinkConsumer {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#stopTimers();
+    // The channel gives back what it holds.
+    for (const timer of this.#given) clearTimeout(timer);
     await this.#work;
     this.#settlements?.flush();
     const channel = this.#channel;
     this.#channel = null;
     if (channel !== null) await this.#home.connection.closeChannel(channel);
     this.#home.consumerClosed(this);
+  }
+
+  #giveBackLater(tag: number): void {
+    const timer = setTimeout(() => {
+      this.#given.delete(timer);
+      void this.requeue(tag).catch(() => undefined);
+    }, givenBackAfterMs);
+    timer.unref();
+    this.#given.add(timer);
   }
 
   #holds(tag: number): boolean {

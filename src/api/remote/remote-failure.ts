@@ -1,24 +1,11 @@
 /** What the client and the broker behind it answer, in the API's words. */
-import { type ErrorCode, PostriderError } from '../errors.ts';
-import type { Address } from '../link.ts';
-
-const ofReply: Readonly<Record<string, ErrorCode>> = {
-  ACCESS_REFUSED: 'ACCESS_REFUSED',
-  NOT_FOUND: 'QUEUE_NOT_FOUND',
-  RESOURCE_LOCKED: 'QUEUE_LOCKED',
-  PRECONDITION_FAILED: 'QUEUE_DIFFERS',
-  CONTENT_TOO_LARGE: 'TOO_LARGE',
-  NOT_ALLOWED: 'REFUSED',
-  COMMAND_INVALID: 'REFUSED',
-  NOT_IMPLEMENTED: 'UNSUPPORTED',
-  RESOURCE_ERROR: 'REFUSED',
-  INTERNAL_ERROR: 'REFUSED',
-};
+import { bare, isRefusalCode, refusedBy } from '../broker-words.ts';
+import { PostriderError } from '../errors.ts';
 
 /** The connection or the channel ended before the answer, and it was not the question's fault. */
 export function isLoss(error: unknown): boolean {
   if (error instanceof PostriderError) return error.code === 'UNKNOWN_OUTCOME' || error.code === 'UNREACHABLE';
-  return ofReply[codeOf(error)] === undefined;
+  return !isRefusalCode(codeOf(error));
 }
 
 export function remoteFailure(error: unknown): PostriderError {
@@ -32,44 +19,41 @@ export function remoteFailure(error: unknown): PostriderError {
       because,
     );
   }
-  // "QueueDeclare: PRECONDITION_FAILED - invalid arg 'x-delivery-limit' for queue 'q' in vhost '/' of queue type ..."
-  if (/invalid arg '|is deprecated|not supported|unsupported/i.test(text)) {
-    return new PostriderError('UNSUPPORTED', `the broker can't do that: ${text}${advice(text)}`, because);
-  }
-  if (text.includes('exclusive use')) return new PostriderError('QUEUE_LOCKED', text, because);
-  if (/message size \d+ is larger/.test(text)) return new PostriderError('TOO_LARGE', text, because);
-  return new PostriderError(ofReply[codeOf(error)] ?? 'INTERNAL', text, because);
+  return refusedBy(codeOf(error), text, error);
 }
 
 /** For a connection that can't be made at all, however often it is tried; null: trying again may help. */
-export function hopeless(error: unknown, shown: string): PostriderError | null {
+export function hopeless(error: unknown, shown: string, user: string): PostriderError | null {
   const code = codeOf(error);
   const why = whatHappened(error);
+  const because = { cause: error };
   if (code === 'ACCESS_REFUSED') {
-    return new PostriderError('ACCESS_REFUSED', `${shown} refused the login: check user and password (${why})`, {
-      cause: error,
-    });
+    const what = `${shown} refused the login of user '${user}': check user and password`;
+    return new PostriderError('ACCESS_REFUSED', why === code ? what : `${what} (${why})`, because);
   }
   if (code === 'NOT_ALLOWED') {
-    return new PostriderError(
-      'ACCESS_REFUSED',
-      `${shown} refused the vhost: it isn't there, or the user may not use it (${why})`,
-      {
-        cause: error,
-      },
-    );
+    const what = `${shown} refused the vhost: it isn't there, or user '${user}' may not use it (${why})`;
+    return new PostriderError('ACCESS_REFUSED', what, because);
+  }
+  if (code === 'EPROTO' || /^ERR_SSL_(?:WRONG_VERSION|PACKET_LENGTH)/.test(code)) {
+    const what = `no TLS is spoken at ${shown}: another port, or amqp: instead of amqps:?`;
+    return new PostriderError('UNREACHABLE', what, because);
   }
   if (/^(?:CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_SSL_)/.test(code)) {
-    return new PostriderError('UNREACHABLE', `no trusted TLS connection to ${shown}: ${why}; see the option tls`, {
-      cause: error,
-    });
+    return new PostriderError(
+      'UNREACHABLE',
+      `no trusted TLS connection to ${shown}: ${why}; see the option tls`,
+      because,
+    );
   }
   return null;
 }
 
 export function unreachable(shown: string, waitedMs: number, error: unknown): PostriderError {
   const why = error === null ? 'no answer' : whatHappened(error);
-  return new PostriderError('UNREACHABLE', `no broker answered at ${shown} within ${waitedMs} ms: ${why}`, {
+  const isCut = /^(?:CONN_CLOSE|READ_END|ECONNRESET|FRAME_ERROR|CODEC)$/.test(codeOf(error));
+  const hint = isCut && shown.startsWith('amqp:') ? '; does it speak AMQP 0-9-1 there, or TLS (amqps:)?' : '';
+  return new PostriderError('UNREACHABLE', `no broker answered at ${shown} within ${waitedMs} ms: ${why}${hint}`, {
     cause: error,
   });
 }
@@ -77,34 +61,10 @@ export function unreachable(shown: string, waitedMs: number, error: unknown): Po
 export function whatHappened(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   // An attempt at several addresses has no message of its own.
-  return error.message === '' ? codeOf(error) : error.message;
-}
-
-export function lostDelivery(): PostriderError {
-  return new PostriderError('DELIVERY_LOST', 'this delivery is not held any more; its message will come again');
-}
-
-export function unroutable(to: Address): PostriderError {
-  return new PostriderError(
-    'UNROUTABLE',
-    `no queue takes what is published to ${nameOf(to)}; the message was not stored`,
-  );
-}
-
-export function nameOf(to: Address): string {
-  return to.exchange === '' ? `queue '${to.routingKey}'` : `exchange '${to.exchange}' with key '${to.routingKey}'`;
+  return error.message === '' ? codeOf(error) : bare(error.message);
 }
 
 function codeOf(error: unknown): string {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' ? code : '';
 }
-
-function advice(text: string): string {
-  if (text.includes('x-delivery-limit')) return `; ${deliveryLimitAdvice}`;
-  if (text.includes('x-max-priority')) return '; a queue with priorities must not be a quorum queue';
-  return '';
-}
-
-export const deliveryLimitAdvice =
-  'RabbitMQ limits deliveries only in quorum queues, which are durable and have no priorities: give deliveryLimit: false, or make it such a queue';

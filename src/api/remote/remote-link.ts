@@ -18,13 +18,14 @@ import type {
   QueueCounts,
   QueueTraits,
 } from '../link.ts';
+import { deliveryLimitAdvice } from '../broker-words.ts';
 import { amqpAddress, type AmqpAddress } from './amqp-url.ts';
 import { Control } from './control.ts';
 import { DelayQueues } from './delay-queues.ts';
 import { Publisher } from './publisher.ts';
 import { type ConnectionWatch, RemoteConnection } from './remote-connection.ts';
 import { RemoteConsumer } from './remote-consumer.ts';
-import { deliveryLimitAdvice, isLoss, remoteFailure } from './remote-failure.ts';
+import { isLoss, remoteFailure } from './remote-failure.ts';
 import { emptyDelivery, readDelivery } from './remote-message.ts';
 import { declaration, Topology } from './topology.ts';
 

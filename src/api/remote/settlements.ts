@@ -1,7 +1,7 @@
 /** Acknowledgements of one channel, gathered for a turn: those of a run of neighbours are one frame. */
 import type { Channel } from 'rabbitmq-client';
 import type { PostriderError } from '../errors.ts';
-import { lostDelivery } from './remote-failure.ts';
+import { lostDelivery } from '../message-outcomes.ts';
 
 interface Told {
   readonly resolve: () => void;

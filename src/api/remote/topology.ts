@@ -2,7 +2,7 @@
  * What is made again after a lost connection, because it ended with the connection or with the broker: queues that are exclusive
  * or not durable, and their bindings. All else is the broker's to keep.
  */
-import type { QueueTraits } from '../link.ts';
+import type { Address, QueueTraits } from '../link.ts';
 import type { Control } from './control.ts';
 
 interface Binding {
@@ -17,6 +17,8 @@ interface Remembered {
 
 export interface KnownQueue {
   readonly refusesWhenFull: boolean;
+  /** What was bound here, and nothing else: others may have bound more. */
+  readonly bindings: Map<string, Binding>;
   /** One consumer after another: a consumer that leaves for a moment loses its turn. */
   readonly singleActiveConsumer: boolean;
   readonly quorum: boolean;
@@ -37,13 +39,15 @@ export class Topology {
 
   declared(traits: QueueTraits): void {
     const { name, durable, exclusive, arguments: table } = traits;
+    const bindings = this.#known.get(name)?.bindings ?? new Map<string, Binding>();
     this.#known.set(name, {
+      bindings,
       refusesWhenFull: table['x-overflow'] === 'reject-publish',
       singleActiveConsumer: table['x-single-active-consumer'] === true,
       quorum: table['x-queue-type'] === 'quorum',
     });
     if (durable && !exclusive) return;
-    this.#fleeting.set(name, { traits, bindings: this.#fleeting.get(name)?.bindings ?? new Map<string, Binding>() });
+    this.#fleeting.set(name, { traits, bindings });
   }
 
   deleted(queue: string): void {
@@ -66,11 +70,18 @@ export class Topology {
   }
 
   bound(queue: string, exchange: string, routingKey: string): void {
-    this.#fleeting.get(queue)?.bindings.set(JSON.stringify([exchange, routingKey]), { exchange, routingKey });
+    this.#known.get(queue)?.bindings.set(JSON.stringify([exchange, routingKey]), { exchange, routingKey });
   }
 
   unbound(queue: string, exchange: string, routingKey: string): void {
-    this.#fleeting.get(queue)?.bindings.delete(JSON.stringify([exchange, routingKey]));
+    this.#known.get(queue)?.bindings.delete(JSON.stringify([exchange, routingKey]));
+  }
+
+  /** Queues that refuse when they are full and were bound here to this very topic. */
+  limitedBehind({ exchange, routingKey }: Address): string[] {
+    const binding = JSON.stringify([exchange, routingKey]);
+    const limited = [...this.#known].filter(([, queue]) => queue.refusesWhenFull && queue.bindings.has(binding));
+    return limited.map(([name]) => name);
   }
 
   /** Undefined: it was not declared here. */

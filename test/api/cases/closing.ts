@@ -37,6 +37,42 @@ export function closingCases(bench: Bench): void {
       await settledTo(here, 199);
     });
 
+    it('says of every verb that it is closed', async () => {
+      const other = await bench.other();
+      const queue = await other.queue<number>(name());
+      const topic = other.topic<number>(name());
+      const subscription = await topic.subscribe(name());
+      await other.close();
+      const verbs: Record<string, () => unknown> = {
+        queue: () => other.queue('x'),
+        topic: () => other.topic('x'),
+        publish: () => queue.publish(1),
+        'publish later': () => queue.publish(1, { delayMs: 5 }),
+        'publish with a signal': () => queue.publish(1, { signal: new AbortController().signal }),
+        publishAll: () => queue.publishAll([1]),
+        consume: () => queue.consume(() => undefined),
+        messages: async () => {
+          for await (const message of queue.messages()) assert.fail(`${message.payload} came`);
+        },
+        request: () => queue.request(1),
+        respond: () => queue.respond(() => 1),
+        peek: () => queue.peek(),
+        purge: () => queue.purge(),
+        delete: () => queue.delete(),
+        stats: () => queue.stats(),
+        redrive: () => queue.deadLetters!.redrive(),
+        'publish to a topic': () => topic.publish(1),
+        'publish many to a topic': () => topic.publishAll([1]),
+        subscribe: () => topic.subscribe('x'),
+        unsubscribe: () => topic.unsubscribe(subscription.name),
+      };
+      for (const verb of Object.values(verbs)) {
+        await rejects(verb, 'CLOSED', /^can't [a-z ]+: the connection is closed; connect again for more$/);
+      }
+      await other.close();
+      await rejects(other.close({ grace: 5 } as object), 'INVALID_OPTION', /'graceMs'/);
+    });
+
     it('rejects requests that wait, and does not wait for ever', async () => {
       const here = await bench.mq.queue<number>(name());
       const other = await bench.other();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ConsumeOptions, Message } from '../../../src/index.ts';
+import type { ConsumeOptions, Message, StreamOptions } from '../../../src/index.ts';
 import { type Bench, rejects, settledTo, sleep, until } from '../bench.ts';
 
 export function consumeCases(bench: Bench): void {
@@ -159,6 +159,35 @@ export function consumeCases(bench: Bench): void {
         Array.from({ length: count }, (_, index) => index),
       );
       await consumer.close();
+    });
+
+    it('ends a loop when the queue is empty, or nothing came for a while', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      const drained = async (options: StreamOptions): Promise<number[]> => {
+        const got: number[] = [];
+        for await (const { payload } of queue.messages(options)) got.push(payload);
+        return got;
+      };
+      assert.deepEqual(await drained({ idleMs: 0 }), []);
+      await queue.publishAll([1, 2, 3]);
+      assert.deepEqual(await drained({ idleMs: 0 }), [1, 2, 3]);
+      await settledTo(queue, 0);
+      await queue.publish(4);
+      const begun = performance.now();
+      setTimeout(() => void queue.publish(5), 40);
+      assert.deepEqual(await drained({ idleMs: 200 }), [4, 5]);
+      assert.ok(performance.now() - begun >= 235);
+      await settledTo(queue, 0);
+      // What has run dry in between.
+      const got: number[] = [];
+      await queue.publish(6);
+      for await (const { payload } of queue.messages({ idleMs: 0 })) {
+        got.push(payload);
+        if (got.length < 4) await queue.publish(payload + 1);
+      }
+      assert.deepEqual(got, [6, 7, 8, 9]);
+      await rejects(() => queue.messages({ idleMs: -1 }), 'INVALID_OPTION', /idleMs must be milliseconds/);
+      await rejects(() => queue.messages({ concurrency: 2 } as object), 'INVALID_OPTION', /no option 'concurrency'/);
     });
 
     it('gives messages to a loop, and the last one back', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { QueueOptions } from '../../../src/index.ts';
 import { type Bench, rejects } from '../bench.ts';
 
 export function declareCases(bench: Bench): void {
@@ -18,9 +19,80 @@ export function declareCases(bench: Bench): void {
     it('refuses a queue that is there with other settings', async () => {
       const name = bench.name();
       await bench.mq.queue(name, { maxLength: 10 });
-      await rejects(bench.mq.queue(name, { maxLength: 11 }), 'QUEUE_DIFFERS', /x-max-length/);
+      await rejects(
+        bench.mq.queue(name, { maxLength: 11 }),
+        'QUEUE_DIFFERS',
+        /is there with maxLength: 10, not with maxLength: 11.*declare: false/,
+      );
       // And goes on.
       await bench.mq.queue(name, { maxLength: 10 });
+    });
+
+    it('says in options what differs, and what to do', async () => {
+      const { mq } = bench;
+      const plain = { deliveryLimit: false, deadLetter: false } as const;
+      const differences: [first: QueueOptions, then: QueueOptions, text: RegExp][] = [
+        [{ ...plain, maxLength: 10 }, plain, /is there with maxLength: 10, not with no maxLength as asked for/],
+        [plain, { ...plain, messageTtlMs: 500 }, /with no messageTtlMs, not with messageTtlMs: 500/],
+        [plain, { ...plain, expiresMs: 70_000 }, /with no expiresMs, not with expiresMs: 70000/],
+        [{ ...plain, deliveryLimit: 4 }, plain, /with deliveryLimit: 4, not with deliveryLimit: false/],
+        [{ ...plain, singleActiveConsumer: true }, plain, /with singleActiveConsumer: true, not/],
+        [plain, { deliveryLimit: false }, /with deadLetter: false, not with a dead-letter queue/],
+        [
+          { ...plain, deadLetter: 'a' },
+          { ...plain, deadLetter: 'b' },
+          /with deadLetter: 'a', not with deadLetter: 'b'/,
+        ],
+        [{ ...plain, durable: false }, plain, /with durable: false, not with durable: true/],
+        [
+          { ...plain, maxBytes: 9 },
+          { ...plain, maxBytes: 9, overflow: 'drop-oldest' },
+          /with overflow: 'reject', not with overflow: 'drop-oldest'/,
+        ],
+      ];
+      for (const [first, then, text] of differences) {
+        const name = bench.name();
+        await mq.queue(name, first);
+        const error = await rejects(mq.queue(name, then), 'QUEUE_DIFFERS', text);
+        assert.match(error.message, new RegExp(`^queue '${name}' is there .*declare: false`));
+        assert.doesNotMatch(error.message, /x-|vhost|PRECONDITION/);
+      }
+      const exchange = bench.name();
+      await mq.topic('a', { exchange }).subscribe(bench.name());
+      await rejects(
+        mq.topic('a', { exchange: 'amq.direct' }).subscribe(bench.name()),
+        'QUEUE_DIFFERS',
+        /exchange 'amq\.direct' is there of the type 'direct'.*'topic'; take another name/,
+      );
+    });
+
+    it('leaves nothing behind when it is refused', async () => {
+      const { mq } = bench;
+      const name = bench.name();
+      await mq.queue(name, { maxLength: 10, deadLetter: false });
+      await rejects(mq.queue(name), 'QUEUE_DIFFERS');
+      await rejects(mq.queue(`${name}.dead`, { declare: false }), 'QUEUE_NOT_FOUND');
+      if (bench.kind !== 'rabbitmq') return;
+      const other = bench.name();
+      await rejects(mq.queue(other, { priorities: 5, deliveryLimit: 3 }), 'UNSUPPORTED');
+      await rejects(mq.queue(`${other}.dead`, { declare: false }), 'QUEUE_NOT_FOUND');
+    });
+
+    it('opens a dead-letter queue by its name, whoever made it', async () => {
+      const { mq } = bench;
+      const name = bench.name();
+      const { deadLetters } = await mq.queue(name);
+      const dead = await mq.queue(`${name}.dead`);
+      assert.equal(dead.deadLetters, null);
+      await deadLetters!.publish('x');
+      assert.equal((await dead.peek())[0]!.payload, 'x');
+      const shared = await mq.queue(bench.name(), { messageTtlMs: 60_000 });
+      const user = await mq.queue(bench.name(), { deadLetter: shared.name });
+      assert.equal(user.deadLetters?.name, shared.name);
+      // Its dead letters may have been there first.
+      const later = bench.name();
+      await mq.queue(`${later}.dead`, { maxLength: 1_000 });
+      await mq.queue(later);
     });
 
     it('uses a queue as it stands', async () => {

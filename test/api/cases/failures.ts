@@ -178,6 +178,76 @@ export function failureCases(bench: Bench): void {
       assert.equal(dead.payload, 'killer');
     });
 
+    it('keeps what can not be retried for want of room, and gives it again', async () => {
+      const queue = await bench.mq.queue<string>(name(), { maxLength: 1 });
+      await queue.publish('first');
+      const told: string[] = [];
+      const listener = (error: Error, message: Message, then: string): void => {
+        if (message.queue === queue.name) told.push(`${then} ${error instanceof PostriderError ? error.code : ''}`);
+      };
+      bench.mq.on('handlerFailed', listener);
+      let fail!: () => void;
+      let isFull = true;
+      const got: string[] = [];
+      const consumer = await queue.consume(
+        async (payload) => {
+          got.push(payload);
+          // Full as long as this one is out, and others waited for its place.
+          if (isFull) await new Promise<void>((_resolve, reject) => (fail = () => reject(new Error('busy'))));
+        },
+        { prefetch: 1, retry: { attempts: 2, minDelayMs: 0 } },
+      );
+      await until('it came', () => got.length === 1);
+      // A broker may take one or two more than its limit.
+      let others = 0;
+      for (let count = 0; count < 4; count++) {
+        await queue.publish(`other ${count}`).then(
+          () => (others += 1),
+          () => undefined,
+        );
+      }
+      assert.ok(others >= 1 && others < 4);
+      fail();
+      await until('it could not be retried', () => told.length === 2);
+      assert.deepEqual(told, ['retry ', 'requeue QUEUE_FULL']);
+      isFull = false;
+      await until('all were handled', () => got.length === others + 2);
+      assert.ok(got.includes('first', 1));
+      bench.mq.off('handlerFailed', listener);
+      await consumer.close();
+      assert.equal((await queue.deadLetters!.stats()).ready, 0);
+      await settledTo(queue, 0);
+    });
+
+    it('loses no dead letter whose handler fails', async () => {
+      const queue = await bench.mq.queue<string>(name());
+      const dead = queue.deadLetters!;
+      await queue.publish('x');
+      await deadOf(
+        queue,
+        () => {
+          throw new Error('no');
+        },
+        { retry: false },
+      );
+      const raw = await bench.mq.queue<string>(dead.name, {
+        serializer: { contentType: 'application/json', serialize: (text: string) => text, deserialize: String },
+      });
+      await raw.publish('{"cut');
+      const got: unknown[] = [];
+      const consumer = await dead.consume(
+        (payload, { attempt }) => {
+          got.push(Buffer.isBuffer(payload) ? payload.toString() : payload);
+          if (attempt < 8) throw new Error('still no');
+        },
+        { retry: { minDelayMs: 0 } },
+      );
+      await until('each was tried eight times', () => got.length === 16);
+      await settledTo(dead, 0);
+      await consumer.close();
+      assert.deepEqual(new Set(got), new Set(['x', '{"cut']));
+    });
+
     it('drops what has no dead-letter queue', async () => {
       const queue = await bench.mq.queue<string>(name(), { deadLetter: false });
       await queue.publish('x');

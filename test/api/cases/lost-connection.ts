@@ -42,12 +42,12 @@ export function lostConnectionCases(title: string, start: () => Promise<Beside>)
       return events;
     }
 
-    it('in the middle of a thousand publishes: each is stored, or of unknown outcome, and none twice', async () => {
+    it('in the middle of thousands of publishes: each is stored, or of unknown outcome, and none twice', async () => {
       const here = await broker.queue<number>(name());
       await using mq = await connect(url);
       const events = heard(mq);
       const queue = await mq.queue<number>(here.name);
-      const answers = Array.from({ length: 1_000 }, (_, index) =>
+      const answers = Array.from({ length: 4_000 }, (_, index) =>
         queue.publish(index).then(
           () => 'stored',
           (error: unknown) => (error as PostriderError).code,
@@ -59,11 +59,11 @@ export function lostConnectionCases(title: string, start: () => Promise<Beside>)
       const stored = told.flatMap((answer, index) => (answer === 'stored' ? [index] : []));
       assert.deepEqual(new Set(told.filter((answer) => answer !== 'stored')), new Set(['UNKNOWN_OUTCOME']));
       assert.ok(told.length - stored.length > 0, 'the cut came too late');
-      await queue.publish(1_000);
+      await queue.publish(4_000);
       const { ready } = await here.stats();
       const there = (await take(here, ready)).map(({ payload }) => payload);
       assert.equal(new Set(there).size, there.length, 'none is there twice');
-      for (const number of [...stored, 1_000]) assert.ok(there.includes(number), `${number} was confirmed`);
+      for (const number of [...stored, 4_000]) assert.ok(there.includes(number), `${number} was confirmed`);
       await until('it was told', () => events.length >= 2);
       assert.deepEqual(events, ['disconnected UNREACHABLE', 'reconnected']);
     });

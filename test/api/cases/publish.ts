@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Serializer } from '../../../src/index.ts';
+import type { Headers, Serializer } from '../../../src/index.ts';
 import { evenNumber } from '../schemas.ts';
 import { type Bench, rejects, settledTo, sleep, take } from '../bench.ts';
 
@@ -93,6 +93,56 @@ export function publishCases(bench: Bench): void {
         await rejects(queue.publish(payload), 'INVALID_PAYLOAD');
       await rejects(queue.publish(1, { headers: { bad: NaN } }), 'INVALID_OPTION');
       assert.equal((await queue.stats()).ready, 0);
+    });
+
+    it('refuses headers that can not be encoded, by their names', async () => {
+      const queue = await bench.mq.queue(name());
+      const circle: Record<string, unknown> = { a: {} };
+      (circle['a'] as Record<string, unknown>)['b'] = [circle];
+      let deep: unknown = 'end';
+      for (let count = 0; count < 70; count++) deep = { deep };
+      let wide: unknown = 'end';
+      for (let count = 0; count < 40; count++) wide = [wide, wide];
+      const bad: [headers: unknown, text: RegExp][] = [
+        [{ f: () => 1 }, /header 'f' can't be a function/],
+        [{ a: { b: [1, Symbol('s')] } }, /header 'a\.b\.1' can't be a symbol/],
+        [{ a: { n: NaN } }, /header 'a\.n' can't be NaN/],
+        [{ at: new Date() }, /header 'at' can't be a Date/],
+        [{ at: { map: new Map() } }, /header 'at\.map' can't be a Map/],
+        [{ big: 2n ** 64n }, /header 'big' is an integer of more than 64 bits/],
+        [circle, /contains itself/],
+        [{ deep }, /header 'deep\..*' is nested deeper than 64/],
+        [{ wide }, /more than 65536 values/],
+        [{ ['x'.repeat(256)]: 1 }, /255 bytes/],
+        [[1, 2], /must be a plain object, not an array/],
+        [{ CC: 'orders' }, /header 'CC' .*list of texts/],
+        [
+          {
+            get trap() {
+              throw new Error('sprung');
+            },
+          },
+          /can't be read: Error: sprung/,
+        ],
+      ];
+      for (const [headers, text] of bad) {
+        const options = { headers: headers as Headers };
+        await rejects(queue.publish(1, options), 'INVALID_OPTION', text);
+        await rejects(queue.publishAll([1, 2], options), 'INVALID_OPTION', text);
+        await rejects(queue.request(1, { publish: options }), 'INVALID_OPTION', text);
+      }
+      assert.equal((await queue.stats()).ready, 0);
+      const shared = { inner: 'x' };
+      const good = { a: shared, b: [shared, undefined, null], no: undefined, big: 2n ** 60n, text: '' };
+      await queue.publish(1, { headers: good as unknown as Headers });
+      const [message] = await take(queue, 1);
+      assert.deepEqual(
+        { ...message!.headers, a: { ...(message!.headers['a'] as object) } },
+        { ...message!.headers, a: shared },
+      );
+      // Over amqp: the client makes a number of it.
+      assert.equal(Number(message!.headers['big']), 2 ** 60);
+      assert.ok(!('no' in message!.headers));
     });
 
     it('uses the serializer that it is given', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { Queue } from '../../../src/index.ts';
-import { type Bench, rejects, settledTo, take } from '../bench.ts';
+import { type Bench, rejects, settledTo, take, until } from '../bench.ts';
 
 export function redriveCases(bench: Bench): void {
   const { name } = bench;
@@ -69,6 +69,46 @@ export function redriveCases(bench: Bench): void {
       await settledTo(dead, 449);
     });
 
+    it('looks at more than one consumer may hold', async () => {
+      // Not in a quorum queue, which would take minutes.
+      if (bench.kind === 'rabbitmq') return;
+      const queue = await bench.mq.queue<number>(name());
+      const dead = queue.deadLetters!;
+      const count = 66_000;
+      for (let at = 0; at < count; at += 6_000)
+        await dead.publishAll(Array.from({ length: 6_000 }, (_, index) => at + index));
+      assert.equal(await dead.redrive({ filter: ({ body }) => body.toString() === String(count - 1) }), 1);
+      await settledTo(queue, 1);
+      await settledTo(dead, count - 1);
+      assert.equal((await dead.peek(1))[0]!.payload, 0);
+    });
+
+    it('says how many it had sent back when it was stopped', async () => {
+      const queue = await withDead(4);
+      const dead = queue.deadLetters!;
+      const stop = new AbortController();
+      let looked = 0;
+      const stopped = dead.redrive({
+        signal: stop.signal,
+        ratePerSecond: 20,
+        filter: () => (looked += 1) > 0,
+      });
+      await until('one was sent back', async () => (await queue.stats()).ready === 1);
+      stop.abort(new Error('enough'));
+      const error = await rejects(stopped, 'ABORTED', /; 1 message was sent back before$/);
+      assert.equal(error.moved, 1);
+      assert.match(String(error.cause), /enough/);
+      await settledTo(dead, 3);
+      // At once, however slow it is.
+      const begun = performance.now();
+      const slow = dead.redrive({ signal: AbortSignal.timeout(60), ratePerSecond: 0.001 });
+      assert.equal((await rejects(slow, 'ABORTED')).moved, 1);
+      assert.ok(performance.now() - begun < 10_000);
+      await settledTo(dead, 2);
+      await queue.delete();
+      assert.equal((await rejects(dead.redrive(), 'UNROUTABLE')).moved, 0);
+    });
+
     it('takes its time', async () => {
       const queue = await withDead(4);
       const begun = performance.now();
@@ -85,6 +125,9 @@ export function redriveCases(bench: Bench): void {
         },
       });
       await rejects(thrown, 'INVALID_OPTION', /oops/);
+      await settledTo(dead, 2);
+      const later = dead.redrive({ filter: (() => Promise.resolve(false)) as unknown as () => boolean });
+      await rejects(later, 'INVALID_OPTION', /not with a promise/);
       await settledTo(dead, 2);
       await rejects(dead.redrive({ signal: AbortSignal.abort() }), 'ABORTED');
       await settledTo(dead, 2);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import type { Topic } from '../../../src/index.ts';
 import { evenNumber } from '../schemas.ts';
 import { type Bench, rejects, settledTo, take } from '../bench.ts';
 
@@ -54,6 +55,21 @@ export function topicCases(bench: Bench): void {
       await topic.publish(1);
       await settledTo(queue, 1);
       assert.equal((await other.stats()).ready, 0);
+    });
+
+    it('says which topic, and which of its queues, refuses more', async () => {
+      const topic = bench.mq.topic<number>(`${name()}.a`);
+      const [roomy, full] = [await topic.subscribe(name()), await topic.subscribe(name(), { maxLength: 1 })];
+      // A broker may take one or two more than its limit.
+      const fill = async (limited: Topic<number>): Promise<void> => {
+        for (let count = 0; count < 5; count++) await limited.publish(count);
+      };
+      const text = new RegExp(`topic '${topic.name}': its queue '${full.name}' is at its length limit`);
+      await rejects(fill(topic), 'QUEUE_FULL', text);
+      const own = bench.mq.topic<number>('a.b', { exchange: name() });
+      await own.subscribe(name(), { maxLength: 1 });
+      await rejects(fill(own), 'QUEUE_FULL', /topic 'a\.b' of exchange '.*': its queue/);
+      assert.ok((await roomy.stats()).ready >= 1);
     });
 
     it('checks its payloads', async () => {
