@@ -133,6 +133,7 @@ export class BatchBuilder {
       const { overflow, maxLength, maxBytes } = queue.limits;
       return (
         overflow === 'reject' &&
+        request.dueInMs === 0 &&
         (length >= (maxLength ?? Infinity) || bytes + request.bodyBytes > (maxBytes ?? Infinity))
       );
     };
@@ -147,10 +148,8 @@ export class BatchBuilder {
     const { identity } = request;
     const unit = this.#itemUnit();
     const copies = request.queues.map((queue) => {
-      const ttl = Math.min(
-        message.expiresAt || Infinity,
-        queue.limits.messageTtlMs === undefined ? Infinity : nowMs + queue.limits.messageTtlMs,
-      );
+      const { messageTtlMs = Infinity } = queue.limits;
+      const ttl = Math.min(message.expiresAt || Infinity, Math.max(nowMs, message.dueAt) + messageTtlMs);
       const copy = new Copy(queue, {
         appendId,
         messageId,
@@ -183,7 +182,9 @@ export class BatchBuilder {
       producer.pending.push({ sequence: identity.sequence, unit });
       fenced = identity.epoch < producer.epoch;
     }
-    coverage.add(`op.append-${request.queues.length === 1 ? 'one' : 'fan-out'}`);
+    coverage.add(
+      `op.append-${request.queues.length === 1 ? 'one' : 'fan-out'}${request.dueInMs > 0 ? '-delayed' : ''}`,
+    );
     this.items.push({ kind: 'append', unit, copies, identity, mayRefuse, mustRefuse, atMs: nowMs, fenced });
     const handles = request.queues.map((queue) => client.handle(queue));
     this.#batch.append(client.targets(handles), message);
@@ -525,6 +526,10 @@ export class Client implements EngineListener {
     ) {
       this.violate(`append in ${show(batch)} answered ${outcome.outcome}`);
     }
+    const delayed = item.copies.some((copy) => copy.dueAt > item.atMs);
+    if (delayed !== (outcome?.outcome === 'waiting') && stored)
+      this.violate(`append in ${show(batch)} answered ${outcome?.outcome ?? 'done'}, delayed ${delayed}`);
+    outcome?.numbers?.forEach((number, at) => (item.copies[at]!.delayedNumber = number));
     const reason = outcome?.reason ?? null;
     const gone = item.copies.some((copy) => copy.queue.deleted);
     if (reason === 'max-length' && !item.mayRefuse)
@@ -719,6 +724,7 @@ export class Client implements EngineListener {
     if (copy.number !== -1 && copy.number !== view.number && !copy.displaced)
       this.violate(`${what}: its number was ${copy.number}`);
     if (copy.dueAt > world.scheduler.nowMs()) this.violate(`${what}: delivered before it is due`);
+    if (copy.dueAt !== 0) world.coverage.add('delivery.of-delayed');
     if (copy.deliveries > 0 && !view.redelivered) this.violate(`${what}: delivered before, not flagged redelivered`);
     if (copy.deliveries + copy.uncleanEnds === 0 && view.redelivered)
       this.violate(`${what}: flagged redelivered, but never delivered`);
@@ -1136,16 +1142,17 @@ export class Client implements EngineListener {
     const nowMs = scheduler.nowMs();
     // Where consumers or limits are at work, the engine may be about to do something else with a message.
     const exact = !this.isConsumed(queue) && Object.keys(queue.limits).every((name) => name === 'maxPriority');
-    const purged = [...queue.copies.values()].filter((copy) => copy.isReady);
+    const purged = [...queue.copies.values()].filter((copy) => copy.isReady && copy.dueAt <= nowMs);
     // What is being settled is ready if that is refused and its lease is over.
     const doubtful = [...queue.copies.values()].filter((copy) => copy.removal?.unit?.state === 'open');
     for (const copy of doubtful) copy.purged = unit;
-    const delayed = purged.some((copy) => copy.dueAt > nowMs || (copy.expiresAt !== 0 && copy.expiresAt <= nowMs));
+    const maybeGone = [...queue.copies.values()].filter((copy) => copy.removal?.maybe === true).length;
+    const inMotion = purged.some((copy) => copy.comesDue(nowMs) || (copy.expiresAt !== 0 && copy.expiresAt <= nowMs));
     for (const copy of purged) {
-      copy.removal = { kind: 'purge', unit, maybe: !exact || delayed || copy.refusable };
+      copy.removal = { kind: 'purge', unit, maybe: !exact || inMotion || copy.refusable };
       history.removed(this.historyName(queue), historyId('all', 0, copy.appendId), 'purged', { maybe: true });
     }
-    const sure = exact && !delayed && purged.every((copy) => copy.stored === 'yes');
+    const sure = exact && !inMotion && maybeGone === 0 && purged.every((copy) => copy.stored === 'yes');
     this.wait(
       `purge ${queue.key}`,
       this.engine.purge(this.handle(queue)),
@@ -1153,13 +1160,49 @@ export class Client implements EngineListener {
         if (this.failure !== null) this.violate(`purge #${unit.serial} confirmed after the engine failed`);
         unit.state = 'done';
         this.open.delete(unit);
-        const most = purged.length + doubtful.length;
+        const most = purged.length + doubtful.length + maybeGone;
         if (count > most) this.violate(`purge ${queue.key} removed ${count}, but at most ${most} were ready`);
         if (sure && count !== purged.length) this.violate(`purge ${queue.key} removed ${count} of ${purged.length}`);
         for (const copy of purged) if (copy.removal?.unit === unit && !copy.removal.maybe) queue.forget(copy);
       },
       () => {
         if (!this.#excused(queue)) this.violate(`purge ${queue.key} was rejected`);
+        this.open.delete(unit);
+      },
+    );
+  }
+
+  /** Takes out a message that is not due yet, if its append is answered. */
+  withdraw(copy: Copy): void {
+    const { model, trace, scheduler, coverage, history } = this.world;
+    const { queue, delayedNumber } = copy;
+    if (delayedNumber === null || !copy.isReady) return;
+    const unit = model.unit('withdrawal', true);
+    this.open.add(unit);
+    coverage.add('op.withdraw');
+    trace?.line(`${scheduler.nowUs} withdraw #${unit.serial} append ${copy.appendId} from ${queue.key}`);
+    const waits = copy.dueAt > scheduler.nowMs();
+    const id = historyId('all', 0, copy.appendId);
+    unit.refusable = !waits;
+    copy.removal = { kind: 'withdrawn', unit, maybe: !waits };
+    history.removed(this.historyName(queue), id, 'purged', { maybe: true });
+    this.wait(
+      `withdraw from ${queue.key}`,
+      this.engine.cancel(this.handle(queue), delayedNumber),
+      (found) => {
+        if (this.failure !== null) this.violate(`withdrawal #${unit.serial} answered after the engine failed`);
+        unit.state = found ? 'done' : 'refused';
+        this.open.delete(unit);
+        coverage.add(`outcome.withdraw-${found}`);
+        if (queue.deleted) return;
+        if (!found && waits) this.violate(`append ${copy.appendId} was not waiting in ${queue.key} before it was due`);
+        if (copy.removal?.unit !== unit) {
+          if (found) this.violate(`append ${copy.appendId} was delivered from ${queue.key} and withdrawn`);
+        } else if (found) queue.forget(copy);
+        else copy.removal = copy.purged === null ? null : { kind: 'purge', unit: copy.purged, maybe: true };
+      },
+      () => {
+        if (!this.#excused(queue)) this.violate(`withdrawal from ${queue.key} was rejected`);
         this.open.delete(unit);
       },
     );
@@ -1216,14 +1259,15 @@ export class Client implements EngineListener {
       !this.isConsumed(queue) &&
       copies.every(
         (copy) =>
-          copy.dueAt === 0 &&
+          !copy.comesDue(nowMs) &&
           copy.removal?.maybe !== true &&
           !this.#mayBeRefused(copy.removal?.unit) &&
           !this.#mayBeRefused(copy.appendedBy) &&
           (copy.stored === 'yes' || (!copy.refusable && copy.appendedBy?.refusable !== true)) &&
           (copy.removal !== null || queue.removable(copy, nowMs) === null),
       );
-    const present = copies.filter((copy) => copy.removal === null);
+    const delayed = copies.filter((copy) => copy.dueAt > nowMs && copy.removal === null).length;
+    const present = copies.filter((copy) => copy.removal === null && copy.dueAt <= nowMs);
     const ready = present.filter((copy) => copy.holder === null);
     const readyBytes = ready.reduce((sum, copy) => sum + copy.bodyBytes, 0);
     const unacked = present.length - ready.length;
@@ -1233,10 +1277,10 @@ export class Client implements EngineListener {
       (stats) => {
         if (!exact || queue.deleted) return;
         this.world.coverage.add('judged.stats');
-        if (stats.ready === ready.length && stats.unacked === unacked && stats.readyBytes === readyBytes) return;
-        this.violate(
-          `stats ${queue.key}: ready ${stats.ready}, unacked ${stats.unacked}, bytes ${stats.readyBytes} instead of ${ready.length}, ${unacked}, ${readyBytes}`,
-        );
+        if (delayed > 0) this.world.coverage.add('judged.stats-with-delayed');
+        const found = `${stats.ready}, unacked ${stats.unacked}, bytes ${stats.readyBytes}, delayed ${stats.delayed}`;
+        const expected = `${ready.length}, unacked ${unacked}, bytes ${readyBytes}, delayed ${delayed}`;
+        if (found !== expected) this.violate(`stats ${queue.key}: ready ${found} instead of ${expected}`);
       },
       () => {
         if (!this.#excused(queue)) this.violate(`stats ${queue.key} was rejected`);

@@ -13,6 +13,8 @@ export interface Recovered {
   readonly producers: ReadonlyMap<string, ProducerState>;
   readonly state: readonly KeyedValue[];
   readonly messages: ReadonlyMap<string, readonly BrowsedMessage[]>;
+  /** When the questions were asked. */
+  readonly askedMs: number;
 }
 
 class Evidence {
@@ -102,7 +104,7 @@ export function processEnded(client: Client, unclean: boolean): void {
         if (!noAck.has(queue)) continue;
         if (copy.mayBeReady) copy.displaced = client.world.displaced = true;
         if (copy.displaced && copy.removal !== null && unclean) copy.removal.maybe = true;
-        if (copy.isReady && unclean) {
+        if (copy.isReady && unclean && copy.dueAt <= client.world.scheduler.nowMs()) {
           // Its settlement comes before its delivery: the crash may have come between.
           copy.removal = { kind: 'no-ack', unit: null, maybe: true };
           history.removed(client.historyName(queue), historyId('all', 0, copy.appendId), 'deleted', { maybe: true });
@@ -167,9 +169,24 @@ export function judgeRecovered(client: Client, recovered: Recovered): void {
     known.pending = [];
   }
   judgeKeys(client, recovered, evidence);
-  for (const queue of model.queues) judgeQueue(client, queue, recovered.messages.get(queue.key) ?? [], evidence);
+  for (const queue of model.queues) judgeQueue(client, queue, recovered, evidence);
   evidence.close();
+  for (const queue of model.queues) for (const copy of queue.copies.values()) judgeUnseen(queue, copy);
   for (const [name, id] of model.ids) if (id.unit?.state === 'refused') model.ids.delete(name);
+}
+
+/** What waits shows nowhere: of what happened to it, it is only known what other evidence says. */
+function judgeUnseen(queue: ModelQueue, copy: Copy): void {
+  if (copy.appendedBy?.state === 'refused') {
+    queue.forget(copy);
+    return;
+  }
+  const unit = copy.removal?.unit ?? null;
+  if (copy.appendedBy?.state === 'open') copy.removal = { kind: 'engine', unit: null, maybe: true };
+  else if (unit?.state === 'done') queue.forget(copy);
+  else if (unit?.state === 'refused') copy.removal = null;
+  else if (unit !== null) copy.removal = { kind: 'engine', unit: null, maybe: true };
+  copy.appendedBy = null;
 }
 
 function judgeKeys(client: Client, recovered: Recovered, evidence: Evidence): void {
@@ -206,7 +223,8 @@ function judgeKeys(client: Client, recovered: Recovered, evidence: Evidence): vo
   }
 }
 
-function judgeQueue(client: Client, queue: ModelQueue, messages: readonly BrowsedMessage[], evidence: Evidence): void {
+function judgeQueue(client: Client, queue: ModelQueue, recovered: Recovered, evidence: Evidence): void {
+  const messages = recovered.messages.get(queue.key) ?? [];
   const { model, scheduler, history, coverage } = client.world;
   const nowMs = scheduler.nowMs();
   const present = new Set<Copy>();
@@ -257,7 +275,7 @@ function judgeQueue(client: Client, queue: ModelQueue, messages: readonly Browse
   for (const copy of [...queue.copies.values()]) {
     if (present.has(copy)) continue;
     const what = `append ${copy.appendId} in ${queue.key}`;
-    if (copy.dueAt > nowMs) continue;
+    if (copy.dueAt > recovered.askedMs || copy.comesDue(recovered.askedMs)) continue;
     const lawful =
       copy.removal?.maybe === true || (queue.limits.handOverRemoved !== true && queue.removable(copy, nowMs) !== null);
     if (lawful) {

@@ -7,7 +7,7 @@ import type { QueueLimits, QueueSpec, RemovalReason, TopologyEntry } from '../..
 /** One durable unit: a batch, a topology change, a purge. In order of their calls, which is the order of the journal. */
 export interface Unit {
   readonly serial: number;
-  readonly kind: 'batch' | 'change' | 'purge';
+  readonly kind: 'batch' | 'change' | 'purge' | 'withdrawal';
   readonly atomic: boolean;
   /** The engine might have refused it as a whole; unanswered, its absence says nothing. */
   refusable: boolean;
@@ -18,7 +18,7 @@ export interface Unit {
 }
 
 export interface Removal {
-  readonly kind: 'ack' | 'drop' | 'purge' | 'no-ack' | 'engine';
+  readonly kind: 'ack' | 'drop' | 'purge' | 'no-ack' | 'engine' | 'withdrawn';
   /** The unit that removes it; null: it is gone for certain. */
   unit: Unit | null;
   /** It may also not have happened, whatever became of the unit. */
@@ -28,6 +28,9 @@ export interface Removal {
 export interface Hold {
   released: boolean;
 }
+
+/** A timer of whole milliseconds may be late by one. */
+const noticedAfterMs = 3;
 
 /** One message in one queue. */
 export class Copy {
@@ -43,6 +46,8 @@ export class Copy {
   /** 0: never. */
   readonly expiresAt: number;
   readonly dueAt: number;
+  /** By which it can be withdrawn, once its append was answered. */
+  delayedNumber: number | null = null;
   /** The engine might have refused it (limit, identity), so its absence says nothing of its unit. */
   readonly refusable: boolean;
   /** Carries an identity, so even an applied batch may have passed over it. */
@@ -108,6 +113,11 @@ export class Copy {
   get isReady(): boolean {
     return this.removal === null && this.holder === null && this.stored !== 'no';
   }
+
+  /** Just due: the engine may be about to notice. */
+  comesDue(nowMs: number): boolean {
+    return this.dueAt <= nowMs && this.dueAt + noticedAfterMs > nowMs;
+  }
 }
 
 export class ModelQueue {
@@ -165,8 +175,8 @@ export class ModelQueue {
     let bytes = ready.reduce((sum, copy) => sum + copy.bodyBytes, 0);
     let count = ready.length;
     const over = count > (maxLength ?? Infinity) || bytes > (maxBytes ?? Infinity);
-    // With priorities any of them may be the one to go, and so where one may stand at another place.
-    const any = over && (maxPriority !== undefined || ready.some((copy) => copy.displaced));
+    // With priorities any of them may be the one to go, and so where one may stand at another place. Those not due yet will.
+    const any = over && (maxPriority !== undefined || ready.some((copy) => copy.displaced || copy.dueAt !== 0));
     for (const copy of ready.sort((a, b) => a.order - b.order)) {
       if (any || count > (maxLength ?? Infinity) || bytes > (maxBytes ?? Infinity)) copy.overflown = true;
       count--;
@@ -191,7 +201,14 @@ export class ModelQueue {
   fewestReady(nowMs: number): number {
     let count = 0;
     for (const copy of this.copies.values())
-      if (copy.stored === 'yes' && copy.isReady && copy.dueAt <= nowMs && this.removable(copy, nowMs) === null) count++;
+      if (
+        copy.stored === 'yes' &&
+        copy.isReady &&
+        copy.dueAt <= nowMs &&
+        !copy.comesDue(nowMs) &&
+        this.removable(copy, nowMs) === null
+      )
+        count++;
     return count;
   }
 }

@@ -125,8 +125,8 @@ export const mutants: readonly Mutant[] = [
     patches: [
       {
         file: `${engine}/journal/compaction.ts`,
-        find: 'queue.living(placement.first, placement.count)',
-        replace: '[[placement.first, placement.count] as const]',
+        find: 'queue.living(first, count)',
+        replace: '[[first, count] as const]',
       },
     ],
   },
@@ -171,6 +171,45 @@ export const mutants: readonly Mutant[] = [
         replace: '',
       },
     ],
+  },
+  {
+    name: 'delayed-not-in-checkpoint',
+    bug: 'a checkpoint leaves out the messages that are not due yet',
+    patches: [
+      {
+        file: `${engine}/journal/checkpoint.ts`,
+        find: 'manifest.u32(messages.pages.length);\n    for (const page of messages.pages) {',
+        replace: 'manifest.u32(0);\n    for (const page of []) {',
+      },
+    ],
+  },
+  {
+    name: 'due-again-after-checkpoint',
+    bug: 'a checkpoint does not say which delayed messages became ready',
+    patches: [
+      { file: `${engine}/journal/checkpoint.ts`, find: 'page.writeGone(manifest);', replace: 'manifest.u32(0);' },
+    ],
+  },
+  {
+    name: 'due-not-journalled',
+    bug: 'that a delayed message became ready is not written',
+    patches: [
+      {
+        file: `${engine}/queue-notes.ts`,
+        find: `    journal.directory.u8(EntryKind.DUE);
+    journal.directory.u32(this.#queue.id);
+    journal.directory.f64(this.#queue.next);
+    journal.directory.u32(numbers.length);
+    for (const number of numbers) journal.directory.f64(number);
+`,
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'due-delivered-early',
+    bug: 'a delayed message is delivered before it is durable that it became ready',
+    patches: [{ file: `${engine}/level.ts`, find: 'this.endBefore = this.end;\n    if', replace: 'if' }],
   },
   {
     name: 'sequence-in-memory',

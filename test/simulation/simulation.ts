@@ -301,6 +301,7 @@ class SeedRun {
     let state: KeyedValue[] = [];
     const messages = new Map<string, BrowsedMessage[]>();
     const stats = new Map<string, number>();
+    const askedMs = this.#host.scheduler.nowMs();
     for (const name of model.producers.keys()) {
       client.wait(`producer ${name}`, client.engine.producer(name), (found) => producers.set(name, found));
     }
@@ -330,7 +331,7 @@ class SeedRun {
         Object.keys(queue.limits).every((name) => name === 'maxPriority') &&
         [...queue.copies.values()].every((copy) => copy.expiresAt === 0 && copy.dueAt === 0),
     );
-    judgeRecovered(client, { topology, producers, state, messages });
+    judgeRecovered(client, { topology, producers, state, messages, askedMs });
     for (const queue of lasting) {
       const browsed = messages.get(queue.key)?.length ?? 0;
       if (stats.get(queue.key) !== browsed) {
@@ -603,7 +604,12 @@ class SeedRun {
     }
     if (this.#broken || !(await this.#answered('after draining'))) return;
     // What nobody is owed any more may still be waiting for its time.
-    await scheduler.drive(() => false, scheduler.nowUs + idleUs);
+    const lastDue = Math.max(
+      0,
+      ...model.queues.flatMap((queue) => [...queue.copies.values()].map(({ dueAt }) => dueAt)),
+    );
+    const waitsUs = Math.max(0, lastDue - scheduler.nowMs()) * 1000;
+    await scheduler.drive(() => false, scheduler.nowUs + waitsUs + idleUs);
     this.#settleAll(client, session);
     if (!(await this.#answered('after draining'))) return;
     await this.#checkEmpty();
@@ -647,9 +653,10 @@ class SeedRun {
     for (const queue of this.#world.model.queues) {
       const left = [...queue.copies.values()].filter((copy) => this.#isOwed(queue, copy)).length;
       client.wait(`stats ${queue.key}`, client.engine.stats(client.handle(queue)), (stats) => {
-        if (stats.ready !== 0 || stats.unacked !== 0 || stats.readyBytes !== 0 || left !== 0) {
+        const { ready, unacked, readyBytes, delayed } = stats;
+        if (ready !== 0 || unacked !== 0 || readyBytes !== 0 || delayed !== 0 || left !== 0) {
           this.#world.model.violate(
-            `${queue.key} after draining: ready ${stats.ready}, unacked ${stats.unacked}, bytes ${stats.readyBytes}, owed ${left}`,
+            `${queue.key} after draining: ready ${ready}, unacked ${unacked}, bytes ${readyBytes}, delayed ${delayed}, owed ${left}`,
           );
         }
       });

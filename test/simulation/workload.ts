@@ -17,6 +17,7 @@ type Operation =
   | 'credit'
   | 'resume'
   | 'cancel'
+  | 'withdraw'
   | 'release'
   | 'take'
   | 'purge'
@@ -55,6 +56,8 @@ export class Workload {
   readonly #random: Random;
   readonly #weights: Record<Operation, number>;
   readonly #bodyScale: number;
+  /** Share of the messages that are due later. */
+  readonly #delays: number;
   readonly #specs: readonly { key: string; durable: boolean; limits: QueueLimits }[];
   #nextId = 0;
   operations = 0;
@@ -63,6 +66,7 @@ export class Workload {
     this.#random = random;
     const heavy = random.chance(0.4);
     this.#bodyScale = random.pick([40, 200, 200, 1000]);
+    this.#delays = random.pick([0, 0.03, 0.08, 0.3]);
     this.#weights = {
       publish: 20,
       burst: heavy ? 14 : 6,
@@ -74,6 +78,7 @@ export class Workload {
       credit: 7,
       resume: 3,
       cancel: 1.5,
+      withdraw: 1.5,
       release: 2,
       take: 5,
       purge: 0.8,
@@ -209,6 +214,13 @@ export class Workload {
         client.cancel(one);
         return;
       }
+      case 'withdraw': {
+        const waiting = client.world.model.queues.flatMap((queue) =>
+          [...queue.copies.values()].filter((copy) => copy.delayedNumber !== null && copy.isReady),
+        );
+        if (waiting.length > 0) client.withdraw(random.pick(waiting));
+        return;
+      }
       case 'release':
         if (client.sessions.length > 1) client.release(random.pick(client.sessions));
         return;
@@ -305,9 +317,15 @@ export class Workload {
       bodyBytes,
       priority: random.below(8),
       ttlMs: random.chance(0.05) ? random.between(1, 1000) : 0,
-      dueInMs: client.engine.capabilities.delayed && random.chance(0.04) ? random.between(1, 2000) : 0,
+      dueInMs: client.engine.capabilities.delayed && random.chance(this.#delays) ? this.#delayMs() : 0,
       identity: this.#identity(client),
     };
+  }
+
+  /** Mostly so short that it passes within a few operations, or within a restart. */
+  #delayMs(): number {
+    const random = this.#random;
+    return random.chance(0.15) ? random.between(2000, 8000) : random.between(1, random.chance(0.5) ? 60 : 2000);
   }
 
   #identity(client: Client): AppendRequest['identity'] {

@@ -30,6 +30,11 @@ export class DueTimes {
     this.#madeReady = madeReady;
   }
 
+  /** What is remembered, some of it perhaps gone. */
+  get size(): number {
+    return this.#heap.size;
+  }
+
   /** Before the start nothing is kept: that looks for itself. */
   add(dueAt: number, number: number, queue: LocalQueue): void {
     if (!this.#started) return;

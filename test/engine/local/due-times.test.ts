@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Clock } from '../../../src/engine/clock.ts';
+import { memoryEngine, type LocalEngine } from '../../../src/engine/local/index.ts';
+import { Fixture, turn, until } from '../../conformance/fixture.ts';
+
+const day = 24 * 60 * 60 * 1000;
+
+/** Its timers ring when told, whatever time it says. */
+class WallClock implements Clock {
+  time = 1_700_000_000_000;
+  readonly timers: { readonly delayMs: number; readonly task: () => void }[] = [];
+
+  now(): number {
+    return this.time;
+  }
+
+  defer(task: () => void): void {
+    setImmediate(task);
+  }
+
+  after(delayMs: number, task: () => void): { cancel: () => void } {
+    assert.ok(delayMs > 0 && delayMs <= 0x7fff_ffff, `a timer of ${delayMs} ms`);
+    const timer = { delayMs, task };
+    this.timers.push(timer);
+    return { cancel: () => void this.timers.splice(this.timers.indexOf(timer), 1) };
+  }
+
+  async ring(): Promise<void> {
+    for (const { task } of this.timers.splice(0)) task();
+    await turn();
+  }
+}
+
+async function opened(): Promise<{ clock: WallClock; fixture: Fixture; engine: LocalEngine }> {
+  const clock = new WallClock();
+  const engine = memoryEngine(clock);
+  return { clock, engine, fixture: await Fixture.open({ engine, cleanup: () => Promise.resolve() }) };
+}
+
+test('one timer for all queues, for whatever is due next', async () => {
+  const { clock, fixture } = await opened();
+  const queues = await Promise.all(Array.from({ length: 20 }, () => fixture.declare()));
+  for (const [at, queue] of queues.entries())
+    await fixture.publish(queue, { dueAt: clock.time + 5000 - 100 * at }, { dueAt: clock.time + 60 * day });
+  assert.deepEqual(
+    clock.timers.map(({ delayMs }) => delayMs),
+    [5000 - 1900],
+  );
+  clock.time += 3100;
+  await clock.ring();
+  await fixture.expectStats(queues[19]!, { ready: 1, delayed: 1 });
+  await fixture.expectStats(queues[18]!, { ready: 0, delayed: 2 });
+  assert.deepEqual(
+    clock.timers.map(({ delayMs }) => delayMs),
+    [100],
+  );
+  await fixture.dispose();
+  assert.equal(clock.timers.length, 0);
+});
+
+test('months are waited for in short naps, so that a clock which is set is noticed', async () => {
+  const { clock, fixture } = await opened();
+  const queue = await fixture.declare();
+  await fixture.publish(queue, { body: 'in two months', dueAt: clock.time + 60 * day });
+  assert.ok(clock.timers[0]!.delayMs <= 10_000);
+  await clock.ring();
+  await fixture.expectStats(queue, { ready: 0, delayed: 1 });
+  // Back, and far ahead.
+  clock.time -= 5 * day;
+  await clock.ring();
+  await fixture.expectStats(queue, { ready: 0, delayed: 1 });
+  clock.time += 100 * day;
+  await clock.ring();
+  await fixture.expectStats(queue, { ready: 1, delayed: 0 });
+  assert.equal(clock.timers.length, 0);
+  await fixture.dispose();
+});
+
+test('a timer that is early by less than a millisecond rings again', async () => {
+  const { clock, fixture } = await opened();
+  const queue = await fixture.declare();
+  await fixture.publish(queue, { body: 'x', dueAt: clock.time + 10.5 });
+  clock.time += 10;
+  await clock.ring();
+  await fixture.expectStats(queue, { ready: 0, delayed: 1 });
+  clock.time += 1;
+  await clock.ring();
+  await fixture.expectStats(queue, { ready: 1, delayed: 0 });
+  await fixture.dispose();
+});
+
+test('what is due at one moment becomes ready turn by turn, and others are served between', async () => {
+  const { clock, fixture } = await opened();
+  const [flooded, other] = [await fixture.declare(), await fixture.declare()];
+  const targets = fixture.engine.targets([flooded], Buffer.from('e'));
+  await fixture.commit((batch) => {
+    for (let n = 0; n < 10_000; n++) fixture.append(batch, targets.queues, { body: 'x', dueAt: clock.time + 100 });
+  });
+  const { sink } = await fixture.consume(other);
+  clock.time += 100;
+  let most = 0;
+  let before = 0;
+  let turns = 0;
+  await clock.ring();
+  while (turns++ < 1000) {
+    const { ready } = await fixture.stats(flooded);
+    most = Math.max(most, ready - before);
+    before = ready;
+    if (ready === 10_000) break;
+    await fixture.fill(other, 'meanwhile');
+  }
+  assert.equal(before, 10_000);
+  assert.ok(most < 5000, `${most} in one turn`);
+  await until('others', () => sink.deliveries.length > 0);
+  await fixture.dispose();
+});
+
+test('what was withdrawn, or went with its queue, is forgotten before it is due', async () => {
+  const { clock, fixture, engine } = await opened();
+  const queue = await fixture.declare();
+  const doomed = await fixture.declare();
+  for (let n = 0; n < 1500; n++) {
+    const [outcome] = await fixture.publish(queue, { body: 'x', dueAt: clock.time + day + n });
+    await fixture.publish(doomed, { body: 'x', dueAt: clock.time + day });
+    if (n > 0) assert.equal(await fixture.engine.cancel(queue, outcome!.numbers![0]!), true);
+  }
+  await fixture.change({ op: 'delete-queue', key: doomed.key });
+  assert.ok(engine.dueTimes.size < 10, `${engine.dueTimes.size} are remembered`);
+  clock.time += 2 * day;
+  await clock.ring();
+  await fixture.expectStats(queue, { ready: 1, delayed: 0 });
+  await fixture.dispose();
+});
+
+test('in memory, one that waits keeps nothing of what is published beside it', async () => {
+  const { clock, fixture, engine } = await opened();
+  const queue = await fixture.declare();
+  const body = Buffer.alloc(100 * 1024);
+  for (let n = 0; n < 200; n++) {
+    await fixture.publish(queue, { body: `${n}`, dueAt: clock.time + day }, { body }, { body });
+    await fixture.drain(queue);
+  }
+  assert.ok(engine.journal.window.bytes < 8 * 1024 * 1024, `${engine.journal.window.bytes} bytes`);
+  clock.time += day;
+  await clock.ring();
+  assert.deepEqual(
+    await fixture.drainTexts(queue),
+    Array.from({ length: 200 }, (_, n) => `${n}`),
+  );
+  await fixture.dispose();
+});
