@@ -7,8 +7,7 @@
  * - ignored, for it changes nothing that a client can see here: x-queue-mode, x-queue-version, x-queue-master-locator,
  *   x-queue-leader-locator, x-quorum-initial-group-size, x-max-in-memory-length, x-max-in-memory-bytes (placement of
  *   replicas and of bytes), and names that nobody knows, as RabbitMQ does;
- * - refused: what would promise something that is not kept (streams, deduplication, at-least-once dead-lettering,
- *   reject-publish-dlx).
+ * - refused: what would promise something that is not kept (streams, deduplication, reject-publish-dlx).
  */
 import type { QueueLimits } from '../engine/engine.ts';
 import type { FieldTable } from '../format/field-table.ts';
@@ -29,6 +28,8 @@ export interface EffectiveQueueSettings {
   readonly deadLetterExchange: string | null;
   /** Null: messages keep their routing keys. */
   readonly deadLetterRoutingKey: string | null;
+  /** A dead letter that nobody takes waits instead of being dropped. */
+  readonly keepsDeadLetters: boolean;
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
@@ -43,10 +44,10 @@ const settings: Readonly<Record<string, Setter>> = {
   'x-message-ttl': (to, argument) => (to.messageTtlMs = argument.timeMs()),
   'x-dead-letter-exchange': (to, argument) => (to.deadLetterExchange = argument.exchangeName()),
   'x-dead-letter-routing-key': (to, argument) => (to.deadLetterRoutingKey = argument.string()),
-  'x-dead-letter-strategy': (_to, argument) => {
+  'x-dead-letter-strategy': (to, argument) => {
     const strategy = argument.string();
-    if (strategy === 'at-least-once') throw unsupported(argument, 'the dead-letter strategy at-least-once');
-    if (strategy !== 'at-most-once') throw argument.invalid('invalid_dlx_strategy');
+    if (strategy !== 'at-most-once' && strategy !== 'at-least-once') throw argument.invalid('invalid_dlx_strategy');
+    to.keepsDeadLetters = strategy === 'at-least-once';
   },
   'x-max-length': (to, argument) => (to.maxLength = argument.count()),
   'x-max-length-bytes': (to, argument) => (to.maxBytes = argument.count()),
@@ -109,6 +110,7 @@ export function effectiveQueueSettings(given: FieldTable, resource: string): Eff
     singleActiveConsumer: false,
     deadLetterExchange: null,
     deadLetterRoutingKey: null,
+    keepsDeadLetters: false,
   };
   for (const [name, set] of Object.entries(settings)) {
     const value = given[name];

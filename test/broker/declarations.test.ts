@@ -128,10 +128,7 @@ test('an argument that a queue cannot have is refused, and nothing is silently l
     [{ 'x-queue-type': 'stream' }, "invalid arg 'x-queue-type' …: the queue type stream is not supported"],
     [{ 'x-overflow': 'reject-publish-dlx' }, "invalid arg 'x-overflow' …: reject-publish-dlx is not supported"],
     [{ 'x-message-deduplication': true }, "invalid arg 'x-message-deduplication' …: deduplication is not supported"],
-    [
-      { 'x-dead-letter-strategy': 'at-least-once' },
-      "invalid arg 'x-dead-letter-strategy' …: the dead-letter strategy at-least-once is not supported",
-    ],
+    [{ 'x-dead-letter-strategy': 'sometimes' }, "invalid arg 'x-dead-letter-strategy' …: invalid_dlx_strategy"],
   ];
   for (const [args, text] of cases) {
     await refused(

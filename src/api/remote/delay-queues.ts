@@ -5,9 +5,9 @@
  *
  * A queue must never end with messages in it. So each is used for one period only and ends by itself (x-expires) not before
  * all that was published in that period is out; the next period has the next queue. (Declaring a queue again would not lengthen
- * its life everywhere: RabbitMQ's quorum queues take no notice.) On RabbitMQ they are quorum queues that dead-letter at least once, since
- * elsewhere it drops a dead letter that finds its target full. What can't be kept: whether a queue takes the message when it is
- * due is not known when it is published.
+ * its life everywhere: RabbitMQ's quorum queues take no notice.) They dead-letter at least once, or a message that finds its target full
+ * when it is due would be dropped; RabbitMQ does that in quorum queues only. What can't be kept: whether a queue takes the message when
+ * it is due is not known when it is published.
  */
 import { createHash } from 'node:crypto';
 import { PostriderError } from '../errors.ts';
@@ -78,10 +78,9 @@ export class DelayQueues {
 
   async #declare(name: string, to: Address, ms: number, expiresMs: number): Promise<void> {
     if (to.mandatory && to.exchange === '') await this.#require(to);
+    // RabbitMQ keeps the strategy only in such queues.
     const safe: Record<string, string> =
-      this.#server().product === 'RabbitMQ'
-        ? { 'x-queue-type': 'quorum', 'x-dead-letter-strategy': 'at-least-once', 'x-overflow': 'reject-publish' }
-        : {};
+      this.#server().product === 'RabbitMQ' ? { 'x-queue-type': 'quorum', 'x-overflow': 'reject-publish' } : {};
     const traits = {
       name,
       durable: true,
@@ -89,6 +88,7 @@ export class DelayQueues {
       autoDelete: false,
       arguments: {
         ...safe,
+        'x-dead-letter-strategy': 'at-least-once',
         'x-message-ttl': ms,
         'x-expires': expiresMs,
         'x-dead-letter-exchange': to.exchange,

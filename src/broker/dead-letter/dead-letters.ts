@@ -5,6 +5,7 @@
  *
  * Dead-lettering is at-most-once as RabbitMQ's is: where nobody takes the message (no such exchange, no route, an automatic
  * cycle, a target that is full and refuses) it is dropped. A full disk is no such reason: the message stays held until there is space.
+ * Nor is any where the queue's dead-letter strategy is at-least-once: then the message stays held until somebody takes it.
  */
 import type { Timer } from '../../engine/clock.ts';
 import type {
@@ -37,7 +38,7 @@ const reasons: Readonly<Record<RemovalReason, DeathReason>> = {
 const maxRunLength = 256;
 /** Bytes of them, but for one message more. */
 const maxRunBytes = 1024 * 1024;
-/** What a full disk has no space for is tried again after so long. */
+/** What a full disk has no space for, and what must not be dropped, is tried again after so long. */
 const retryMs = 1000;
 
 /** Messages in one commit. */
@@ -48,7 +49,7 @@ interface Run {
   readonly done: () => void;
 }
 
-/** What waits for space on a full disk. Numbers alone: it may be a whole backlog. */
+/** What waits for space on a full disk, or for somebody who takes it. Numbers alone: it may be a whole backlog. */
 interface Waiting {
   readonly queue: EngineQueue;
   readonly lease: Lease;
@@ -66,6 +67,8 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
   #retrying = false;
   /** How often a full disk refused some. */
   #refusals = 0;
+  /** How often some that must not be dropped found nobody who takes them. */
+  #kept = 0;
   #stopped = false;
 
   constructor(context: BrokerContext, vhosts: ReadonlyMap<string, Vhost>) {
@@ -123,16 +126,11 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     run.done();
   }
 
-  async #deadLetter(
-    queue: EngineQueue,
-    lease: Lease,
-    reason: DeathReason,
-    numbers: readonly number[],
-  ): Promise<void> {
-    const refusals = this.#refusals;
+  async #deadLetter(queue: EngineQueue, lease: Lease, reason: DeathReason, numbers: readonly number[]): Promise<void> {
+    const before = this.#refusals + this.#kept;
     let at = 0;
     while (at < numbers.length && !lease.lost && !this.#stopped) {
-      if (this.#refusals > refusals) {
+      if (this.#refusals + this.#kept > before) {
         this.#wait(queue, lease, reason, numbers.slice(at));
         return;
       }
@@ -178,15 +176,31 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     const batch = engine.begin(engine.capabilities.atomic);
     for (const message of run.messages) {
       // The output before the settlement that it comes from: idempotent batches want that order.
-      if (run.attempt !== 'drop') this.#append(batch, message);
+      if (run.attempt !== 'drop' && !this.#append(batch, message)) continue;
       batch.settle(message.lease, message.queue, message.number, 1, 'drop');
     }
     batch.commit(this, run);
   }
 
-  #append(batch: Batch, message: DeadMessage): void {
+  /** False: nobody takes it, and it must not be dropped. */
+  #append(batch: Batch, message: DeadMessage): boolean {
     const next = this.#next(message);
     if (next !== null) batch.append(next.targets, next.view);
+    else if (this.#mustKeep(message)) {
+      this.#keep(message);
+      return false;
+    }
+    return true;
+  }
+
+  #mustKeep({ queue }: DeadMessage): boolean {
+    const { vhost, name } = readQueueKey(queue.key);
+    return this.#vhosts.get(vhost)?.graph.queues.get(name)?.settings.keepsDeadLetters === true;
+  }
+
+  #keep({ queue, lease, reason, number }: DeadMessage): void {
+    this.#kept++;
+    this.#wait(queue, lease, reason, [number]);
   }
 
   /** One of the run was refused, and so nothing of it was done. */
@@ -207,8 +221,12 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
       return;
     }
     // Stale: the message isn't ours any more. Else nobody takes it.
+    const message = run.messages[0]!;
     if (run.attempt === 'drop' || outcomes.some((outcome) => outcome.outcome === 'stale')) run.done();
-    else this.#commit({ ...run, attempt: 'drop' });
+    else if (this.#mustKeep(message)) {
+      this.#keep(message);
+      run.done();
+    } else this.#commit({ ...run, attempt: 'drop' });
   }
 
   #wait(queue: EngineQueue, lease: Lease, reason: DeathReason, numbers: readonly number[]): void {
@@ -229,16 +247,17 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     });
   }
 
-  /** One after the other, until one finds that there still is no space. */
+  /** One after the other, until one finds that there still is no space on the disk. */
   async #retry(): Promise<void> {
     this.#retrying = true;
     const waiting = this.#waiting;
     this.#waiting = [];
+    const refusals = this.#refusals;
     let tried = 0;
     for (const { queue, lease, reason, numbers } of waiting) {
       tried++;
       await this.#deadLetter(queue, lease, reason, numbers);
-      if (this.#waiting.length > 0) break;
+      if (this.#refusals > refusals) break;
     }
     this.#waiting.push(...waiting.slice(tried));
     this.#retrying = false;

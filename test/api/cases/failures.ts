@@ -219,6 +219,42 @@ export function failureCases(bench: Bench): void {
       await settledTo(queue, 0);
     });
 
+    it('keeps what finds its queue full when it is due again', async () => {
+      const queue = await bench.mq.queue<string>(name(), { maxLength: 1 });
+      await queue.publish('first');
+      let published = 1;
+      const fill = async (): Promise<void> => {
+        for (let count = 0; count < 4; count++) {
+          await queue.publish('other').then(
+            () => (published += 1),
+            () => undefined,
+          );
+        }
+      };
+      const got: string[] = [];
+      let go!: () => void;
+      const open = new Promise<void>((resolve) => (go = resolve));
+      const consumer = await queue.consume(
+        async (payload, { attempt }) => {
+          got.push(payload);
+          if (payload === 'first' && attempt === 1) throw new Error('busy');
+          await open;
+        },
+        { prefetch: 1, retry: { attempts: 2, minDelayMs: 300, jitter: 0 } },
+      );
+      await until('it failed', () => got.length === 1);
+      await queue.publish('other');
+      published += 1;
+      await until('another one is out', () => got.length === 2);
+      await fill();
+      await sleep(500);
+      go();
+      await until('all were handled', () => got.length === published + 1);
+      assert.equal(got.filter((payload) => payload === 'first').length, 2);
+      await consumer.close();
+      assert.equal((await queue.deadLetters!.stats()).ready, 0);
+    });
+
     it('loses no dead letter whose handler fails', async () => {
       const queue = await bench.mq.queue<string>(name());
       const dead = queue.deadLetters!;

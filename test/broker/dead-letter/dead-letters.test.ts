@@ -185,6 +185,30 @@ test('where nobody takes a dead letter it is dropped, and its companions are not
   assert.equal(engine.queues.get('1:/1:c')!.held.size, 0);
 });
 
+test('what must not be dropped waits until somebody takes it', async () => {
+  const { bench, session, engine } = await withDeadLetters();
+  const strategy = { 'x-dead-letter-strategy': 'at-least-once', 'x-dead-letter-exchange': '' };
+  await bench.queue(session, 'full', { 'x-max-length': 1, 'x-overflow': 'reject-publish' });
+  await bench.queue(session, 'b', { ...strategy, 'x-dead-letter-routing-key': 'full' });
+  await bench.queue(session, 'c', { ...strategy, 'x-dead-letter-routing-key': 'later' });
+  for (const body of ['1', '2', '3']) await bench.publish(session, '', 'b', body, { expiration: '1' });
+  await bench.publish(session, '', 'c', 'early');
+  await rejectOne(bench, session, 'c');
+  const ready = (name: string): number => engine.queues.get(name)!.ready.length;
+  await until(() => ready('1:/4:full') === 1, 'the first');
+  await until(() => engine.queues.get('1:/1:b')!.held.size === 2, 'the others to expire');
+  assert.equal(engine.queues.get('1:/1:c')!.held.size, 1);
+  const got = [(await bench.get(session, 'full'))?.body];
+  await bench.queue(session, 'later');
+  await until(() => ready('1:/4:full') === 1 && ready('1:/5:later') === 1, 'one more of each');
+  got.push((await bench.get(session, 'full'))?.body);
+  assert.equal((await bench.get(session, 'later'))?.body, 'early');
+  await until(() => ready('1:/4:full') === 1, 'the last');
+  got.push((await bench.get(session, 'full'))?.body);
+  assert.deepEqual(got.toSorted(), ['1', '2', '3']);
+  assert.equal(engine.queues.get('1:/1:b')!.held.size, 0);
+});
+
 test('a session that closes lets its rejected messages arrive first', async () => {
   const { bench, session, engine } = await withDeadLetters();
   for (let i = 0; i < 600; i++) await bench.publish(session, '', 'a', `m${i}`);
