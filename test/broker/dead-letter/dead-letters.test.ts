@@ -191,21 +191,22 @@ test('what must not be dropped waits until somebody takes it', async () => {
   await bench.queue(session, 'full', { 'x-max-length': 1, 'x-overflow': 'reject-publish' });
   await bench.queue(session, 'b', { ...strategy, 'x-dead-letter-routing-key': 'full' });
   await bench.queue(session, 'c', { ...strategy, 'x-dead-letter-routing-key': 'later' });
-  for (const body of ['1', '2', '3']) await bench.publish(session, '', 'b', body, { expiration: '1' });
+  for (const body of ['1', '2']) {
+    await bench.publish(session, '', 'b', body);
+    await rejectOne(bench, session, 'b');
+  }
   await bench.publish(session, '', 'c', 'early');
   await rejectOne(bench, session, 'c');
   const ready = (name: string): number => engine.queues.get(name)!.ready.length;
   await until(() => ready('1:/4:full') === 1, 'the first');
-  await until(() => engine.queues.get('1:/1:b')!.held.size === 2, 'the others to expire');
+  await until(() => engine.queues.get('1:/1:b')!.held.size === 1, 'the other to wait');
   assert.equal(engine.queues.get('1:/1:c')!.held.size, 1);
   const got = [(await bench.get(session, 'full'))?.body];
   await bench.queue(session, 'later');
-  await until(() => ready('1:/4:full') === 1 && ready('1:/5:later') === 1, 'one more of each');
+  await until(() => ready('1:/4:full') === 1 && ready('1:/5:later') === 1, 'one of each');
   got.push((await bench.get(session, 'full'))?.body);
   assert.equal((await bench.get(session, 'later'))?.body, 'early');
-  await until(() => ready('1:/4:full') === 1, 'the last');
-  got.push((await bench.get(session, 'full'))?.body);
-  assert.deepEqual(got.toSorted(), ['1', '2', '3']);
+  assert.deepEqual(got, ['1', '2']);
   assert.equal(engine.queues.get('1:/1:b')!.held.size, 0);
 });
 
@@ -230,8 +231,7 @@ test('what a full disk has no space for waits, and is not dropped', async () => 
   await bench.publish(session, '', 'a', 'expired', { expiration: '1' });
   engine.full = true;
   await rejectOne(bench, session, 'a');
-  await rest(50);
-  assert.equal(engine.queues.get('1:/1:a')!.held.size, 2);
+  await until(() => engine.queues.get('1:/1:a')!.held.size === 2, 'both to wait');
   engine.full = false;
   await until(() => engine.queues.get('1:/1:d')!.ready.length === 2, 'both dead letters');
   assert.equal(engine.queues.get('1:/1:a')!.held.size, 0);
