@@ -329,7 +329,7 @@ export class DiskStore implements LocalStore, GroupStore {
       this.journal.window.dropSegment(segment.id);
       await this.#segmentFiles.release(segment.id);
     }
-    await this.#files.syncDirectory(this.#directory);
+    await this.#segmentFiles.released();
   }
 
   #sparse(): Segment[] {

@@ -58,6 +58,8 @@ export class SegmentFiles implements SegmentReader {
   /** Full, but groups that go there may still wait to be written. */
   readonly #older = new Map<number, OpenSegment>();
   #spares: { readonly name: string; readonly bytes: number }[] = [];
+  /** Spares whose names are not durable yet. */
+  #newSpares: { readonly name: string; readonly bytes: number }[] = [];
   #nextSpare = 1;
   #capacity: number;
   #current: OpenSegment | null = null;
@@ -79,7 +81,10 @@ export class SegmentFiles implements SegmentReader {
 
   /** Takes over spare files of an earlier life. */
   async adoptSpares(names: readonly string[]): Promise<void> {
-    for (const name of names.filter(isSpareName)) {
+    const spares = names.filter(isSpareName);
+    // That they have these names may be known to the system's cache alone.
+    if (spares.length > 0) await this.#files.syncDirectory(this.#directory);
+    for (const name of spares) {
       const file = await this.#files.open(join(this.#directory, name), 'read');
       const bytes = await file.size().finally(() => file.close());
       this.#spares.push({ name, bytes });
@@ -271,20 +276,27 @@ export class SegmentFiles implements SegmentReader {
     return this.#reading.use(id, (file) => file.size());
   }
 
-  /** The segment is needed no more: kept as a spare, or deleted. The caller syncs the directory. */
+  /** The segment is needed no more: kept as a spare, or deleted. The caller calls `released` in the end. */
   async release(id: number): Promise<void> {
     // On a full disk its space is what the next segment waits for.
-    const wanted = !this.#blocked && this.#spares.length < this.#options.spareSegments;
+    const wanted = !this.#blocked && this.#spares.length + this.#newSpares.length < this.#options.spareSegments;
     const bytes = wanted ? await this.size(id) : 0;
     await this.#reading.stop(id);
     const path = join(this.#directory, segmentName(id));
     if (wanted && bytes >= this.#options.firstSegmentBytes) {
       const name = `spare-${this.#nextSpare++}.seg`;
       await this.#files.rename(path, join(this.#directory, name));
-      this.#spares.push({ name, bytes });
+      this.#newSpares.push({ name, bytes });
     } else {
       await this.#files.unlink(path);
     }
+  }
+
+  /** Makes the end of released segments durable. */
+  async released(): Promise<void> {
+    await this.#files.syncDirectory(this.#directory);
+    // Renamed once more before that, it could have its first name and its last after a power cut: one file as two segments.
+    this.#spares.push(...this.#newSpares.splice(0));
   }
 
   /** Nothing is waited for any more: neither space nor descriptors. */

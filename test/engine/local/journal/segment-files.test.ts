@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { systemClock } from '../../../../src/engine/clock.ts';
 import { DiskFiles, type DiskFile } from '../../../../src/engine/local/journal/disk-files.ts';
@@ -149,4 +149,51 @@ test('a spare that can not be used again is deleted', async (t) => {
   await files.adoptSpares(['spare-1.seg']);
   await files.begin(1);
   assert.deepEqual(await readdir(directory), ['journal-0000000001.seg']);
+});
+
+/** Tells of renames and synced directories. */
+class ToldDisk extends DiskFiles {
+  readonly calls: string[] = [];
+
+  override async rename(from: string, to: string): Promise<void> {
+    this.calls.push(`${basename(from)} to ${basename(to)}`);
+    await super.rename(from, to);
+  }
+
+  override async syncDirectory(path: string): Promise<void> {
+    await super.syncDirectory(path);
+    this.calls.push('synced');
+  }
+}
+
+test('a spare found at a start is used again when its name is durable, not before', async (t) => {
+  const disk = new ToldDisk();
+  const { directory, files } = await segmentFiles(t, disk);
+  await writeFile(join(directory, 'spare-1.seg'), Buffer.alloc(16 * KiB));
+  await files.adoptSpares(['spare-1.seg']);
+  await files.begin(1);
+  assert.deepEqual(disk.calls, ['synced', 'spare-1.seg to journal-0000000001.seg', 'synced']);
+});
+
+test('a segment that became a spare is used again when that is durable, not before', async (t) => {
+  const disk = new ToldDisk();
+  const { files } = await segmentFiles(t, disk);
+  await files.begin(1);
+  let place = files.place(null, 1, () => undefined);
+  /** Leaves the segment in use; resolves when the one behind the next is there. */
+  const roll = async (): Promise<void> => {
+    place = files.place(place, 16 * KiB, () => undefined);
+    const made = `journal-000000000${place.segment + 1}.seg`;
+    while (!disk.calls.some((call) => call.endsWith(`to ${made}`))) await turn();
+  };
+  await roll();
+  await files.closeOlder(2);
+  await files.release(1);
+  await roll();
+  await files.released();
+  await roll();
+  assert.deepEqual(
+    disk.calls.filter((call) => call.includes('spare')),
+    ['journal-0000000001.seg to spare-1.seg', 'spare-1.seg to journal-0000000005.seg'],
+  );
 });
