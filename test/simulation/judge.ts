@@ -171,22 +171,28 @@ export function judgeRecovered(client: Client, recovered: Recovered): void {
   judgeKeys(client, recovered, evidence);
   for (const queue of model.queues) judgeQueue(client, queue, recovered, evidence);
   evidence.close();
-  for (const queue of model.queues) for (const copy of queue.copies.values()) judgeUnseen(queue, copy);
+  for (const queue of model.queues) for (const copy of queue.copies.values()) judgeUnseen(client, queue, copy);
   for (const [name, id] of model.ids) if (id.unit?.state === 'refused') model.ids.delete(name);
 }
 
 /** What waits shows nowhere: of what happened to it, it is only known what other evidence says. */
-function judgeUnseen(queue: ModelQueue, copy: Copy): void {
-  if (copy.appendedBy?.state === 'refused') {
+function judgeUnseen(client: Client, queue: ModelQueue, copy: Copy): void {
+  const { appendedBy } = copy;
+  if (appendedBy?.state === 'refused') {
     queue.forget(copy);
     return;
   }
-  const unit = copy.removal?.unit ?? null;
-  if (copy.appendedBy?.state === 'open') copy.removal = { kind: 'engine', unit: null, maybe: true };
-  else if (unit?.state === 'done') queue.forget(copy);
-  else if (unit?.state === 'refused') copy.removal = null;
-  else if (unit !== null) copy.removal = { kind: 'engine', unit: null, maybe: true };
   copy.appendedBy = null;
+  const unit = copy.removal?.unit ?? null;
+  // Of a batch that was applied, a repeat was passed over.
+  const stored = appendedBy?.state !== 'open' && (!copy.identified || copy.delayedNumber !== null);
+  if (stored && unit === null) return;
+  client.world.history.removed(client.historyName(queue), historyId('all', 0, copy.appendId), 'deleted', {
+    maybe: true,
+  });
+  if (stored && unit?.state === 'done') queue.forget(copy);
+  else if (stored && unit?.state === 'refused') copy.removal = null;
+  else copy.removal = { kind: 'engine', unit: null, maybe: true };
 }
 
 function judgeKeys(client: Client, recovered: Recovered, evidence: Evidence): void {

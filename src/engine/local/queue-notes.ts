@@ -63,6 +63,11 @@ export class QueueNotes {
     this.#host.journal.scheduleLazily();
   }
 
+  /** The end of the engine is clean, and the start after it takes no more for delivered than was noted. What may have been before this life is to be in it. */
+  closing(): void {
+    if (this.#queue.levels.some((level) => level.delivered !== level.notedDelivered)) this.#touch();
+  }
+
   /** How often a message was delivered. */
   counted(number: number, deliveries: number): void {
     const { journal } = this.#host;
@@ -97,11 +102,14 @@ export class QueueNotes {
     journal.directory.f64(number);
   }
 
-  /** Journals the next delivery of what came back. True: some may be delivered now. */
-  announce(level: Level): boolean {
+  /**
+   * Journals the next delivery of what came back. True: some may be delivered now. No more than has a taker, whose turn is `consumer`'s:
+   * what a crash finds counted and not delivered comes nearer to its delivery limit for nothing, with the message that caused the crash.
+   */
+  announce(level: Level, consumer: LocalConsumer): boolean {
     const { journal } = this.#host;
     if (level.returned.size > 0 && (level.announced.size === 0 || level.returned.peek() < level.announced.peek())) {
-      let budget = Math.max(1, MOST_ANNOUNCED - level.announced.size);
+      let budget = Math.max(1, roomFrom(consumer) - level.announced.size);
       while (level.returned.size > 0 && budget-- > 0) {
         const number = level.returned.pop();
         level.announced.push(number);
@@ -202,4 +210,15 @@ export class QueueNotes {
     this.#host.journal.promisedBytes += 24 + 24 * this.#queue.levels.length;
     this.#host.journal.dirty(this.#queue);
   }
+}
+
+/** How many more this consumer and those of its turn can take, as far as it matters. */
+function roomFrom(consumer: LocalConsumer): number {
+  let room = 0;
+  let next: LocalConsumer | null = consumer;
+  do {
+    room += next.room;
+    next = next.right;
+  } while (next !== null && next !== consumer && room < MOST_ANNOUNCED);
+  return Math.min(room, MOST_ANNOUNCED);
 }

@@ -316,6 +316,7 @@ export class LocalQueue implements EngineQueue {
     this.stopped = true;
     this.removals.stop();
     this.consumers.stop();
+    this.notes.closing();
     for (const number of this.held.heldBy(0)) {
       this.giveBack(number);
       const deliveries = this.counts.get(number);
