@@ -142,7 +142,7 @@ export class QueueDispatch {
   #deliverReturned(level: Level, consumer: LocalConsumer): boolean {
     const queue = this.#queue;
     const { notes, removals } = queue;
-    if (notes.journalled && !notes.announce(level)) return false;
+    if (notes.journalled && !notes.announce(level, consumer)) return false;
     const from = notes.journalled ? 'announced' : 'returned';
     const number = level[from].peek();
     const cursor = level.returnedCursor;
