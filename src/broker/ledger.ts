@@ -37,6 +37,17 @@ export class Ledger {
     return this.#mask + 1;
   }
 
+  /** The oldest tag that is unacknowledged; 0: none is. */
+  get oldest(): number {
+    for (const tag of this.#stragglers.keys()) return tag;
+    return this.#inRing === 0 ? noTag : this.#base;
+  }
+
+  /** The tag of the next delivery. */
+  get next(): number {
+    return this.#next;
+  }
+
   /** Notes a delivery that is to be acknowledged; answers its tag. */
   add(holder: number, number: number): number {
     if (this.#next - this.#base > this.#mask) this.#makeRoom();

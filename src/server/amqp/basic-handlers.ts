@@ -53,7 +53,7 @@ export const basicHandlers: readonly HandlerEntry[] = [
     try {
       const request = { ...args, consumerTag: tag };
       consumer.registered = await session.consume(queueName(channel, args.queue), request, consumer);
-      if (connection.output.unsent >= connection.settings.maxUnsentBytes) consumer.pause();
+      if (connection.output.unsent >= connection.output.limit) consumer.pause();
     } catch (error) {
       consumers.delete(tag);
       throw error;

@@ -100,8 +100,8 @@ export class Connection implements CommitReceiver<CommitToken> {
     this.loopback = isLoopback(remoteAddress);
     const { maxMessageBytes, maxPartialBytes } = this.settings;
     this.budget = { maxMessageBytes, maxPartialBytes, partialBytes: 0 };
-    this.output = new Output(socket, () => this.#drained());
-    this.gets = new GetTurns(this.output, this.settings, (stopped) => this.stopped.push(stopped));
+    this.output = new Output(socket, server.outputBudget, () => this.#drained());
+    this.gets = new GetTurns(this.output, (stopped) => this.stopped.push(stopped));
     this.frames = new FrameRouter(this);
     this.ending = new Ending(this, socket);
     this.handshake = new Handshake(this);
@@ -135,7 +135,7 @@ export class Connection implements CommitReceiver<CommitToken> {
       this.ending.fail(closingError(error), 0);
     }
     this.commitBatch();
-    if (this.output.unsent > 2 * this.settings.maxUnsentBytes) this.pause('unsent', true);
+    if (this.output.unsent > 2 * this.output.limit) this.pause('unsent', true);
   }
 
   #handle(bytes: Buffer, end: number): void {
@@ -215,10 +215,9 @@ export class Connection implements CommitReceiver<CommitToken> {
 
   /** The socket took what it was given. */
   #drained(): void {
-    const { unsent } = this.output;
-    const { maxUnsentBytes } = this.settings;
-    if (unsent <= maxUnsentBytes) this.#pauses.set('unsent', false);
-    if (unsent > maxUnsentBytes / 2 || this.stopped.length === 0) return;
+    const { unsent, limit } = this.output;
+    if (unsent <= limit) this.#pauses.set('unsent', false);
+    if (unsent > limit / 2 || this.stopped.length === 0) return;
     const { stopped } = this;
     this.stopped = [];
     try {
@@ -255,6 +254,7 @@ export class Connection implements CommitReceiver<CommitToken> {
     if (this.#handshakeTimer !== null) clearTimeout(this.#handshakeTimer);
     this.#handshakeTimer = null;
     this.state = 'running';
+    this.server.entered(this);
   }
 
   /** A method of this channel was refused, or its bytes made no sense. */

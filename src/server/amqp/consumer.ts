@@ -71,7 +71,7 @@ export class Consumer implements ConsumerSink {
       writeLargeContent(output, this.#number, delivery, this.#channel.connection.maxPayloadBytes);
     }
     const { connection } = this.#channel;
-    if (output.unsent < connection.settings.maxUnsentBytes) return true;
+    if (output.unsent < output.limit) return true;
     this.stopped = true;
     connection.stopped.push(this);
     pauseOthers(connection);

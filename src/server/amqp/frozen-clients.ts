@@ -1,26 +1,30 @@
 import type { Pressure } from '../../broker/index.ts';
 import type { Connection } from './connection.ts';
+import type { OutputBudget } from './output-budget.ts';
 import type { AmqpSettings } from './settings.ts';
 
 /**
- * Ends clients that take nothing of what waits for them, while memory is short. Each alone is bounded; many of them together
- * would keep the memory that the publishers are blocked for, for as long as they like.
+ * Ends clients that take nothing of what waits for them, while memory is short or all outputs together are full. Each alone is bounded;
+ * many of them together would keep what the others wait for, for as long as they like.
  */
 export class FrozenClients {
   readonly #connections: ReadonlySet<Connection>;
   readonly #settings: AmqpSettings;
+  readonly #pressure: Pressure;
+  readonly #budget: OutputBudget;
   #timer: NodeJS.Timeout | null = null;
   /** Those that were full when last looked at, and what they had taken until then. */
   #full = new Map<Connection, number>();
 
-  constructor(connections: ReadonlySet<Connection>, settings: AmqpSettings) {
+  constructor(connections: ReadonlySet<Connection>, settings: AmqpSettings, pressure: Pressure, budget: OutputBudget) {
     this.#connections = connections;
     this.#settings = settings;
+    this.#pressure = pressure;
+    this.#budget = budget;
   }
 
-  follow({ lowOnMemory }: Pressure): void {
-    if (!lowOnMemory) this.stop();
-    else this.#timer ??= setInterval(() => this.#look(), this.#settings.frozenAfterMs).unref();
+  start(): void {
+    this.#timer ??= setInterval(() => this.#look(), this.#settings.frozenAfterMs).unref();
   }
 
   stop(): void {
@@ -30,14 +34,17 @@ export class FrozenClients {
   }
 
   #look(): void {
-    const { maxUnsentBytes, frozenAfterMs } = this.#settings;
     const before = this.#full;
     this.#full = new Map();
+    const { limit, isNarrow } = this.#budget;
+    if (!this.#pressure.lowOnMemory && !isNarrow) return;
     for (const connection of this.#connections) {
       const { unsent, taken } = connection.output;
-      if (unsent < maxUnsentBytes) continue;
+      if (unsent < limit) continue;
       if (before.get(connection) === taken) {
-        connection.log(`took nothing of ${unsent} bytes for ${frozenAfterMs / 1000} s while memory is short`);
+        const seconds = this.#settings.frozenAfterMs / 1000;
+        const why = isNarrow ? 'others wait for room' : 'memory is short';
+        connection.log(`took nothing of ${unsent} bytes for ${seconds} s while ${why}`);
         connection.ending.destroy();
       } else {
         this.#full.set(connection, taken);

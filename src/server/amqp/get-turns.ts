@@ -1,4 +1,3 @@
-import type { AmqpSettings } from './settings.ts';
 import type { Output } from './output.ts';
 
 /** What waits for room in the output of a connection. */
@@ -12,14 +11,12 @@ export interface Stopped {
  */
 export class GetTurns {
   readonly #output: Output;
-  readonly #settings: AmqpSettings;
   readonly #whenRoom: (stopped: Stopped) => void;
   #last: Promise<unknown> = Promise.resolve();
 
   /** `whenRoom` resumes what it is given once the socket took most of the output. */
-  constructor(output: Output, settings: AmqpSettings, whenRoom: (stopped: Stopped) => void) {
+  constructor(output: Output, whenRoom: (stopped: Stopped) => void) {
     this.#output = output;
-    this.#settings = settings;
     this.#whenRoom = whenRoom;
   }
 
@@ -31,7 +28,7 @@ export class GetTurns {
   }
 
   async #room(): Promise<void> {
-    while (this.#output.unsent >= this.#settings.maxUnsentBytes) {
+    while (this.#output.unsent >= this.#output.limit) {
       await new Promise<void>((resolve) => this.#whenRoom({ resume: resolve }));
     }
   }

@@ -7,8 +7,9 @@
  */
 import type { Socket } from 'node:net';
 import { copyBytes } from '../../format/copy.ts';
+import type { OutputBudget } from './output-budget.ts';
 
-const chunkBytes = 64 * 1024;
+export const chunkBytes = 64 * 1024;
 /** Chunks kept for the next that needs one. */
 const maxSpareChunks = 64;
 /** What is written without waiting for the end of the turn. */
@@ -70,6 +71,7 @@ export class Output {
   static readonly maxReserve = chunkBytes;
 
   readonly #socket: Socket;
+  readonly #budget: OutputBudget;
   readonly #drained: () => void;
   #chunk: Chunk = nothing;
   /** Full chunks that wait for the write before them. */
@@ -82,18 +84,29 @@ export class Output {
   #scheduled = false;
   #closed = false;
   #endWhenSent = false;
-  /** Grows whenever the socket took something. */
-  taken = 0;
+  /** Bytes given to the socket since the beginning. */
+  #given = 0;
 
   /** `drained` is called whenever the socket took what it was given. */
-  constructor(socket: Socket, drained: () => void) {
+  constructor(socket: Socket, budget: OutputBudget, drained: () => void) {
     this.#socket = socket;
+    this.#budget = budget;
     this.#drained = drained;
   }
 
   /** Bytes that the socket has not taken. */
   get unsent(): number {
     return this.#sendingBytes + this.#fullBytes + this.at;
+  }
+
+  /** How many unsent bytes this client may have now. */
+  get limit(): number {
+    return this.#budget.limit;
+  }
+
+  /** Bytes that the system has taken for the client since the beginning: of a write that is on its way, too. */
+  get taken(): number {
+    return this.#given - queuedBytes(this.#socket);
   }
 
   /** Makes room for `size` bytes at `at`, at most `maxReserve`. The caller writes them and moves `at`. */
@@ -129,6 +142,7 @@ export class Output {
     this.#full = this.#sending;
     this.#sending = chunks;
     this.#sendingBytes = this.#fullBytes;
+    this.#given += this.#fullBytes;
     this.#fullBytes = 0;
     this.#writes = chunks.length;
     if (chunks.length === 1) {
@@ -149,6 +163,7 @@ export class Output {
   /** The socket is gone: nothing is written any more. Chunks that it may still hold are left to the collector. */
   close(): void {
     this.#closed = true;
+    this.#budget.giveBack(this.#full.length + this.#sending.length + (this.#chunk === nothing ? 0 : 1));
     if (this.#chunk !== nothing) giveBack(this.#chunk);
     for (const chunk of this.#full) giveBack(chunk);
     this.#full = [];
@@ -161,6 +176,7 @@ export class Output {
   #nextChunk(): void {
     if (this.at > 0) this.#retire();
     if (this.#fullBytes >= flushBytes) this.flush();
+    this.#budget.take();
     this.#useChunk(takeChunk());
   }
 
@@ -168,6 +184,7 @@ export class Output {
   #retire(): void {
     this.#chunk.end = this.at;
     if (this.#closed) {
+      this.#budget.giveBack(1);
       giveBack(this.#chunk);
     } else {
       this.#full.push(this.#chunk);
@@ -196,9 +213,9 @@ export class Output {
 
   /** One of the writes that are on their way is done. */
   readonly #written = (): void => {
-    this.taken++;
     if (this.#closed || --this.#writes > 0) return;
     for (const chunk of this.#sending) giveBack(chunk);
+    this.#budget.giveBack(this.#sending.length);
     this.#sending.length = 0;
     this.#sendingBytes = 0;
     this.#drained();
@@ -208,4 +225,10 @@ export class Output {
 
 function giveBack(chunk: Chunk): void {
   if (spare.length < maxSpareChunks) spare.push(chunk);
+}
+
+/** What the system has not taken of what the socket was given. Node documents only the whole writes of it. */
+function queuedBytes(socket: Socket): number {
+  const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly writeQueueSize?: number } | null };
+  return handle?.writeQueueSize ?? socket.writableLength;
 }

@@ -1,11 +1,15 @@
+import { performance } from 'node:perf_hooks';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Broker, MessageView } from '../../broker/index.ts';
+import { AckDeadlines } from './ack-deadlines.ts';
 import type { Channel } from './channel.ts';
 import { CountedBatch } from './commit.ts';
 import { Connection } from './connection.ts';
 import { DirectReplies } from './direct-reply.ts';
-import { topologyKey } from './reply-to.ts';
+import { Entrance } from './entrance.ts';
 import { FrozenClients } from './frozen-clients.ts';
+import { OutputBudget } from './output-budget.ts';
+import { topologyKey } from './reply-to.ts';
 import { readInto } from './shared-read-buffer.ts';
 import { defaultAmqpSettings, type AmqpSettings } from './settings.ts';
 import { TopologyAnswers } from './topology-answers.ts';
@@ -19,6 +23,9 @@ export interface AmqpServerOptions {
   readonly log?: (line: string) => void;
 }
 
+/** The same is not told more often. */
+const tellAgainMs = 10_000;
+
 /** Listens for AMQP 0-9-1. */
 export class AmqpServer {
   readonly broker: Broker;
@@ -29,12 +36,16 @@ export class AmqpServer {
   readonly batch: CountedBatch;
   readonly replies = new DirectReplies();
   readonly topology: TopologyAnswers;
+  /** Of all connections. */
+  readonly outputBudget: OutputBudget;
 
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
+  readonly #entrance: Entrance;
   readonly #frozen: FrozenClients;
-  /** Connections are refused, which was told. */
-  #full = false;
+  readonly #deadlines: AckDeadlines;
+  /** When it was told last that connections are refused. */
+  #toldFullAt = -Infinity;
   #unsubscribe: (() => void) | null = null;
   #allClosed: (() => void) | null = null;
 
@@ -44,7 +55,11 @@ export class AmqpServer {
     this.version = options.version ?? '0.0.0';
     this.log = options.log ?? (() => undefined);
     this.batch = new CountedBatch();
-    this.#frozen = new FrozenClients(this.#connections, this.settings);
+    const { maxConnections, maxHandshakes, consumerTimeoutMs } = this.settings;
+    this.outputBudget = new OutputBudget(this.settings);
+    this.#entrance = new Entrance(Math.min(maxHandshakes, Math.ceil(maxConnections / 4)));
+    this.#frozen = new FrozenClients(this.#connections, this.settings, options.broker.pressure, this.outputBudget);
+    this.#deadlines = new AckDeadlines(this.#connections, consumerTimeoutMs);
     this.topology = new TopologyAnswers(options.broker);
     this.#server = createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: true }, (socket) =>
       this.#accept(socket),
@@ -61,8 +76,9 @@ export class AmqpServer {
       });
     });
     this.#server.on('error', (error) => this.log(`amqp: ${error.message}`));
+    this.#frozen.start();
+    this.#deadlines.start();
     const pressureChanged = (): void => {
-      this.#frozen.follow(this.broker.pressure);
       for (const connection of this.#connections) connection.pressureChanged();
     };
     this.#unsubscribe = this.broker.pressure.subscribe({
@@ -88,6 +104,7 @@ export class AmqpServer {
   async close(reason = 'shutdown', timeoutMs = 3_000): Promise<void> {
     this.#unsubscribe?.();
     this.#frozen.stop();
+    this.#deadlines.stop();
     this.#server.close();
     for (const connection of this.#connections) connection.ending.force(reason);
     if (this.#connections.size === 0) return;
@@ -107,19 +124,36 @@ export class AmqpServer {
     return this.replies.deliver(routingKey, message);
   }
 
+  /** The connection is open: its client may do something. */
+  entered(connection: Connection): void {
+    this.#entrance.remove(connection);
+  }
+
   connectionClosed(connection: Connection): void {
     this.#connections.delete(connection);
-    if (this.#connections.size < 0.9 * this.settings.maxConnections) this.#full = false;
+    this.#entrance.remove(connection);
     if (this.#connections.size === 0) this.#allClosed?.();
   }
 
   #accept(socket: Socket): void {
-    if (this.#connections.size >= this.settings.maxConnections) {
-      if (!this.#full) this.log(`amqp: connections are refused: ${this.settings.maxConnections} are open`);
-      this.#full = true;
-      socket.destroy();
-      return;
+    const { maxConnections } = this.settings;
+    const isFull = this.#connections.size >= maxConnections;
+    if (isFull || this.#entrance.isFull) {
+      this.#tellFull(isFull ? `${maxConnections} are open` : 'too many are at their handshake');
+      if (!this.#entrance.makeRoom()) {
+        socket.destroy();
+        return;
+      }
     }
-    this.#connections.add(new Connection(this, (read) => readInto(socket, this.#server, read)));
+    const connection = new Connection(this, (read) => readInto(socket, this.#server, read));
+    this.#connections.add(connection);
+    this.#entrance.add(connection);
+  }
+
+  #tellFull(why: string): void {
+    const now = performance.now();
+    if (now - this.#toldFullAt < tellAgainMs) return;
+    this.#toldFullAt = now;
+    this.log(`amqp: connections are refused: ${why}`);
   }
 }

@@ -19,12 +19,18 @@ export interface AmqpSettings {
   readonly maxConsumersPerChannel: number;
   readonly maxConsumersPerConnection: number;
   readonly maxConnections: number;
+  /** Of these, how many may be at their handshake; no more than a quarter of `maxConnections`. */
+  readonly maxHandshakes: number;
   /** Frames kept for channels that wait for an earlier method; beyond it the connection stops reading. */
   readonly maxKeptBytes: number;
   /** Bytes that a client did not take yet; beyond it its consumers stop, and at twice as much reading from it. */
   readonly maxUnsentBytes: number;
-  /** While memory is short: how long a client may take nothing of more than `maxUnsentBytes`. */
+  /** The same of all clients together; beyond it each may have 64 KiB, as long as it lasts. */
+  readonly maxUnsentBytesOfAll: number;
+  /** While memory is short, or all together have more than they may: how long a client may take nothing of what it has too much. */
   readonly frozenAfterMs: number;
+  /** How long a delivery may stay unacknowledged; then its channel is closed. 0: for ever. */
+  readonly consumerTimeoutMs: number;
 }
 
 export const defaultAmqpSettings: AmqpSettings = {
@@ -39,7 +45,10 @@ export const defaultAmqpSettings: AmqpSettings = {
   maxConsumersPerChannel: 10_000,
   maxConsumersPerConnection: 20_000,
   maxConnections: 65_536,
+  maxHandshakes: 4_096,
   maxKeptBytes: 1024 * 1024,
   maxUnsentBytes: 1024 * 1024,
-  frozenAfterMs: 30_000,
+  maxUnsentBytesOfAll: 128 * 1024 * 1024,
+  frozenAfterMs: 60_000,
+  consumerTimeoutMs: 1_800_000,
 };

@@ -1,12 +1,21 @@
 import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import { test } from 'node:test';
-import { basicConsume } from '../../../src/wire/amqp/basic-methods.ts';
+import { basicAck, basicConsume, basicGet } from '../../../src/wire/amqp/basic-methods.ts';
 import { publish } from './raw-client.ts';
 import { serve } from './serve.ts';
 
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
 const served = await serve({ maxConsumersPerConnection: 3 });
-const short = await serve({ maxUnsentBytes: 64 * 1024, frozenAfterMs: 50 });
+const short = await serve({ maxUnsentBytes: 64 * KiB, frozenAfterMs: 50 });
+const full = await serve({ maxUnsentBytesOfAll: 2 * MiB, frozenAfterMs: 60_000 });
+const fullAndQuick = await serve({ maxUnsentBytesOfAll: 2 * MiB, frozenAfterMs: 100 });
+const impatient = await serve({ consumerTimeoutMs: 200 });
+const narrow = await serve({ maxConnections: 12, handshakeTimeoutMs: 60_000 });
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 test('Consumer storm: a connection has so many consumers, on whatever channels', async () => {
   const client = await served.client();
@@ -63,3 +72,93 @@ test(
     await reading.declare('still-there');
   },
 );
+
+/** Clients that consume and read nothing, each with more than it takes. */
+async function frozenClients(server: typeof full, count: number): Promise<void> {
+  const publisher = await server.client();
+  for (let n = 0; n < count; n++) {
+    const client = await server.client();
+    await client.declare(`frozen-${n}`);
+    await client.consume(`frozen-${n}`, 'c', true);
+    client.socket.pause();
+    for (let index = 0; index < 80; index++) publisher.send(publish(`frozen-${n}`, Buffer.alloc(100 * KiB)));
+  }
+  await publisher.declare('sent');
+}
+
+test('all clients together leave no more than so much untaken, and who reads goes on', async () => {
+  await frozenClients(full, 8);
+  const { outputBudget } = full.server;
+  await pause(50);
+  assert.equal(outputBudget.isNarrow, true);
+  // Two messages beyond the limit of each, and chunks that are not full.
+  assert.ok(outputBudget.heldBytes < 2 * MiB + 9 * 512 * KiB, `${outputBudget.heldBytes} bytes`);
+  const [publisher, reader] = [await full.client(), await full.client()];
+  await reader.declare('lively');
+  await reader.consume('lively', 'c', true);
+  for (let n = 0; n < 100; n++) publisher.send(publish('lively', Buffer.alloc(20 * KiB, n)));
+  for (let n = 0; n < 100; n++) assert.equal((await reader.message('basic.deliver')).body[0], n);
+});
+
+test('those who take nothing are cut while all have too much, and then there is room again', async () => {
+  await frozenClients(fullAndQuick, 8);
+  const { server, lines } = fullAndQuick;
+  while (server.connectionCount === 9 || server.outputBudget.isNarrow) await pause(10);
+  assert.ok(lines.some((line) => /took nothing of \d+ bytes for 0.1 s while others wait/.test(line)));
+  assert.ok(server.connectionCount > 1, 'no more than it takes to have room');
+});
+
+test('a delivery that nobody acknowledges ends its channel, and its message is there again', async () => {
+  const client = await impatient.client();
+  await client.declare('work');
+  await client.openChannel(2);
+  await client.openChannel(3);
+  for (const body of ['a', 'b']) client.send(publish('work', body));
+  await client.consume('work', 'c');
+  await client.message('basic.deliver');
+  await client.message('basic.deliver');
+  // The second one is: what counts is the oldest.
+  client.send(basicAck.frame(1, { deliveryTag: 2, multiple: false }));
+  const { channel, args } = await client.expect('channel.close');
+  assert.deepEqual([channel, args['replyCode']], [1, 406]);
+  assert.match(
+    args['replyText'] as string,
+    /^PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out\. Timeout value used: 200 ms\./,
+  );
+  client.send(basicGet.frame(2, { queue: 'work', noAck: true }));
+  const got = await client.message('basic.get_ok');
+  assert.deepEqual([got.body.toString(), got.frame.args['redelivered']], ['a', true]);
+});
+
+test('who acknowledges in time keeps the channel, however long it lasts', async () => {
+  const client = await impatient.client();
+  await client.declare('steady');
+  await client.consume('steady', 'c');
+  for (let tag = 1; tag <= 12; tag++) {
+    client.send(publish('steady', 'm'));
+    await client.message('basic.deliver');
+    await pause(50);
+    // The newest stays out for one delivery more.
+    if (tag > 1) client.send(basicAck.frame(1, { deliveryTag: tag - 1, multiple: false }));
+  }
+  client.send(basicAck.frame(1, { deliveryTag: 12, multiple: false }));
+  await pause(400);
+  await client.declare('still-open');
+});
+
+test('Connections without a login: few, and they give way', { timeout: 20_000 }, async () => {
+  const { server, lines } = narrow;
+  for (let n = 0; n < 20; n++) {
+    narrow.raw();
+    if (n % 5 === 4) await pause(20);
+  }
+  await pause(50);
+  assert.equal(server.connectionCount, 3, 'a quarter of all');
+  assert.ok(lines.some((line) => line === 'amqp: connections are refused: too many are at their handshake'));
+  // Those that wait for a second make room, one for one.
+  await pause(1_000);
+  for (let n = 0; n < 9; n++) await narrow.client();
+  for (let n = 0; n < 5; n++) narrow.raw();
+  await pause(50);
+  assert.equal(server.connectionCount, 12);
+});

@@ -1,0 +1,43 @@
+/**
+ * What all clients of a server together have not taken. Each alone may have `maxUnsentBytes`; where many use that, each may have no
+ * more than one chunk for as long as it lasts, so that those who do read go on.
+ */
+import { chunkBytes } from './output.ts';
+
+/** Of the most that all may have: below it the narrow limit ends. */
+const wideShare = 0.75;
+
+export class OutputBudget {
+  /** What one client may have before its consumers stop; at twice as much reading from it does. */
+  limit: number;
+  readonly #wide: number;
+  readonly #most: number;
+  #held = 0;
+
+  constructor(settings: { readonly maxUnsentBytes: number; readonly maxUnsentBytesOfAll: number }) {
+    this.#wide = settings.maxUnsentBytes;
+    this.#most = settings.maxUnsentBytesOfAll;
+    this.limit = this.#wide;
+  }
+
+  /** The clients together have more than they may. */
+  get isNarrow(): boolean {
+    return this.limit < this.#wide;
+  }
+
+  get heldBytes(): number {
+    return this.#held;
+  }
+
+  /** An output begins a chunk. */
+  take(): void {
+    this.#held += chunkBytes;
+    if (this.#held > this.#most) this.limit = Math.min(this.#wide, chunkBytes);
+  }
+
+  /** So many chunks hold nothing any more. */
+  giveBack(chunks: number): void {
+    this.#held -= chunks * chunkBytes;
+    if (this.#held <= wideShare * this.#most) this.limit = this.#wide;
+  }
+}
