@@ -33,7 +33,11 @@ export function reportError(error: unknown): ExitCode {
 
 /** One line for whoever runs the program; what follows the first (a stack) is for those who ask for it. */
 export function say(line: string): void {
-  writeNow(`postrider: ${process.env.POSTRIDER_DEBUG ? line : printableLine(line.trim().split('\n', 1)[0]!)}\n`);
+  writeNow(lineOf(line));
+}
+
+export function lineOf(line: string): string {
+  return `postrider: ${process.env.POSTRIDER_DEBUG ? line : printableLine(line.trim().split('\n', 1)[0]!)}\n`;
 }
 
 /** Synchronous: the process may be about to exit, and standard error may be a pipe. */

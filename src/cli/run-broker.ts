@@ -10,7 +10,8 @@ import { CommandError } from './command-error.ts';
 import { connectionsWithin, descriptorLimit } from './descriptor-limit.ts';
 import { exitCode, signalExitCode } from './exit-code.ts';
 import { address, listenError, tryAddress } from './listen-error.ts';
-import { reportError, say } from './report-error.ts';
+import { LogLines } from './log-lines.ts';
+import { reportError } from './report-error.ts';
 
 const portOption = '--amqp-port';
 
@@ -22,12 +23,15 @@ export async function runBroker(settings: ServeSettings, stopWithParent: boolean
 
   // Whole: what is told in a log at night must not depend on where the process was started.
   const directory = data === 'memory:' ? data : resolve(data);
-  const broker = new Broker({ engine: openLocal(directory), log: say });
+  const { say } = new LogLines(process.stderr);
+  const { maxQueues, maxExchanges, maxBindings } = settings;
+  const limits = { maxQueues, maxExchanges, maxBindings };
+  const broker = new Broker({ engine: openLocal(directory), log: say, settings: limits });
   broker.onFailed(endFailed);
   await broker.open().catch((error: unknown) => {
     throw withAdvice(error, directory);
   });
-  const amqp = new AmqpServer({ broker, version, log: say, settings: connectionLimit() });
+  const amqp = new AmqpServer({ broker, version, log: say, settings: amqpSettings(settings) });
   let port: number;
   try {
     ({ port } = await amqp.listen(host, amqpPort));
@@ -42,10 +46,12 @@ export async function runBroker(settings: ServeSettings, stopWithParent: boolean
   announce(settings, port);
 }
 
-function connectionLimit(): Partial<AmqpSettings> {
+function amqpSettings({ consumerTimeout }: ServeSettings): Partial<AmqpSettings> {
+  const consumerTimeoutMs = consumerTimeout * 1000;
   const limit = descriptorLimit();
-  if (limit === undefined) return {};
-  return { maxConnections: Math.min(connectionsWithin(limit), defaultAmqpSettings.maxConnections) };
+  if (limit === undefined) return { consumerTimeoutMs };
+  const maxConnections = Math.min(connectionsWithin(limit), defaultAmqpSettings.maxConnections);
+  return { consumerTimeoutMs, maxConnections };
 }
 
 function withAdvice(error: unknown, directory: string): unknown {

@@ -13,6 +13,11 @@ export interface ServeSettings {
   readonly amqpPort: number;
   /** Tell on standard output, as one JSON line, that it listens. */
   readonly json: boolean;
+  /** Seconds that a delivery may stay unacknowledged; 0: for ever. */
+  readonly consumerTimeout: number;
+  readonly maxQueues: number;
+  readonly maxExchanges: number;
+  readonly maxBindings: number;
 }
 
 export interface Setting<K extends keyof ServeSettings = keyof ServeSettings> {
@@ -78,7 +83,56 @@ const json: Setting<'json'> = {
   },
 };
 
-export const serveSettings: readonly Setting[] = [data, host, amqpPort, json];
+/** Seven days: longer than any pause that is meant, and still a number of milliseconds that a timer takes. */
+const longestTimeoutSeconds = 604_800;
+const mostOfAKind = 100_000_000;
+
+const consumerTimeout: Setting<'consumerTimeout'> = {
+  key: 'consumerTimeout',
+  name: 'consumer-timeout',
+  placeholder: 'SECONDS',
+  description: 'a delivery that is not acknowledged for so long ends its channel; 0: never',
+  standard: 1800,
+  read: (value) => readCount(value, 'seconds', 0, longestTimeoutSeconds),
+};
+
+const maxQueues: Setting<'maxQueues'> = {
+  key: 'maxQueues',
+  name: 'max-queues',
+  placeholder: 'COUNT',
+  description: 'queues that may be declared',
+  standard: 200_000,
+  read: (value) => readCount(value, 'queues', 1, mostOfAKind),
+};
+
+const maxExchanges: Setting<'maxExchanges'> = {
+  key: 'maxExchanges',
+  name: 'max-exchanges',
+  placeholder: 'COUNT',
+  description: 'exchanges that may be declared',
+  standard: 100_000,
+  read: (value) => readCount(value, 'exchanges', 1, mostOfAKind),
+};
+
+const maxBindings: Setting<'maxBindings'> = {
+  key: 'maxBindings',
+  name: 'max-bindings',
+  placeholder: 'COUNT',
+  description: 'bindings that may be made',
+  standard: 1_000_000,
+  read: (value) => readCount(value, 'bindings', 1, mostOfAKind),
+};
+
+export const serveSettings: readonly Setting[] = [
+  data,
+  host,
+  amqpPort,
+  json,
+  consumerTimeout,
+  maxQueues,
+  maxExchanges,
+  maxBindings,
+];
 
 /** Reads the values given under their names, each layer over the one before, and fills in what none gave. */
 export function settingsFrom(...layers: readonly Partial<ServeSettings>[]): ServeSettings {
@@ -92,6 +146,14 @@ function readPort(value: unknown): number {
     throw new ConfigError(`must be a port between 0 (any free one) and 65535, not ${shown(value)}`);
   }
   return port;
+}
+
+function readCount(value: unknown, what: string, least: number, most: number): number {
+  const count = typeof value === 'string' && /^\d{1,10}$/.test(value) ? Number(value) : value;
+  if (typeof count !== 'number' || !Number.isInteger(count) || count < least || count > most) {
+    throw new ConfigError(`must be a number of ${what} between ${least} and ${most}, not ${shown(value)}`);
+  }
+  return count;
 }
 
 function shown(value: unknown): string {

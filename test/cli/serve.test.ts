@@ -93,6 +93,15 @@ describe('serve', { timeout: 60_000 }, () => {
     assert.equal((await running.finished).code, 0);
   });
 
+  it('keeps to the limits that it is given', async (context) => {
+    const { listening } = await serve(context, 'memory:', '--max-queues', '1', '--consumer-timeout', '0');
+    const connection = new Connection({ port: listening.ports.amqp });
+    const channel = await connection.acquire();
+    await channel.queueDeclare('one');
+    await assert.rejects(channel.queueDeclare('two'), /queue limit in vhost '\/' \(1\) is reached/);
+    await connection.close();
+  });
+
   it('stops with its parent when asked to', async (context) => {
     const { child, finished } = await serve(context, 'memory:', '--stop-with-parent');
     child.stdin?.end();

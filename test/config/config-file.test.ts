@@ -16,7 +16,7 @@ describe('the configuration file', () => {
 
   const refused: readonly (readonly [what: string, text: string, line: RegExp])[] = [
     ['an unknown key', 'data: x\n\namqpport: 1\n', /^a\.yaml:3: unknown key "amqpport"; did you mean "amqp-port"\?$/],
-    ['a key like none', 'colour: red\n', /^a\.yaml:1: unknown key "colour"; known are data, host, amqp-port, json$/],
+    ['a key like none', 'colour: red\n', /^a\.yaml:1: unknown key "colour"; known are data, host, amqp-port, json, /],
     ['a port that is none', 'amqp-port: 99999\n', /^a\.yaml:1: amqp-port must be a port .*not 99999$/],
     ['a port in words', 'amqp-port: many\n', /^a\.yaml:1: amqp-port must be a port .*not "many"$/],
     ['a list for a value', 'data:\n  - a\n', /^a\.yaml:1: data must be a directory.*not a list$/],
@@ -26,6 +26,10 @@ describe('the configuration file', () => {
       '\nhost: 0.0.0.0\n',
       /^a\.yaml:2: host must be 127\.0\.0\.1, ::1 or localhost, not "0\.0\.0\.0"/,
     ],
+    ['a timeout below none', 'consumer-timeout: -1\n', /^a\.yaml:1: consumer-timeout must be a number of seconds/],
+    ['a timeout that is too long', 'consumer-timeout: 604801\n', /between 0 and 604800, not 604801$/],
+    ['room for no queue', 'max-queues: 0\n', /^a\.yaml:1: max-queues must be a number of queues between 1 and /],
+    ['a part of a binding', 'max-bindings: 1.5\n', /^a\.yaml:1: max-bindings must be a number of bindings .*not 1\.5$/],
     ['a switch in words', 'json: "yes"\n', /^a\.yaml:1: json must be true or false, not "yes"$/],
     ['a key twice', 'data: a\ndata: b\n', /^a\.yaml:2: not valid YAML: .*unique/],
     ['broken YAML', 'data: [a\n', /^a\.yaml:\d: not valid YAML/],
@@ -51,6 +55,10 @@ describe('the configuration file', () => {
       host: '127.0.0.1',
       amqpPort: 2,
       json: false,
+      consumerTimeout: 1800,
+      maxQueues: 200_000,
+      maxExchanges: 100_000,
+      maxBindings: 1_000_000,
     });
   });
 });
