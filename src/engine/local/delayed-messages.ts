@@ -1,6 +1,6 @@
 /**
  * The messages of one queue that are not due yet, by number: when each is due, and where it lies. They have numbers of their own
- * (1, 2, 3, ... in the order of their appends), and get one of the queue's when they are due. 24 bytes a message, and nothing is an object each.
+ * (1, 2, 3, ... in the order of their appends), and get one of the queue's when they are due. 20 bytes a message, and nothing is an object each.
  */
 import { DelayedPage } from './delayed-page.ts';
 
@@ -31,12 +31,18 @@ export class DelayedMessages {
     const number = this.next++;
     let page = this.#pages[this.#pages.length - 1];
     if (page?.takes(number) !== true) {
-      page = new DelayedPage(number);
+      page = new DelayedPage(number, page !== undefined);
       this.#pages.push(page);
     }
     page.append(number, dueAt, priority, segment, offset, expires, bodyBytes);
     this.count++;
     return number;
+  }
+
+  /** Of a message that waits, whose number has these low 32 bits. */
+  fullNumber(low: number): number {
+    const last = this.next - 1;
+    return last - (((last >>> 0) - low) >>> 0);
   }
 
   /** Puts `page` and `at` on the message. False: it is not waiting. */

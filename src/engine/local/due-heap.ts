@@ -1,10 +1,13 @@
-/** A binary min-heap of (due time, number, queue) in typed arrays: which delayed message is due next, over all queues. 20 bytes a message. */
+/**
+ * A binary min-heap of (due time, number, queue) in typed arrays: which delayed message is due next, over all queues. 16 bytes a message: of a
+ * number, its low 32 bits. Those of one queue that wait at a time lie so close that it is known by them.
+ */
 const LEAST = 64;
 
 export class DueHeap {
   size = 0;
   #dues = new Float64Array(0);
-  #numbers = new Float64Array(0);
+  #numbers = new Uint32Array(0);
   #queues = new Uint32Array(0);
 
   /** Of the first; Infinity: there is none. */
@@ -12,7 +15,7 @@ export class DueHeap {
     return this.size === 0 ? Infinity : this.#dues[0]!;
   }
 
-  /** Of the first. */
+  /** Of the first: the low 32 bits. */
   get number(): number {
     return this.#numbers[0]!;
   }
@@ -22,7 +25,8 @@ export class DueHeap {
     return this.#queues[0]!;
   }
 
-  push(dueAt: number, number: number, queue: number): void {
+  push(dueAt: number, fullNumber: number, queue: number): void {
+    const number = fullNumber >>> 0;
     if (this.size === this.#dues.length) this.#resize(Math.max(LEAST, this.size * 2));
     let at = this.size++;
     while (at > 0) {
@@ -68,7 +72,7 @@ export class DueHeap {
   /** Whether the entry at `at` comes after such a one. */
   #isBehind(at: number, dueAt: number, number: number): boolean {
     const other = this.#dues[at]!;
-    return other > dueAt || (other === dueAt && this.#numbers[at]! > number);
+    return other > dueAt || (other === dueAt && ((this.#numbers[at]! - number) | 0) > 0);
   }
 
   #move(from: number, to: number): void {
@@ -83,7 +87,7 @@ export class DueHeap {
 
   #resize(length: number): void {
     const dues = new Float64Array(length);
-    const numbers = new Float64Array(length);
+    const numbers = new Uint32Array(length);
     const queues = new Uint32Array(length);
     dues.set(this.#dues.subarray(0, this.size));
     numbers.set(this.#numbers.subarray(0, this.size));

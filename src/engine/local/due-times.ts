@@ -47,7 +47,10 @@ export class DueTimes {
     if (!this.#started) return;
     this.#stale += count;
     if (this.#stale < LEAST_STALE || this.#stale * 2 < this.#heap.size) return;
-    this.#heap.filter((number, id) => this.#queueOf(id)?.delayed.messages.find(number) === true);
+    this.#heap.filter((low, id) => {
+      const messages = this.#queueOf(id)?.delayed.messages;
+      return messages?.find(messages.fullNumber(low)) === true;
+    });
     this.#stale = 0;
   }
 
@@ -96,8 +99,8 @@ export class DueTimes {
     const due = new Map<LocalQueue, number[]>();
     let taken = 0;
     for (; heap.dueAt <= now && taken < TURN_MESSAGES; taken++) {
-      const { number } = heap;
       const queue = this.#queueOf(heap.queue);
+      const number = queue?.delayed.messages.fullNumber(heap.number) ?? 0;
       heap.pop();
       if (queue?.delayed.messages.find(number) !== true) {
         this.#stale--;

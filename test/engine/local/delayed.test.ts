@@ -91,12 +91,12 @@ test('a checkpoint writes what waits once, whatever becomes ready or is taken ou
   };
   await fixture.reopen();
   const [first] = await sizes();
-  assert.ok(first! > 24 * count);
+  assert.ok(first! > 20 * count);
   await fixture.advance(minute + 10);
   await fixture.untilStats(fixture.queue(queue.key), { ready: 500, delayed: count - 500 });
   await fixture.reopen();
   const second = (await sizes()).at(-1)!;
-  assert.ok(second < 24 * count * 0.2, `${second} bytes for what did not change`);
+  assert.ok(second < 20 * count * 0.2, `${second} bytes for what did not change`);
   await fixture.reopen();
   await fixture.expectStats(fixture.queue(queue.key), { ready: 500, delayed: count - 500 });
 });

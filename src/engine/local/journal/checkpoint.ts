@@ -289,8 +289,8 @@ function readProducers(reader: EntryReader, { identities }: StoreHost): void {
 export class CheckpointImage {
   readonly position: CheckpointPosition;
   readonly files = new Set<number>();
-  readonly #manifest: Buffer;
-  readonly #blocks: ReadonlyMap<number, Buffer>;
+  #manifest: Buffer;
+  #blocks: ReadonlyMap<number, Buffer>;
 
   constructor(position: CheckpointPosition, manifest: Buffer, blocks: ReadonlyMap<number, Buffer>) {
     this.position = position;
@@ -323,6 +323,12 @@ export class CheckpointImage {
       }
     }
     return image;
+  }
+
+  /** Its state is not asked for any more: all that stays is where it stands. */
+  release(): void {
+    this.#manifest = Buffer.alloc(0);
+    this.#blocks = new Map();
   }
 
   /** Puts the state together. */

@@ -56,6 +56,7 @@ export class Recovery {
     for (const id of segments) this.#segments.add(id);
     if (newest !== undefined) {
       newest.restore(this.#host, this.#segments, this.#parts);
+      newest.release();
       this.#expected = newest.position.sequence + 1;
       this.#clean = newest.position.sealed;
       this.#tail = { segment: newest.position.segment, end: newest.position.offset };
@@ -80,6 +81,7 @@ export class Recovery {
       if (images.length === 2) break;
       try {
         images.push(await CheckpointImage.read(this.#directory, this.#files, sequence));
+        images[1]?.release();
       } catch (error) {
         if (!(error instanceof EngineError) && (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
         failures.push(error as Error);
