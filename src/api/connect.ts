@@ -100,10 +100,12 @@ function unknownScheme(url: string, scheme: string): PostriderError {
   const meant = scheme === '' ? undefined : nearest(scheme, schemes);
   const shown = url.replace(/\/\/[^@/]*@/, '//...@');
   const advice =
-    scheme === ''
-      ? `is no URL; did you mean 'file:${url}'?`
-      : meant === undefined
-        ? `has the unknown scheme '${scheme}'; there are ${schemes.join(', ')}`
-        : `has the unknown scheme '${scheme}'; did you mean '${meant}'?`;
+    url === ''
+      ? 'is empty; write file:./data, memory: or amqp://host'
+      : scheme === ''
+        ? `is no URL; did you mean 'file:${url}'?`
+        : meant === undefined
+          ? `has the unknown scheme '${scheme}'; there are ${schemes.join(', ')}`
+          : `has the unknown scheme '${scheme}'; did you mean '${meant}'?`;
   return new PostriderError('INVALID_URL', `'${shown}' ${advice}`);
 }

@@ -9,6 +9,7 @@ import type { ConsumeSettings } from './consume-options.ts';
 import type { Delivery, DeliverySink, LinkConsumer } from './link.ts';
 import { Message, type MessageHolder } from './message.ts';
 import type { DeadLetterReason } from './message-headers.ts';
+import { checkOptions, closeChecks } from './option-check.ts';
 import type { PayloadCodec } from './payload-codec.ts';
 import { Prefetch } from './prefetch.ts';
 
@@ -141,9 +142,10 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
    * No more messages; resolves once the handlers that run have ended. What waits here unhandled goes back to the queue.
    * `graceMs`: after so long (default 30 seconds) the rest is given back too, and its handlers' signals are aborted.
    */
-  close(options: { readonly graceMs?: number } = {}): Promise<void> {
+  async close(options: { readonly graceMs?: number } = {}): Promise<void> {
+    checkOptions(`close() of the consumer of queue '${this.queue}'`, options, closeChecks);
     this.#closing ??= this.#close(options.graceMs ?? 30_000);
-    return this.#closing;
+    await this.#closing;
   }
 
   /** `close()`, for `await using`. */

@@ -86,10 +86,19 @@ export class PostriderError extends Error {
 
 /** What somebody threw, as an error: handlers may throw anything. */
 export function asError(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown;
+  if (thrown instanceof Error && hasMessage(thrown)) return thrown;
   return new Error(typeof thrown === 'string' ? thrown : `a value was thrown that is no error: ${describe(thrown)}`, {
     cause: thrown,
   });
+}
+
+/** An error may be as strange as anything else that is thrown. */
+function hasMessage(error: Error): boolean {
+  try {
+    return typeof error.message === 'string';
+  } catch {
+    return false;
+  }
 }
 
 function describe(value: unknown): string {

@@ -5,8 +5,8 @@ import { closedError, PostriderError } from './errors.ts';
 import type { Link, LinkEvents, QueueTraits } from './link.ts';
 import type { Message } from './message.ts';
 import type { MqCore } from './mq-core.ts';
-import { checkQueueName, checkTopic, defaultExchange } from './names.ts';
-import { checkOptions, type Checks, text, waitMs } from './option-check.ts';
+import { checkExchangeName, checkQueueName, checkTopic, defaultExchange } from './names.ts';
+import { checkOptions, type Checks, closeChecks, text } from './option-check.ts';
 import { PayloadCodec } from './payload-codec.ts';
 import { Queue } from './queue.ts';
 import {
@@ -56,7 +56,6 @@ export interface CloseOptions {
   readonly graceMs?: number;
 }
 
-const closeChecks: Checks<CloseOptions> = { graceMs: waitMs(0, true) };
 const topicChecks: Checks<TopicOptions> = { schema: () => null, serializer: () => null, exchange: text };
 
 /** A connection to a broker, or a broker in this process: what `connect()` gives. */
@@ -90,10 +89,10 @@ export class Mq extends EventEmitter<MqEvents> {
   /** @internal `connect`'s own. */
   async begin(open: (events: LinkEvents) => Promise<Link>): Promise<void> {
     this.#link = await open({
-      blocked: (reason) => this.emit('blocked', reason),
-      unblocked: () => this.emit('unblocked'),
-      disconnected: (error) => this.emit('disconnected', error),
-      reconnected: () => this.emit('reconnected'),
+      blocked: (reason) => this.#tell('blocked', reason),
+      unblocked: () => this.#tell('unblocked'),
+      disconnected: (error) => this.#tell('disconnected', error),
+      reconnected: () => this.#tell('reconnected'),
       failed: (error) => this.#failed(error),
     });
   }
@@ -138,6 +137,7 @@ export class Mq extends EventEmitter<MqEvents> {
     const where = `topic '${name}'`;
     checkOptions(where, options, topicChecks);
     const { schema, serializer, exchange = defaultExchange } = options;
+    checkExchangeName(exchange);
     checkQueueOptions(name, {
       ...(schema === undefined ? {} : { schema }),
       ...(serializer === undefined ? {} : { serializer }),
@@ -224,9 +224,21 @@ export class Mq extends EventEmitter<MqEvents> {
     }
   }
 
+  /** A listener that throws ends the application as any other does, and not what was about to be done. False: nobody listens. */
+  #tell<Name extends keyof MqEvents>(name: Name, ...args: MqEvents[Name]): boolean {
+    try {
+      return (this as EventEmitter).emit(name, ...args);
+    } catch (error) {
+      setImmediate(() => {
+        throw error;
+      });
+      return true;
+    }
+  }
+
   /** Nobody listens: then the log is where it is seen. */
   #tellFailure(error: Error, message: Message, then: FailureEnd): void {
-    if (this.emit('handlerFailed', error, message, then)) return;
+    if (this.#tell('handlerFailed', error, message, then)) return;
     const which = message.id === undefined ? 'a message' : `message '${message.id}'`;
     console.error(
       `postrider: the handler of queue '${message.queue}' failed at attempt ${message.attempt} of ${which} (${then}): ${error.message}`,
@@ -284,7 +296,7 @@ export class Mq extends EventEmitter<MqEvents> {
 
   #failed(error: PostriderError): void {
     this.#failure = error;
-    this.emit('failed', error);
+    this.#tell('failed', error);
   }
 
   #requireOpen(verb: string): void {
@@ -298,6 +310,6 @@ export class Mq extends EventEmitter<MqEvents> {
     const answers = await this.#answers?.catch(() => null);
     await answers?.close().catch(() => undefined);
     await this.#link?.close();
-    this.emit('closed');
+    this.#tell('closed');
   }
 }

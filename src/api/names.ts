@@ -29,12 +29,30 @@ export function checkQueueName(name: unknown, what = 'queue'): asserts name is s
   if (name.startsWith('amq.')) {
     throw new PostriderError('INVALID_NAME', `names that begin with 'amq.' are the broker's own: '${short(name)}'`);
   }
+  checkCharacters(name, `the name of a ${what}`);
+}
+
+/** @throws PostriderError INVALID_NAME */
+export function checkExchangeName(name: unknown): asserts name is string {
+  const what = 'the name of an exchange';
+  if (typeof name !== 'string' || name === '') {
+    throw new PostriderError('INVALID_NAME', `${what} must be a text that is not empty, not ${describe(name)}`);
+  }
+  const bytes = Buffer.byteLength(name);
+  if (bytes > mostBytes) {
+    throw new PostriderError('INVALID_NAME', `${what} may have ${mostBytes} bytes; '${short(name)}' has ${bytes}`);
+  }
+  checkCharacters(name, what);
+}
+
+/** What would be another name once it is UTF-8, or break a log. */
+function checkCharacters(name: string, what: string): void {
   // eslint-disable-next-line no-control-regex -- these are what is looked for
   if (/[\u0000-\u001f\u007f]/.test(name)) {
-    throw new PostriderError(
-      'INVALID_NAME',
-      `the name of a ${what} can't have control characters: ${JSON.stringify(short(name))}`,
-    );
+    throw new PostriderError('INVALID_NAME', `${what} can't have control characters: ${JSON.stringify(short(name))}`);
+  }
+  if (/\p{Surrogate}/u.test(name)) {
+    throw new PostriderError('INVALID_NAME', `${what} has half of a character: ${JSON.stringify(short(name))}`);
   }
 }
 
@@ -47,6 +65,7 @@ export function checkTopic(topic: unknown): asserts topic is string {
   if (bytes > mostBytes) {
     throw new PostriderError('INVALID_NAME', `a topic may have ${mostBytes} bytes; '${short(topic)}' has ${bytes}`);
   }
+  checkCharacters(topic, 'a topic');
 }
 
 /** Words are parted by dots; `*` stands for one, `#` for any number. */

@@ -54,6 +54,9 @@ export function waitMs(least: number, endless = false): Check {
       : `${range}${endless ? ' (Infinity: no limit)' : ''}`;
 }
 
+/** How `close()` of whatever ends. */
+export const closeChecks: Checks<{ readonly graceMs?: number }> = { graceMs: waitMs(0, true) };
+
 export function number(least: number, most: number): Check {
   return (value) =>
     typeof value === 'number' && value >= least && value <= most ? null : `a number from ${least} to ${most}`;

@@ -80,7 +80,16 @@ export class PayloadCodec<Out, In> {
   }
 
   #validate(payload: unknown): SchemaResult<Out> | Promise<SchemaResult<Out>> {
-    return this.#schema!['~standard'].validate(payload);
+    try {
+      const result = this.#schema!['~standard'].validate(payload);
+      return result instanceof Promise ? result.catch((error: unknown) => this.#threw(error)) : result;
+    } catch (error) {
+      return this.#threw(error);
+    }
+  }
+
+  #threw(error: unknown): SchemaResult<Out> {
+    return { issues: [{ message: `the schema threw: ${reason(error)}` }] };
   }
 
   #valid(result: SchemaResult<Out>, what: string): Out {

@@ -24,7 +24,7 @@ export interface PublishOptions {
   readonly signal?: AbortSignal;
 }
 
-const checks: Checks<PublishOptions> = {
+export const publishChecks: Checks<PublishOptions> = {
   id: text,
   headers: object,
   priority: integer(0, 255),
@@ -49,7 +49,7 @@ export function plainProperties(contentType: string): BasicProperties {
 
 /** @throws PostriderError INVALID_OPTION */
 export function publishProperties(where: string, contentType: string, options: PublishOptions): BasicProperties {
-  checkOptions(where, options, checks);
+  checkOptions(where, options, publishChecks);
   const timestamp = Math.floor(Date.now() / 1000);
   const properties: BasicProperties = { contentType, deliveryMode: persistent, timestamp };
   const { id, headers, priority, expiresMs, correlationId, replyTo } = options;

@@ -6,6 +6,7 @@ import type { Address, Delivery, Outgoing } from './link.ts';
 import { Message } from './message.ts';
 import { MessageStream, type StreamOptions } from './message-stream.ts';
 import type { MqCore } from './mq-core.ts';
+import { describe } from './option-check.ts';
 import type { PayloadCodec } from './payload-codec.ts';
 import { plainProperties, publishProperties, type PublishOptions } from './publish-options.ts';
 import { redrive, type RedriveOptions } from './redrive.ts';
@@ -150,7 +151,7 @@ export class Queue<Out = unknown, In = Out> {
 
   /**
    * For a dead-letter queue: sends its messages back to the queues that they came from, as they were. Resolves with how many.
-   * Only what is there at the call is looked at; what `filter` turns down stays.
+   * Only what is there at the call is looked at; what `filter` turns down stays, and so does what came from no other queue.
    * @throws PostriderError with `moved`, how many were sent back before: ABORTED, UNROUTABLE and QUEUE_FULL (of the queue that it came from), UNKNOWN_OUTCOME
    */
   redrive(options: RedriveOptions = {}): Promise<number> {
@@ -245,7 +246,7 @@ export async function publishAllTo<In>(
 ): Promise<void> {
   core.requireOpen('publish');
   throwIfAborted(options?.signal, 'the publish');
-  const list = Array.from(payloads);
+  const list = listOf(payloads, where);
   for (const payload of list) await codec.check(payload);
   const messages = list.map((payload) => outgoing(codec, payload, options, `publishAll() to ${where}`));
   const sent = Promise.allSettled(messages.map((message) => core.link.publish(to, message)));
@@ -259,5 +260,15 @@ export async function publishAllTo<In>(
     first.error.code,
     `${failed.length} of ${list.length} messages to ${where} were not stored for certain; the first, number ${first.index}: ${first.error.message}`,
     { cause: failed },
+  );
+}
+
+/** A text is iterable too, but hardly meant so. @throws PostriderError INVALID_OPTION, and what the iterable throws */
+function listOf<In>(payloads: Iterable<In>, where: string): In[] {
+  const iterable = payloads as Partial<Iterable<In>> | null | undefined;
+  if (typeof iterable !== 'string' && typeof iterable?.[Symbol.iterator] === 'function') return Array.from(payloads);
+  throw new PostriderError(
+    'INVALID_OPTION',
+    `publishAll() to ${where} wants payloads, in an array or another iterable, not ${describe(payloads)}`,
   );
 }

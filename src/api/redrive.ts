@@ -113,7 +113,8 @@ class Redrive {
     this.#seen += 1;
     const kept = keep(delivery);
     const letter = letterOf(this.#name, kept);
-    if (this.#wants(letter)) {
+    // What came from no other queue has nowhere to go.
+    if (this.#wants(letter) && letter.queue !== this.#name) {
       this.#work = this.#work
         .then(() => this.#revive(letter, kept, taker))
         .catch((error: unknown) => this.fail(error as PostriderError));

@@ -7,7 +7,7 @@ import { header } from './message-headers.ts';
 import type { MqCore } from './mq-core.ts';
 import { checkOptions, type Checks, object, signal, waitMs } from './option-check.ts';
 import { PayloadCodec } from './payload-codec.ts';
-import type { PublishOptions } from './publish-options.ts';
+import { publishChecks, type PublishOptions } from './publish-options.ts';
 
 /** How `queue.request()` asks. */
 export interface RequestOptions {
@@ -20,6 +20,9 @@ export interface RequestOptions {
 }
 
 const checks: Checks<RequestOptions> = { timeoutMs: waitMs(1), signal, publish: object };
+// The rest is the request's own.
+const { id, headers, priority, delayMs } = publishChecks;
+const requestPublishChecks = { id, headers, priority, delayMs };
 const defaultTimeoutMs = 30_000;
 const answerTraits = { prefetch: 0, noAck: true, exclusive: true, priority: 0 };
 
@@ -108,6 +111,8 @@ export async function request<Answer>(
   options: RequestOptions,
 ): Promise<Answer> {
   checkOptions(`request() to ${where}`, options, checks);
+  if (options.publish !== undefined)
+    checkOptions(`request() to ${where}: publish`, options.publish, requestPublishChecks);
   const { timeoutMs = defaultTimeoutMs, signal: stop } = options;
   throwIfAborted(stop, 'the request');
   core.requireOpen('ask');

@@ -1,12 +1,16 @@
-import type { ConsumeOptions } from './consume-options.ts';
+import { consumeChecks, type ConsumeOptions } from './consume-options.ts';
 import type { Consumer, Handler } from './consumer.ts';
 import { asError } from './errors.ts';
 import { header } from './message-headers.ts';
 import type { MqCore } from './mq-core.ts';
 import { PayloadCodec } from './payload-codec.ts';
+import { checkOptions } from './option-check.ts';
 import { publishProperties } from './publish-options.ts';
 import type { Queue } from './queue.ts';
 
+// A request is acknowledged once its answer is sent, and tried once.
+const { concurrency, timeoutMs, prefetch, exclusive, priority, signal } = consumeChecks;
+const checks = { concurrency, timeoutMs, prefetch, exclusive, priority, signal };
 const codec = new PayloadCodec<unknown, unknown>('the queue for answers', undefined, undefined);
 
 /** A consumer whose handler's result is sent to whoever asked, before the request is acknowledged. */
@@ -16,6 +20,7 @@ export function respond<Out, In>(
   handler: Handler<Out>,
   options: Omit<ConsumeOptions, 'ack' | 'retry' | 'delivery'>,
 ): Promise<Consumer<Out>> {
+  checkOptions(`respond() of queue '${queue.name}'`, options, checks);
   const answering: Handler<Out> = async (payload, message) => {
     const { replyTo, correlationId } = message.properties;
     let answer: unknown = null;

@@ -46,6 +46,7 @@ describe('connect() over amqp:', () => {
     await rejects(connect('amqp://h?hartbeat=5'), 'INVALID_URL', /'heartbeat'/);
     await rejects(connect('amqp://h?heartbeat=soon'), 'INVALID_URL');
     await rejects(connect('ampq://h'), 'INVALID_URL', /'amqp:'/);
+    await rejects(connect(''), 'INVALID_URL', /is empty/);
     await rejects(connect('amqp://h', { tls: {} }), 'INVALID_OPTION', /amqps/);
     await rejects(connect('amqp://h', { connectTimeoutMs: 0 }), 'INVALID_OPTION');
     const error = await rejects(connect('amqp://me:secret@h/a/b'), 'INVALID_URL');

@@ -112,6 +112,11 @@ export function declareCases(bench: Bench): void {
       await rejects(mq.queue('x'.repeat(251)), 'INVALID_NAME', /250 bytes/);
       await rejects(mq.queue('amq.mine'), 'INVALID_NAME');
       await rejects(mq.queue('a\nb'), 'INVALID_NAME');
+      await rejects(mq.queue('a\ud800'), 'INVALID_NAME', /half of a character/);
+      await rejects(() => mq.topic('a\ud800'), 'INVALID_NAME', /half of a character/);
+      await rejects(() => mq.topic('a', { exchange: '' }), 'INVALID_NAME', /exchange/);
+      await rejects(() => mq.topic('a', { exchange: 'x'.repeat(256) }), 'INVALID_NAME', /255 bytes/);
+      await mq.queue('🛒'.repeat(2) + bench.name());
       await rejects(() => mq.topic('x'.repeat(256)), 'INVALID_NAME');
       await rejects(() => mq.topic(''), 'INVALID_NAME');
       await rejects(mq.topic('a').subscribe(''), 'INVALID_NAME');
@@ -144,6 +149,17 @@ export function declareCases(bench: Bench): void {
       await rejects(queue.publish(1, { id: 'x'.repeat(256) }), 'INVALID_OPTION', /255/);
       await rejects(queue.request(1, options({ timeout: 5 })), 'INVALID_OPTION', /'timeoutMs'/);
       await rejects(queue.redrive(options({ limits: 5 })), 'INVALID_OPTION', /'limit'/);
+      await rejects(queue.request(1, { publish: options({ replyTo: 'x' }) }), 'INVALID_OPTION', /no option 'replyTo'/);
+      await rejects(
+        queue.respond(() => 1, options({ ack: 'manual' })),
+        'INVALID_OPTION',
+        /no option 'ack'/,
+      );
+      await rejects(queue.publishAll(7 as never), 'INVALID_OPTION', /not 7/);
+      await rejects(queue.publishAll('abc'), 'INVALID_OPTION', /wants payloads, in an array/);
+      const consumer = await queue.consume(() => undefined);
+      await rejects(consumer.close(options({ grace: 5 })), 'INVALID_OPTION', /'graceMs'/);
+      await consumer.close();
       await rejects(queue.peek(0), 'INVALID_OPTION');
     });
 

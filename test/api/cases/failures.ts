@@ -79,13 +79,19 @@ export function failureCases(bench: Bench): void {
     });
 
     it('takes anything that is thrown', async () => {
-      for (const thrown of ['a text', null, undefined, { some: 'object' }, 7]) {
+      const trap = new Error('');
+      Object.defineProperty(trap, 'message', {
+        get() {
+          throw new Error('sprung');
+        },
+      });
+      for (const thrown of ['a text', null, undefined, { some: 'object' }, 7, Symbol('s'), Object.create(null), trap]) {
         const queue = await bench.mq.queue<number>(name());
         await queue.publish(1);
         const dead = await deadOf(
           queue,
           () => {
-            // eslint-disable-next-line @typescript-eslint/only-throw-error -- what handlers do
+             
             throw thrown;
           },
           { retry: false },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Headers, Serializer } from '../../../src/index.ts';
+import type { Headers, Serializer, StandardSchema } from '../../../src/index.ts';
 import { evenNumber } from '../schemas.ts';
 import { type Bench, rejects, settledTo, sleep, take } from '../bench.ts';
 
@@ -174,6 +174,23 @@ export function publishCases(bench: Bench): void {
         const [message] = await take(queue, 1);
         assert.equal(message!.payload, 2);
         assert.equal((await queue.stats()).ready, 0);
+      }
+    });
+
+    it('takes a schema that throws for one that nothing fits', async () => {
+      for (const later of [false, true]) {
+        const validate = (): never => {
+          throw new Error('no idea');
+        };
+        const schema: StandardSchema<string> = {
+          '~standard': {
+            version: 1,
+            vendor: 'test',
+            validate: later ? () => Promise.reject(new Error('no idea')) : validate,
+          },
+        };
+        const queue = await bench.mq.queue(name(), { schema });
+        await rejects(queue.publish('x'), 'SCHEMA_MISMATCH', /the schema threw: no idea/);
       }
     });
 

@@ -152,6 +152,14 @@ export function redriveCases(bench: Bench): void {
       assert.deepEqual({ ...(await take(queue, 1))[0]!.headers }, {});
     });
 
+    it('leaves what came from no other queue', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      await queue.publishAll([1, 2, 3]);
+      assert.equal(await queue.redrive(), 0);
+      await settledTo(queue, 3);
+      assert.equal((await queue.peek(1))[0]!.payload, 1);
+    });
+
     it('says so where the origin is gone, and keeps the letter', async () => {
       const queue = await withDead(1);
       await queue.delete();
