@@ -146,6 +146,8 @@ export class BatchBuilder {
         queue.limits.maxLength !== undefined && !client.isConsumed(queue) && full(queue, queue.fewestReady(nowMs), 0),
     );
     const { identity } = request;
+    // Where space is missing, nobody but the engine knows for which of them there is still some.
+    const refusable = mayRefuse || identity !== null || client.blockedNow;
     const unit = this.#itemUnit();
     const copies = request.queues.map((queue) => {
       const { messageTtlMs = Infinity } = queue.limits;
@@ -157,7 +159,7 @@ export class BatchBuilder {
         priority: queue.limits.maxPriority === undefined ? 0 : Math.min(request.priority, queue.limits.maxPriority),
         expiresAt: ttl === Infinity ? 0 : ttl,
         dueAt: message.dueAt,
-        refusable: mayRefuse || identity !== null,
+        refusable,
         identified: identity !== null,
         appendedBy: unit,
       });
@@ -172,7 +174,7 @@ export class BatchBuilder {
       request.queues.map((queue) => client.historyName(queue)),
       request.queues.some((queue) => queue.limits.maxPriority !== undefined) || request.dueInMs > 0,
     );
-    if (mayRefuse || identity !== null) unit.refusable = true;
+    if (refusable) unit.refusable = true;
     if (identity?.kind === 'id') {
       model.idsUnderWay.set(unit, [...(model.idsUnderWay.get(unit) ?? []), `${identity.scope} ${identity.id}`]);
     }

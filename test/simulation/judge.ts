@@ -125,6 +125,8 @@ export function judgeTopology(client: Client, topology: Topology): void {
     ),
   );
   const at = candidates.indexOf(found);
+  // Made and undone, a change leaves nothing to see.
+  const last = candidates.lastIndexOf(found);
   if (at < 0) {
     model.violate(`topology after restart is\n${found}\ninstead of\n${candidates.join('\nor\n')}`);
     return;
@@ -133,7 +135,7 @@ export function judgeTopology(client: Client, topology: Topology): void {
     if (unit === null || unit.state !== 'open') return;
     // Changes of transient things leave nothing to see.
     const seen = index > 0 && candidates[index] !== candidates[index - 1];
-    if (seen) unit.applied = index <= at;
+    if (seen && (index <= at || index > last)) unit.applied = index <= at;
   });
   const { state } = model.topologies[at]!;
   const survivors = new Set(state.queues.values());
@@ -271,10 +273,12 @@ function judgeQueue(client: Client, queue: ModelQueue, recovered: Recovered, evi
     copy.overflown = false;
   }
   // Where they stand now they stay.
-  const orders = [...present].map((copy) => copy.order).sort((a, b) => a - b);
-  for (const [at, copy] of [...present].sort((a, b) => a.number - b.number).entries()) {
-    copy.order = orders[at]!;
+  let before = -1;
+  for (const copy of [...present].sort((a, b) => a.number - b.number)) {
+    // Of what is absent some may come back, to the place that it had.
+    if (copy.displaced || copy.dueAt !== 0) copy.order = before + 1 / 1024;
     copy.displaced = false;
+    before = copy.order;
   }
   // What was taken out by a unit in doubt may have been there again, and one too many.
   queue.press(true);
