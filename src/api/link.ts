@@ -87,6 +87,7 @@ export interface ConsumeTraits {
 export interface QueueCounts {
   readonly ready: number;
   readonly unacked: number | null;
+  readonly delayed: number | null;
   readonly consumers: number;
 }
 

@@ -18,6 +18,8 @@ export interface QueueStats {
   readonly ready: number;
   /** Messages that consumers have and did not settle; null where the broker doesn't tell (RabbitMQ over AMQP). */
   readonly unacked: number | null;
+  /** Messages that are not due yet: delayed, or waiting for their next attempt. Null where the broker doesn't tell (over AMQP they wait in queues of their own). */
+  readonly delayed: number | null;
   /** Consumers of the queue, everybody's. */
   readonly consumers: number;
 }

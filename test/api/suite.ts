@@ -41,7 +41,7 @@ export function apiSuite(target: Target): void {
       },
       name() {
         names += 1;
-        return `case-${run}-${names}`;
+        return `case_${run}_${names}`;
       },
     };
     before(async () => {

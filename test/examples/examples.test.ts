@@ -1,16 +1,12 @@
 /** Every program of examples/ is run as a user would run it, in an empty folder, and must say what the guide says that it says. */
 import assert from 'node:assert/strict';
-import { after, describe, test } from 'node:test';
-import { connect } from 'postrider';
+import { describe, test } from 'node:test';
 import { runExample } from './program.ts';
 
-/**
- * What each prints; `sorted` where several workers share the work in no order that could be told.
- * `over`: by a broker elsewhere, since the embedded engine does not hold messages back yet.
- */
+/** What each prints; `sorted` where several workers share the work in no order that could be told. */
 const programs: Record<
   string,
-  { readonly prints: readonly string[]; readonly sorted?: boolean; readonly over?: 'amqp'; readonly tells?: RegExp }
+  { readonly prints: readonly string[]; readonly sorted?: boolean; readonly tells?: RegExp }
 > = {
   'work-queue': {
     prints: ['all tasks are safe', ...[1, 2, 3, 4, 5, 6].map((number) => `worker ?: photo-${number}.jpg`)],
@@ -40,13 +36,11 @@ const programs: Record<
   },
   'retry-and-dead-letter': {
     prints: ['order 1 paid at attempt 3', 'dead: card has expired', 'sent back: 1', 'waiting again: 1'],
-    over: 'amqp',
     tells:
       /^postrider: the handler of queue 'payments' failed at attempt [123] of a message \((?:retry|dead-letter)\): /,
   },
   delay: {
     prints: ['thank you for your order', 'your order was sent', 'your order arrives today'],
-    over: 'amqp',
   },
   priority: {
     prints: ['reset your password', 'invoice', 'newsletter', 'another newsletter'],
@@ -64,15 +58,10 @@ const programs: Record<
   },
 };
 
-const mq = await connect('memory:');
-const { amqp } = await mq.listen({ amqp: { port: 0 } });
-const url = `amqp://guest:guest@127.0.0.1:${amqp!.port}`;
-after(() => mq.close());
-
 describe('examples', { concurrency: 2 }, () => {
-  for (const [name, { prints, sorted = false, over, tells }] of Object.entries(programs)) {
+  for (const [name, { prints, sorted = false, tells }] of Object.entries(programs)) {
     test(`${name}.ts`, async () => {
-      const { code, lines, stderr } = await runExample(`${name}.ts`, over === 'amqp' ? url : undefined);
+      const { code, lines, stderr } = await runExample(`${name}.ts`);
       for (const line of stderr.split('\n').filter(Boolean)) assert.match(line, tells ?? /^$/);
       const printed = lines.map((line) => line.replace(/^worker(?: [AB])?:/, 'worker ?:'));
       assert.deepEqual(sorted ? printed.sort() : printed, sorted ? [...prints].sort() : prints);

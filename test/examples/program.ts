@@ -1,6 +1,6 @@
 /** Runs a program of examples/ in an empty folder, on the sources of this checkout. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,18 +13,8 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** `url`: in place of the one that stands in it. */
-export async function runExample(name: string, url?: string): Promise<Ended> {
-  const path = fileURLToPath(new URL(`examples/${name}`, root));
-  if (url === undefined) return runProgram(path);
-  const folder = mkdtempSync(join(tmpdir(), 'postrider-example-'));
-  try {
-    const copy = join(folder, 'program.mts');
-    writeFileSync(copy, readFileSync(path, 'utf8').replace("connect('file:./data')", `connect('${url}')`));
-    return await runProgram(copy);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+export function runExample(name: string): Promise<Ended> {
+  return runProgram(fileURLToPath(new URL(`examples/${name}`, root)));
 }
 
 /** `import 'postrider'` is src/index.ts, by the paths of tsconfig.json. */

@@ -79,8 +79,8 @@ export class EmbeddedLink implements Link {
       const queue = this.#scope.vhost.queues.require(name);
       queue.requireAccess(this.#scope);
       await queue.created;
-      const { ready, unacked, consumers } = await this.broker.engine.stats(queue.handle!);
-      return { ready, unacked, consumers };
+      const { ready, unacked, delayed, consumers } = await this.broker.engine.stats(queue.handle!);
+      return { ready, unacked, delayed, consumers };
     });
   }
 

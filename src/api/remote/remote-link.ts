@@ -95,7 +95,7 @@ export class RemoteLink implements Link {
 
   async checkQueue(queue: string): Promise<QueueCounts> {
     const found = await this.#control.ask((channel) => channel.queueDeclare({ queue, passive: true }));
-    return { ready: found.messageCount, unacked: null, consumers: found.consumerCount };
+    return { ready: found.messageCount, unacked: null, delayed: null, consumers: found.consumerCount };
   }
 
   async deleteQueue(queue: string): Promise<number> {

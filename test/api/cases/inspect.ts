@@ -35,6 +35,17 @@ export function inspectCases(bench: Bench): void {
       await consumer.close({ graceMs: 0 });
     });
 
+    it('counts what waits for its time apart', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      await queue.publish(1, { delayMs: 60_000 });
+      await queue.publish(2);
+      await settledTo(queue, 1);
+      assert.equal((await queue.stats()).delayed, bench.kind === 'embedded' ? 1 : null);
+      assert.equal((await queue.peek()).length, 1);
+      assert.equal(await queue.purge(), 1);
+      assert.equal((await queue.stats()).delayed, bench.kind === 'embedded' ? 1 : null);
+    });
+
     it('purges and deletes', async () => {
       const queue = await bench.mq.queue<number>(name());
       await queue.publishAll([1, 2, 3]);
