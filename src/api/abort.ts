@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { PostriderError } from './errors.ts';
 
 /** @throws PostriderError ABORTED */
@@ -19,11 +20,22 @@ export async function abortable<T>(work: Promise<T>, signal: AbortSignal | undef
   let stop!: () => void;
   const abort = new Promise<never>((_resolve, reject) => {
     stop = () => reject(aborted(signal, what));
-    signal.addEventListener('abort', stop, { once: true });
+    listenTo(signal, stop);
   });
   try {
     return await Promise.race([work, abort]);
   } finally {
     signal.removeEventListener('abort', stop);
   }
+}
+
+const known = new WeakSet<AbortSignal>();
+
+/** One signal may end a thousand publishes: that is no leak, of which Node would warn. */
+export function listenTo(signal: AbortSignal, stop: () => void): void {
+  if (!known.has(signal)) {
+    known.add(signal);
+    setMaxListeners(0, signal);
+  }
+  signal.addEventListener('abort', stop, { once: true });
 }

@@ -21,6 +21,7 @@ export type Handler<Payload> = (payload: Payload, message: Message<Payload>) => 
 
 /** A consumer of whatever payload. */
 export interface ClosableConsumer {
+  ended(error: PostriderError): void;
   close(options?: { readonly graceMs?: number }): Promise<void>;
 }
 
@@ -41,7 +42,7 @@ export interface ConsumerHost {
 export class Consumer<Payload> implements DeliverySink, MessageHolder {
   /** The queue. */
   readonly queue: string;
-  /** Resolves once it is closed, whoever closed it; rejects when the queue is gone. */
+  /** Resolves once it is closed, whoever closed it; rejects when the queue is gone, or the engine failed. */
   readonly closed: Promise<void>;
   readonly #host: ConsumerHost;
   readonly #codec: PayloadCodec<Payload, never>;

@@ -1,5 +1,5 @@
 import { consumeChecks, type ConsumeOptions, type ConsumeSettings, consumeSettings } from './consume-options.ts';
-import { asError } from './errors.ts';
+import { asError, PostriderError } from './errors.ts';
 import type { Message } from './message.ts';
 import type { MqCore } from './mq-core.ts';
 import { checkOptions, type Checks, waitMs } from './option-check.ts';
@@ -67,12 +67,15 @@ export class MessageStream<Payload> implements AsyncIterable<Message<Payload>> {
       (error: unknown) => mailbox.end(asError(error)),
     );
     let current: Message<Payload> | null = null;
+    let acked: Promise<void> | null = null;
     try {
       while ((current = await this.#next(mailbox)) !== null) {
         yield current;
-        if (!current.settled) await current.ack();
+        // Not waited for: many are settled at once.
+        if (!current.settled) acked = current.ack().catch((error: unknown) => mailbox.fail(error));
       }
     } finally {
+      await acked;
       // The one in hand goes back, and one that came after it was settled early.
       for (const message of [current, mailbox.held]) {
         if (message?.settled === false) await message.requeue().catch(() => undefined);
@@ -109,9 +112,14 @@ class Mailbox<T> {
   }
 
   end(error: Error | null): void {
-    this.error = error;
+    this.error ??= error;
     this.ended = true;
     this.#wake?.();
+  }
+
+  /** An acknowledgement failed. One whose connection died is of a message that comes again. */
+  fail(error: unknown): void {
+    if (!(error instanceof PostriderError && error.code === 'DELIVERY_LOST')) this.end(asError(error));
   }
 
   /** Null: no more come, or none came within so long. */

@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import { listenTo } from './abort.ts';
 import type { ConsumeSettings } from './consume-options.ts';
 import { type ClosableConsumer, Consumer, type ConsumerHost, type FailureEnd, type Handler } from './consumer.ts';
 import { closedError, PostriderError } from './errors.ts';
@@ -271,7 +272,7 @@ export class Mq extends EventEmitter<MqEvents> {
     // As a socket would: a process that consumes goes on until it closes.
     this.#alive ??= setInterval(() => undefined, 2 ** 30);
     const stop = (): void => void consumer.close();
-    signal?.addEventListener('abort', stop, { once: true });
+    if (signal !== undefined) listenTo(signal, stop);
     const forget = (): void => signal?.removeEventListener('abort', stop);
     consumer.closed.then(forget, forget);
     // Closed, or aborted, meanwhile.
@@ -297,6 +298,7 @@ export class Mq extends EventEmitter<MqEvents> {
   #failed(error: PostriderError): void {
     this.#failure = error;
     this.#tell('failed', error);
+    for (const consumer of this.#consumers) consumer.ended(error);
   }
 
   #requireOpen(verb: string): void {

@@ -1,6 +1,6 @@
 /** Dead letters back to where they came from. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { aborted, throwIfAborted } from './abort.ts';
+import { aborted, listenTo, throwIfAborted } from './abort.ts';
 import { asError, PostriderError } from './errors.ts';
 import type { Address, Delivery, DeliverySink, LinkConsumer, Outgoing } from './link.ts';
 import { deathOf, revivedHeaders } from './message-headers.ts';
@@ -94,7 +94,7 @@ class Redrive {
     const over = new Promise<void>((resolve) => this.#over.signal.addEventListener('abort', () => resolve()));
     const signal = this.#signal;
     const stop = (): void => this.fail(aborted(signal!, this.#where));
-    signal?.addEventListener('abort', stop, { once: true });
+    if (signal !== undefined) listenTo(signal, stop);
     if (signal?.aborted === true) stop();
     const looking = setInterval(() => void this.#look(), lookMs);
     await this.#takeMore();

@@ -1,6 +1,6 @@
 /** Requests: each is a message with a correlation id and the name of this connection's queue for answers. */
 import { randomUUID } from 'node:crypto';
-import { aborted, throwIfAborted } from './abort.ts';
+import { aborted, listenTo, throwIfAborted } from './abort.ts';
 import { PostriderError } from './errors.ts';
 import type { Address, Delivery, DeliverySink, LinkConsumer, Outgoing } from './link.ts';
 import { header } from './message-headers.ts';
@@ -132,7 +132,7 @@ export async function request<Answer>(
       timer = setTimeout(() => reject(new PostriderError('TIMEOUT', late)), timeoutMs);
       if (stop === undefined) return;
       onAbort = () => reject(aborted(stop, 'the request'));
-      stop.addEventListener('abort', onAbort, { once: true });
+      listenTo(stop, onAbort);
     });
     // Whichever fails first is told; the answer may come before the publish is confirmed.
     answer.catch(() => undefined);

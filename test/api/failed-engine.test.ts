@@ -57,6 +57,12 @@ it('an engine that fails rejects what is pending, tells, and leaves the applicat
   const failures: PostriderError[] = [];
   mq.on('failed', (error) => failures.push(error));
 
+  const loop = (async () => {
+    for await (const { payload } of asked.messages()) assert.equal(payload, 1);
+  })().then(
+    () => 'ended',
+    (error: unknown) => (error as PostriderError).code,
+  );
   disk.broken = true;
   const request = asked.request(1).catch((error: unknown) => error as PostriderError);
   const answers = await Promise.all(
@@ -72,6 +78,8 @@ it('an engine that fails rejects what is pending, tells, and leaves the applicat
   await until('it was told', () => failures.length === 1);
   assert.equal(failures[0]!.code, 'ENGINE_FAILED');
   assert.match(failures[0]!.message, /EIO/);
+  assert.ok(['ENGINE_FAILED', 'UNKNOWN_OUTCOME'].includes(await loop));
+  await rejects(consumer.closed, 'ENGINE_FAILED');
 
   await rejects(queue.publish(0), 'ENGINE_FAILED');
   await rejects(queue.stats(), 'ENGINE_FAILED');
