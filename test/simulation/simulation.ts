@@ -260,9 +260,29 @@ class SeedRun {
     const ignored = fired.find(
       (fault) => fault.call === 'sync' || fault.call === 'append' || fault.call === 'syncDirectory',
     );
+    if (ignored?.call === 'append') return this.#failsAtOnce();
     if (ignored !== undefined)
       this.#world.model.violate(`open() succeeded though a ${ignored.call} of ${ignored.path} failed`);
     return topology;
+  }
+
+  /** What was due while nobody was there becomes ready, and open() does not wait for that to be written: if it can't be, the engine fails. */
+  async #failsAtOnce(): Promise<null> {
+    const client = this.#client!;
+    const { scheduler } = this.#host;
+    const failed = (): boolean => client.failure !== null || this.#crashNow;
+    const how = await scheduler.drive(failed, scheduler.nowUs + patienceUs);
+    if (how !== 'done') this.#world.model.violate('an append failed as it opened, but the engine goes on');
+    if (this.#crashNow) return null;
+    let ended = false;
+    const end = (): void => {
+      ended = true;
+    };
+    client.closing = true;
+    client.engine.close().then(end, end);
+    if ((await scheduler.drive(() => ended, scheduler.nowUs + patienceUs)) !== 'done')
+      this.#world.model.violate('close() of an engine that failed as it opened did not end');
+    return null;
   }
 
   get #crashNow(): boolean {
@@ -381,8 +401,42 @@ class SeedRun {
       if (pause > 0) await scheduler.drive(() => client.failure !== null || this.#crashNow, scheduler.nowUs + pause);
     }
     if (this.#broken) return;
+    if (disk.full && !this.#oneLife && client.failure === null && random.chance(0.4)) {
+      await this.#crash(random.pick(['power', 'kill']));
+      if (!this.#broken) await this.#startOnFullDisk();
+      return;
+    }
     if (disk.full && !(await this.#makeSpace())) return;
     if (!this.#oneLife) await this.#end(ending);
+  }
+
+  /** The start is refused for want of space; or what is there is served, for only that makes space, and all goes on once there is some. */
+  async #startOnFullDisk(): Promise<void> {
+    const { coverage } = this.#world;
+    const random = this.#random;
+    this.#boot();
+    const client = this.#client!;
+    const topology = await this.#open();
+    if (topology === null) {
+      coverage.add('open.refused-on-full-disk');
+      if (!this.#broken) await this.#afterFailedOpen();
+      this.#note('space again');
+      this.#host.disk.freePages = Infinity;
+      return;
+    }
+    coverage.add('open.on-full-disk');
+    // It made do with little space, perhaps with less than this life settles.
+    this.#roomy = false;
+    if (!(await this.#judge(topology))) return;
+    client.handleRemovals();
+    for (let n = random.below(30); n > 0 && client.failure === null && !this.#broken; n--) {
+      this.#workload.act(client);
+      const pause = this.#workload.pauseUs();
+      if (pause > 0)
+        await this.#host.scheduler.drive(() => client.failure !== null, this.#host.scheduler.nowUs + pause);
+    }
+    if (this.#broken || !(await this.#makeSpace())) return;
+    await this.#end(random.pick(['full', 'power', 'kill', 'close']));
   }
 
   /** Settlements must have gone on while the disk was full; then there is space again, and publishing must go on too. */
