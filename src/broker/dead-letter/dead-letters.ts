@@ -193,12 +193,19 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     return true;
   }
 
-  #mustKeep({ queue }: DeadMessage): boolean {
+  #source({ queue }: DeadMessage): Queue | undefined {
     const { vhost, name } = readQueueKey(queue.key);
-    return this.#vhosts.get(vhost)?.graph.queues.get(name)?.settings.keepsDeadLetters === true;
+    return this.#vhosts.get(vhost)?.graph.queues.get(name);
   }
 
-  #keep({ queue, lease, reason, number }: DeadMessage): void {
+  #mustKeep(message: DeadMessage): boolean {
+    return this.#source(message)?.settings.keepsDeadLetters === true;
+  }
+
+  #keep(message: DeadMessage): void {
+    const { queue, lease, reason, number } = message;
+    // It must not end (x-expires) with what it keeps.
+    this.#source(message)?.expiry?.touch();
     this.#kept++;
     this.#wait(queue, lease, reason, [number]);
   }

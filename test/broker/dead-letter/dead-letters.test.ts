@@ -190,7 +190,8 @@ test('what must not be dropped waits until somebody takes it', async () => {
   const strategy = { 'x-dead-letter-strategy': 'at-least-once', 'x-dead-letter-exchange': '' };
   await bench.queue(session, 'full', { 'x-max-length': 1, 'x-overflow': 'reject-publish' });
   await bench.queue(session, 'b', { ...strategy, 'x-dead-letter-routing-key': 'full' });
-  await bench.queue(session, 'c', { ...strategy, 'x-dead-letter-routing-key': 'later' });
+  // Whose end would come before somebody takes it.
+  await bench.queue(session, 'c', { ...strategy, 'x-dead-letter-routing-key': 'later', 'x-expires': 1_500 });
   for (const body of ['1', '2']) {
     await bench.publish(session, '', 'b', body);
     await rejectOne(bench, session, 'b');
@@ -201,6 +202,7 @@ test('what must not be dropped waits until somebody takes it', async () => {
   await until(() => ready('1:/4:full') === 1, 'the first');
   await until(() => engine.queues.get('1:/1:b')!.held.size === 1, 'the other to wait');
   assert.equal(engine.queues.get('1:/1:c')!.held.size, 1);
+  await new Promise((resolve) => setTimeout(resolve, 1_900));
   const got = [(await bench.get(session, 'full'))?.body];
   await bench.queue(session, 'later');
   await until(() => ready('1:/4:full') === 1 && ready('1:/5:later') === 1, 'one of each');
