@@ -7,6 +7,9 @@ import { bodyIsRight, OutgoingMessage, parseProperties } from './payload.ts';
 import { Random } from './random.ts';
 import { type EngineFactory, dataDirectory } from './simulation.ts';
 
+/** Of the messages that are delayed: longer than the store is made. */
+const dueInMs = 60_000;
+
 /** What a store holds, in a form that can be compared: one line a fact. */
 export interface Contents {
   readonly facts: ReadonlySet<string>;
@@ -23,7 +26,7 @@ export interface Opened {
   readonly image: Image;
 }
 
-/** A store with a few queues, settled and unsettled messages, keyed state and a producer. `sealed`: closed in order, else killed. */
+/** A store with a few queues, settled, unsettled and delayed messages, keyed state and a producer. `sealed`: closed in order, else killed. */
 export async function makeStore(factory: EngineFactory, messages: number, sealed: boolean): Promise<Image> {
   const machine = new Machine(null);
   const engine = factory(machine.files, machine.clock, new Random(1), false);
@@ -40,6 +43,7 @@ export async function makeStore(factory: EngineFactory, messages: number, sealed
   for (let n = 1; n <= messages; n++) {
     const batch = engine.begin('required');
     message.fill(n, n, random.below(200));
+    if (n % 4 === 0) message.dueAt = machine.clock.now() + dueInMs;
     const queues = keys.filter(() => random.chance(0.5)).map((key) => engine.queue(key)!);
     if (queues.length > 0) batch.append(engine.targets(queues, Buffer.from('to somewhere')), message);
     if (n % 7 === 0) batch.put(`key-${n}`, Buffer.from(`value ${n}`));
@@ -83,6 +87,12 @@ export async function openImage(factory: EngineFactory, image: Image): Promise<O
   try {
     const topology = await machine.do(engine.open(machine.listener));
     for (const entry of topology.entries) facts.add(`entry ${JSON.stringify(entry)}`);
+    for (const { key } of topology.queues) {
+      const { delayed } = await machine.do(engine.stats(engine.queue(key)!));
+      facts.add(`delayed ${key} ${delayed}`);
+    }
+    // Then all are ready.
+    await machine.scheduler.drive(() => false, machine.scheduler.nowUs + 2 * dueInMs * 1000);
     for (const queue of topology.queues) {
       facts.add(`queue ${JSON.stringify(queue)}`);
       const handle = engine.queue(queue.key)!;
