@@ -37,7 +37,11 @@ export function refusedBy(code: string, text: string, cause: unknown): Postrider
     const why = `${which} is in exclusive use: somebody consumes it, and one of the two wants it alone`;
     return new PostriderError('QUEUE_LOCKED', `${why}; wait until they are gone, or use singleActiveConsumer`, because);
   }
-  if (/message size \d+ is larger/.test(said)) return new PostriderError('TOO_LARGE', said, because);
+  const [, bytes, most] = /message size (\d+) is larger than configured max size (\d+)/.exec(said) ?? [];
+  if (bytes !== undefined) {
+    const what = `a message of ${bytes} bytes is larger than the broker takes: ${most} bytes`;
+    return new PostriderError('TOO_LARGE', `${what}; put the data elsewhere, and send where`, because);
+  }
   const missing = /^no ((?:queue|exchange) '.*')/s.exec(said)?.[1];
   if (code === 'NOT_FOUND' && missing !== undefined) {
     const made = missing.startsWith('queue') ? 'mq.queue(name) makes it' : "a topic's subscribe() makes it";

@@ -40,6 +40,7 @@ describe('completion', { timeout: 300_000 }, () => {
     assert.deepEqual(await complete('postrider pu'), ['publish', 'purge']);
     assert.deepEqual(await complete('postrider publish --c'), ['--create', '--content-type']);
     assert.deepEqual(await complete('postrider consume orders --no'), ['--no-wait']);
+    assert.deepEqual(await complete('postrider demo --e'), ['--embedded']);
     assert.deepEqual(await complete('postrider completion '), ['bash', 'zsh', 'fish']);
     assert.deepEqual(await complete('postrider help re'), ['redrive']);
     assert.deepEqual(await complete('postrider consume --count '), []);

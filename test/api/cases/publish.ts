@@ -24,6 +24,10 @@ export function publishCases(bench: Bench): void {
         const [message] = await take(queue, 1);
         assert.ok(body.equals(message!.payload), `${bytes} bytes`);
       }
+      if (bench.kind !== 'postrider') return;
+      const tooLarge = queue.publish(Buffer.alloc(17 * 1024 * 1024));
+      await rejects(tooLarge, 'TOO_LARGE', /17825792 bytes is larger than the broker takes: 16777216 bytes/);
+      await queue.publish(Buffer.from('it goes on'));
     });
 
     it('carries id, headers, correlation id, priority and where to answer', async () => {
