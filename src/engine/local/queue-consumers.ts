@@ -26,6 +26,14 @@ export class QueueConsumers {
     return this.#all.length === 0 && this.#takers.size === 0;
   }
 
+  /** How many messages they can take, all together. */
+  get room(): number {
+    let room = 0;
+    for (const consumer of this.#all) room += Math.max(0, consumer.room);
+    for (const taker of this.#takers.keys()) room += taker.room;
+    return room;
+  }
+
   get hasExclusive(): boolean {
     return this.#all.some((consumer) => consumer.exclusive);
   }

@@ -177,7 +177,7 @@ export class QueueNotes {
     }
     const dense = queue.limits.maxPriority === undefined;
     // In the order of delivery: what is far behind the highest priority is not about to be delivered.
-    let lead = this.#delivers || !queue.consumers.none ? LEAD : 0;
+    let lead = this.#lead();
     this.#delivers = false;
     for (const [at, level] of queue.levels.entries()) {
       const { delivered } = level;
@@ -195,6 +195,14 @@ export class QueueNotes {
       if (at === 0 || level.notedMayBelow > level.mayBelow)
         marks.push({ queue, level, mayBelow: level.notedMayBelow, next: queue.next });
     }
+  }
+
+  /** How many may be delivered before the next note. After a crash each of them counts as delivered. */
+  #lead(): number {
+    const { consumers, limits } = this.#queue;
+    if (!this.#delivers && consumers.none) return 0;
+    // That one delivery may be all that it has: none is to be removed that nobody could have got.
+    return limits.deliveryLimit === 1 ? Math.min(LEAD, consumers.room) : LEAD;
   }
 
   /** A group with a note of this queue is durable. */
