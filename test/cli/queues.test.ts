@@ -58,7 +58,7 @@ describe('queues and topology', { timeout: 300_000 }, () => {
     const { run } = await servedBroker(context, { orders: {} });
     const { code, stdout, stderr } = await run(['queues', 'orders', 'nothing', '--json']);
     assert.deepEqual([code, stderr], [1, "postrider: there is no queue 'nothing'\n"]);
-    assert.deepEqual(jsonLines(stdout), [{ name: 'orders', ready: 0, unacked: null, consumers: 0 }]);
+    assert.deepEqual(jsonLines(stdout), [{ name: 'orders', ready: 0, unacked: null, delayed: null, consumers: 0 }]);
   });
 
   it('fit into a terminal', () => {

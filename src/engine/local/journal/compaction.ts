@@ -60,10 +60,14 @@ export class Compaction {
 
   /** What the segment's directories name, and what was delayed and is ready by now: it has a number that they do not know. */
   *#placements(segment: Segment, bytes: Buffer): Generator<Placement> {
-    yield* placementsOf(bytes, segment.id, segment.lastSequence);
-    if (segment.alive === 0) return;
-    for (const { queue, ...run } of [...residentsOf(this.#host.topology, segment.id, { from: 0, to: Infinity })])
-      yield { ...run, queue: queue.id };
+    const delayed = new Set<number>();
+    for (const placement of placementsOf(bytes, segment.id, segment.lastSequence)) {
+      if (placement.delayed) delayed.add(placement.offset);
+      yield placement;
+    }
+    if (segment.alive === 0 || delayed.size === 0) return;
+    const residents = [...residentsOf(this.#host.topology, segment.id, { from: 0, to: Infinity })];
+    for (const { queue, ...run } of residents) if (delayed.has(run.offset)) yield { ...run, queue: queue.id };
   }
 
   /** Returns the bytes that were written. */

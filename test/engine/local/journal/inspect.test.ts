@@ -30,8 +30,8 @@ describe('inspect of a whole journal', () => {
     assert.equal(report.refusal, null);
     assert.equal(report.version, 1);
     assert.deepEqual(report.queues, [
-      { key: 'orders', durable: true, ready: 60, bytes: 60 * 200 },
-      { key: 'mail', durable: true, ready: 0, bytes: 0 },
+      { key: 'orders', durable: true, ready: 60, bytes: 60 * 200, delayed: 0 },
+      { key: 'mail', durable: true, ready: 0, bytes: 0, delayed: 0 },
     ]);
     assert.ok(report.checkpoints.length >= 2);
     assert.ok(report.checkpoints.every(({ valid }) => valid));
