@@ -13,7 +13,7 @@ export interface ConnectOptions {
   readonly connectTimeoutMs?: number;
   /** For `amqp:`: what this application is called in the broker's lists. */
   readonly name?: string;
-  /** For `amqps:`: options of `tls.connect`. */
+  /** For `amqps:`: options of `tls.connect`, such as `{ ca }` for a certificate of one's own. */
   readonly tls?: object;
   /** Gets a line now and then that an operator should see (a repaired journal, say). Default: they are written to stderr. */
   readonly log?: (line: string) => void;

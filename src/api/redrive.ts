@@ -46,7 +46,7 @@ const checks: Checks<RedriveOptions> = {
 const prefetch = 100;
 /** Of one consumer, in AMQP. */
 const mostPrefetch = 65_535;
-/** Another consumer may take what was counted. */
+/** Another consumer may take what was counted, and somebody may close. */
 const lookMs = 500;
 
 /** @throws PostriderError INVALID_OPTION, QUEUE_NOT_FOUND, ABORTED, and what publishing to the origin throws; its `moved` says how many were sent back before */
@@ -177,6 +177,13 @@ class Redrive {
   }
 
   async #look(): Promise<void> {
+    try {
+      // Nobody else tells of a close, or of a failed engine.
+      this.#core.requireOpen('redrive');
+    } catch (error) {
+      this.fail(error as PostriderError);
+      return;
+    }
     try {
       const { ready } = await this.#core.link.checkQueue(this.#name);
       if (ready === 0 && this.#seen < this.#ready) void this.#work.then(() => this.#over.abort());

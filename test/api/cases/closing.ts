@@ -73,6 +73,22 @@ export function closingCases(bench: Bench): void {
       await rejects(other.close({ grace: 5 } as object), 'INVALID_OPTION', /'graceMs'/);
     });
 
+    it('ends a redrive, and says how many it had sent back', async () => {
+      const other = await bench.other();
+      const queue = await other.queue<number>(name());
+      await queue.deadLetters!.publishAll([1, 2, 3]);
+      const redriving = rejects(
+        queue.deadLetters!.redrive({ ratePerSecond: 0.01 }),
+        'CLOSED',
+        /1 message was sent back/,
+      );
+      await settledTo(queue, 1);
+      await other.close();
+      assert.equal((await redriving).moved, 1);
+      await settledTo(await bench.mq.queue(queue.name), 1);
+      await settledTo(await bench.mq.queue(`${queue.name}.dead`), 2);
+    });
+
     it('rejects requests that wait, and does not wait for ever', async () => {
       const here = await bench.mq.queue<number>(name());
       const other = await bench.other();
