@@ -43,7 +43,7 @@ describe(
       );
       assert.equal((await run(['publish', 'listed', 'x', '--create'])).code, 0);
       assert.deepEqual(jsonLines((await run(['queues', 'listed', '--json'])).stdout), [
-        { name: 'listed', ready: 1, unacked: null, consumers: 0 },
+        { name: 'listed', ready: 1, unacked: null, delayed: null, consumers: 0 },
       ]);
     });
 
