@@ -230,7 +230,7 @@ test('a session that closes lets its rejected messages arrive first', async () =
 test('what a full disk has no space for waits, and is not dropped', async () => {
   const { bench, session, engine } = await withDeadLetters();
   await bench.publish(session, '', 'a', 'rejected');
-  await bench.publish(session, '', 'a', 'expired', { expiration: '1' });
+  await bench.publish(session, '', 'a', 'expired', { expiration: '300' });
   engine.full = true;
   await rejectOne(bench, session, 'a');
   await until(() => engine.queues.get('1:/1:a')!.held.size === 2, 'both to wait');
