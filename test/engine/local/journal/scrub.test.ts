@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFile, rm } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { setImmediate as turn } from 'node:timers/promises';
+import { until } from '../../../conformance/fixture.ts';
 import { HandClock, ScratchJournal, firstRun, type ScratchGroup } from './scratch-journal.ts';
 
 interface Sealed {
@@ -33,8 +33,7 @@ describe('the scrub', () => {
   /** Lets it look at one segment. */
   async function lookOnce(): Promise<void> {
     clock.ring();
-    for (let turns = 0; !clock.waits(scrubIntervalMs) && turns < 5000; turns++) await turn();
-    assert.ok(clock.waits(scrubIntervalMs), 'the scrub is done with the segment');
+    await until('the scrub is done with the segment', () => clock.waits(scrubIntervalMs));
   }
 
   async function lookAtAll(): Promise<void> {
