@@ -1,16 +1,14 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Broker, Contender } from './broker.ts';
+import type { Contender, Running } from './broker.ts';
 import { describeMachine, filesystemOf, flushDisk, isInMemory } from './machine.ts';
 import { untilQuiet } from './process-stats.ts';
 import { judgeRow, type BenchResult, type RowResult } from './result.ts';
+import type { Suite } from './suite.ts';
 import type { ComparedRow, Row, Sample, SoloRow } from './row.ts';
 
-export interface BenchPlan {
-  rows: readonly Row[];
-  /** The first is the subject. */
-  contenders: readonly Contender[];
+export interface BenchPlan<R extends Running> extends Suite<R> {
   quick: boolean;
   rounds: number;
   seconds: number;
@@ -33,7 +31,7 @@ export interface BenchProgress {
 }
 
 /** Runs the rows: the compared ones turn by turn on brokers that stay up, then the long ones, each on a broker of its own. */
-export async function runBench(plan: BenchPlan, progress: BenchProgress): Promise<BenchResult> {
+export async function runBench<R extends Running>(plan: BenchPlan<R>, progress: BenchProgress): Promise<BenchResult> {
   const parent = plan.dataDir ?? diskFolder();
   await mkdir(parent, { recursive: true });
   const workDir = await mkdtemp(join(parent, 'postrider-bench-'));
@@ -51,18 +49,18 @@ function diskFolder(): string {
   return isInMemory(filesystemOf(tmpdir())) ? '/var/tmp' : tmpdir();
 }
 
-class Bench {
-  readonly #plan: BenchPlan;
+class Bench<R extends Running> {
+  readonly #plan: BenchPlan<R>;
   readonly #progress: BenchProgress;
   readonly #workDir: string;
-  readonly #brokers = new Map<string, Broker>();
+  readonly #brokers = new Map<string, R>();
   /** Every broker that was started and not stopped yet, those of the long rows too. */
-  readonly #started = new Set<Broker>();
+  readonly #started = new Set<R>();
   readonly #versions = new Map<string, string>();
   readonly #rows: RowResult[] = [];
   #folders = 0;
 
-  constructor(plan: BenchPlan, progress: BenchProgress, workDir: string) {
+  constructor(plan: BenchPlan<R>, progress: BenchProgress, workDir: string) {
     this.#plan = plan;
     this.#progress = progress;
     this.#workDir = workDir;
@@ -84,6 +82,8 @@ class Bench {
     for (const row of solo) await this.#alone(row);
     return {
       format: 1,
+      title: plan.title,
+      reference: plan.reference,
       date,
       machine,
       settings: {
@@ -105,7 +105,7 @@ class Bench {
     await Promise.all(brokers.map((broker) => broker.stop()));
   }
 
-  async #compare(row: ComparedRow): Promise<void> {
+  async #compare(row: ComparedRow<R>): Promise<void> {
     const { rounds, seconds, warmupSeconds, contenders, signal } = this.#plan;
     const timing = { warmupMs: warmupSeconds * 1000, measuredMs: seconds * 1000 };
     const done: RowResult['rounds'] = [];
@@ -129,7 +129,7 @@ class Bench {
     this.#finish(row, done);
   }
 
-  async #alone(row: SoloRow): Promise<void> {
+  async #alone(row: SoloRow<R>): Promise<void> {
     const { contenders, longRowsForAll, messages, connections, signal } = this.#plan;
     const done: RowResult['rounds'] = [];
     for (const contender of longRowsForAll ? contenders : contenders.slice(0, 1)) {
@@ -158,7 +158,7 @@ class Bench {
   }
 
   async #attempt(
-    { name }: Contender,
+    { name }: Contender<R>,
     round: number,
     work: () => Promise<Sample>,
   ): Promise<RowResult['rounds'][number]> {
@@ -193,7 +193,7 @@ class Bench {
     }
   }
 
-  async #up({ name, start, attach }: Contender): Promise<Broker> {
+  async #up({ name, start, attach }: Contender<R>): Promise<R> {
     const running = this.#brokers.get(name);
     if (running !== undefined) return running;
     this.#progress.step(`starting ${name}`);
@@ -204,15 +204,15 @@ class Bench {
     return broker;
   }
 
-  async #tracked(opened: Promise<Broker>, name: string): Promise<Broker> {
+  async #tracked(opened: Promise<R>, name: string): Promise<R> {
     const broker = await opened;
     this.#started.add(broker);
     if (broker.version !== '') this.#versions.set(name, broker.version);
     return broker;
   }
 
-  #finish(row: Row, done: RowResult['rounds']): void {
-    const result = judgeRow(row, this.#plan.contenders[0]?.name ?? '', done);
+  #finish(row: Row<R>, done: RowResult['rounds']): void {
+    const result = judgeRow(row, this.#plan.contenders[0]?.name ?? '', this.#plan.reference, done);
     this.#rows.push(result);
     this.#progress.row(result);
   }

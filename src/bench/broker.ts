@@ -2,26 +2,30 @@ import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { createServer } from 'node:net';
 import type { Address } from './connection.ts';
 
-/** A broker that is up and can be measured. */
-export interface Broker {
-  readonly address: Address;
+/** Something that is up and can be measured. */
+export interface Running {
   readonly version: string;
-  /** The process to watch; absent for a broker that runs elsewhere. */
+  /** The process to watch; absent for what runs elsewhere. */
   readonly pid?: number;
+  stop(): Promise<void>;
+}
+
+/** A broker that is up. */
+export interface Broker extends Running {
+  readonly address: Address;
   /** From the start of the process until it listened. */
   readonly startupMs?: number;
-  stop(): Promise<void>;
   /** Ends it with SIGKILL, keeping its data. */
   crash?(): Promise<void>;
 }
 
 /** Somebody to measure: started here, or running already. */
-export interface Contender {
+export interface Contender<R extends Running = Broker> {
   readonly name: string;
-  /** Starts a broker of its own with its data in `dataDir`; what is there already is taken up. Absent for a running one. */
-  readonly start?: (dataDir: string) => Promise<Broker>;
+  /** Starts one of its own with its data in `dataDir`; what is there already is taken up. Absent for a running one. */
+  readonly start?: (dataDir: string) => Promise<R>;
   /** The running broker of a contender that isn't started here. */
-  readonly attach?: () => Promise<Broker>;
+  readonly attach?: () => Promise<R>;
 }
 
 const live = new Set<number>();

@@ -1,4 +1,4 @@
-import { referenceName, type BenchResult, type MetricResult } from './result.ts';
+import type { BenchResult, MetricResult } from './result.ts';
 import { figureText } from './table.ts';
 
 /** One bar group: how many times better than the reference each contender is. */
@@ -17,11 +17,12 @@ const top = 84;
 const plotWidth = width - labelWidth - valueWidth;
 
 /**
- * A chart of ratios for the README: RabbitMQ = 1, to the right is better, latency turned round accordingly. The axis is
+ * A chart of ratios for the README: the reference = 1, to the right is better, latency turned round accordingly. The axis is
  * logarithmic, since ratios multiply: twice as good is as far from 1 as half as good. Returns nothing where no ratio is known.
  */
 export function formatChart(result: BenchResult): string | undefined {
-  const names = result.contenders.map(({ name }) => name).filter((name) => name !== referenceName);
+  const { reference } = result;
+  const names = result.contenders.map(({ name }) => name).filter((name) => name !== reference.name);
   const groups = result.rows.flatMap((row) =>
     row.metrics.flatMap((metric) => groupOf(row.title, metric, names, row.metrics.length > 1)),
   );
@@ -54,14 +55,14 @@ export function formatChart(result: BenchResult): string | undefined {
   });
   const height = bottom + 58;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="Times better than RabbitMQ, by load">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img" aria-label="Times better than ${escape(reference.label)}, by load">`,
     style,
-    `<text class="title" x="20" y="30">AMQP 0-9-1, persistent messages, publisher confirms: times RabbitMQ</text>`,
+    `<text class="title" x="20" y="30">${escape(result.title)}: times ${escape(reference.label)}</text>`,
     `<text class="note" x="20" y="50">${escape(subtitle(result))}</text>`,
     ...legendShapes(names),
     ...axis,
     ...body,
-    `<text class="note" x="20" y="${height - 14}">RabbitMQ = 1 on a logarithmic axis; to the right is better (latency turned round). Medians of one run, brokers turn by turn.</text>`,
+    `<text class="note" x="20" y="${height - 14}">${escape(reference.label)} = 1 on a logarithmic axis; to the right is better (latency turned round). Medians of one run, brokers turn by turn.</text>`,
     '</svg>',
     '',
   ].join('\n');
@@ -105,10 +106,10 @@ function legendShapes(names: string[]): string[] {
   return shapes;
 }
 
-function subtitle({ machine, contenders, date }: BenchResult): string {
-  const reference = contenders.find(({ name }) => name === referenceName);
+function subtitle({ machine, contenders, reference, date }: BenchResult): string {
+  const version = contenders.find(({ name }) => name === reference.name)?.version ?? '';
   const machineText = `${machine.cores} x ${machine.cpu}, Node ${machine.node}`;
-  return `RabbitMQ ${reference?.version ?? ''} in the same run · ${machineText} · ${date.slice(0, 10)}`;
+  return `${reference.label} ${version} in the same run · ${machineText} · ${date.slice(0, 10)}`;
 }
 
 class LogScale {

@@ -14,14 +14,15 @@ export class LoadProcess<Request> {
   readonly #waiting = new Map<number, { resolve: (value: unknown) => void; reject: (cause: Error) => void }>();
   #lastId = 0;
 
-  constructor(side: 'producer' | 'consumer') {
-    this.#child = fork(fileURLToPath(new URL(`./${side}${extension}`, import.meta.url)), {
+  /** `program`: a module of this folder, without its extension. */
+  constructor(program: 'producer' | 'consumer' | 'api/orders-process') {
+    this.#child = fork(fileURLToPath(new URL(`./${program}${extension}`, import.meta.url)), {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     this.#child.on('message', (message) => this.#take(message as Answered));
     this.#child.on('exit', (code, signal) => {
-      this.#fail(new Error(`the ${side} process ended (${signal ?? `code ${code}`})`));
+      this.#fail(new Error(`the ${program} process ended (${signal ?? `code ${code}`})`));
     });
   }
 
@@ -32,6 +33,10 @@ export class LoadProcess<Request> {
       this.#waiting.set(id, { resolve: resolve as (value: unknown) => void, reject });
       this.#child.send({ id, request });
     });
+  }
+
+  get pid(): number | undefined {
+    return this.#child.pid;
   }
 
   /** Ends the process; it holds nothing worth saving. */

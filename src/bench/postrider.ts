@@ -53,7 +53,7 @@ async function startPostrider(dataDir: string): Promise<Broker> {
   };
 }
 
-async function ownVersion(): Promise<string> {
+export async function ownVersion(): Promise<string> {
   const description: unknown = JSON.parse(await readFile(new URL('../../package.json', import.meta.url), 'utf8'));
   return isRecord(description) && typeof description.version === 'string' ? description.version : '';
 }

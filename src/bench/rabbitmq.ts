@@ -1,19 +1,20 @@
-import { accessSync, constants, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { endGroup, freePort, guest, spawnGroup, type Broker, type Contender } from './broker.ts';
 import { LoadConnection } from './connection.ts';
+import { findProgram } from './find-program.ts';
 import { monotonicMs } from './load.ts';
 
 /** Debian's plain scripts come first: the one on its PATH insists on the user `rabbitmq` and the system's own node. */
-const scriptFolders = ['/usr/lib/rabbitmq/bin', ...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'];
+const scriptFolders = ['/usr/lib/rabbitmq/bin'];
 const startWithinMs = 90_000;
 
 /** RabbitMQ as found on this machine, or nothing where it is absent. */
 export function findRabbitMq(): Contender | undefined {
   const script = findProgram('rabbitmq-server', scriptFolders);
-  const epmd = findProgram('epmd', [...(process.env.PATH ?? '').split(delimiter), '/usr/bin', '/usr/lib/erlang/bin']);
+  const epmd = findProgram('epmd', [], ['/usr/lib/erlang/bin']);
   if (script === undefined || epmd === undefined) return undefined;
   return { name: 'rabbitmq', start: (dataDir) => startRabbitMq(script, epmd, dataDir) };
 }
@@ -114,17 +115,4 @@ function endBeam(pid: number): void {
   } catch {
     // Gone already.
   }
-}
-
-function findProgram(name: string, folders: string[]): string | undefined {
-  for (const folder of folders) {
-    const path = join(folder, name);
-    try {
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch {
-      continue;
-    }
-  }
-  return undefined;
 }

@@ -1,10 +1,15 @@
 import type { Machine } from './machine.ts';
 import { median } from './median.ts';
+import type { Running } from './broker.ts';
 import type { Goal, Metric, Row, Sample } from './row.ts';
+import type { Reference } from './suite.ts';
 
 /** The whole outcome of a run, as it is written to JSON. */
 export interface BenchResult {
   format: 1;
+  /** What was measured, in words. */
+  title: string;
+  reference: Reference;
   date: string;
   machine: Machine;
   settings: { quick: boolean; rounds: number; seconds: number; warmupSeconds: number; messages: number };
@@ -46,13 +51,15 @@ export interface GoalResult extends Goal {
   met?: boolean;
 }
 
-/** Goals are multiples of this contender's figures. */
-export const referenceName = 'rabbitmq';
-
 /** Medians, ratios and goals of one row. */
-export function judgeRow(row: Row, subject: string, rounds: RowResult['rounds']): RowResult {
+export function judgeRow<R extends Running>(
+  row: Row<R>,
+  subject: string,
+  reference: Reference,
+  rounds: RowResult['rounds'],
+): RowResult {
   const names = [...new Set(rounds.map((round) => round.contender))];
-  const metrics = row.metrics.map((metric) => judgeMetric(metric, subject, names, rounds));
+  const metrics = row.metrics.map((metric) => judgeMetric(metric, subject, reference.name, names, rounds));
   const problems: RowResult['problems'] = [];
   for (const { contender, round, sample, error } of rounds) {
     if (error !== undefined) problems.push({ contender, round, problem: error, integrity: false });
@@ -62,7 +69,13 @@ export function judgeRow(row: Row, subject: string, rounds: RowResult['rounds'])
   return { id: row.id, title: row.title, kind: row.kind, metrics, rounds, problems };
 }
 
-function judgeMetric(metric: Metric, subject: string, names: string[], rounds: RowResult['rounds']): MetricResult {
+function judgeMetric(
+  metric: Metric,
+  subject: string,
+  referenceName: string,
+  names: string[],
+  rounds: RowResult['rounds'],
+): MetricResult {
   const { id, label, unit, better } = metric;
   const figures: Record<string, Figure> = {};
   for (const name of names) {

@@ -1,7 +1,7 @@
-import type { Broker, Contender } from './broker.ts';
+import type { Broker, Contender, Running } from './broker.ts';
 import type { Integrity, Timing } from './load-run.ts';
 
-/** What a measurement is to reach: a multiple of RabbitMQ's figure in the same run, or a figure of its own. */
+/** What a measurement is to reach: a multiple of the reference's figure in the same run, or a figure of its own. */
 export interface Goal {
   /** `required` must hold in every release; `target` is what the project aims at. */
   tier: 'required' | 'target';
@@ -34,15 +34,15 @@ interface RowBase {
 }
 
 /** A row that every contender runs, turn by turn, on brokers that stay up. */
-export interface ComparedRow extends RowBase {
+export interface ComparedRow<R extends Running = Broker> extends RowBase {
   kind: 'compared';
   /** Part of `--quick`. */
   quick: boolean;
-  run(broker: Broker, timing: Timing): Promise<Sample>;
+  run(running: R, timing: Timing): Promise<Sample>;
 }
 
-export interface SoloContext {
-  contender: Contender & { start: NonNullable<Contender['start']> };
+export interface SoloContext<R extends Running = Broker> {
+  contender: Contender<R> & { start: NonNullable<Contender<R>['start']> };
   /** A new folder of this row's own. */
   workDir: string;
   /** Messages in the long rows. */
@@ -52,9 +52,9 @@ export interface SoloContext {
 }
 
 /** A row that starts brokers of its own and takes minutes: memory, recovery, start-up. */
-export interface SoloRow extends RowBase {
+export interface SoloRow<R extends Running = Broker> extends RowBase {
   kind: 'solo';
-  run(context: SoloContext): Promise<Sample>;
+  run(context: SoloContext<R>): Promise<Sample>;
 }
 
-export type Row = ComparedRow | SoloRow;
+export type Row<R extends Running = Broker> = ComparedRow<R> | SoloRow<R>;

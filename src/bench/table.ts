@@ -1,4 +1,4 @@
-import { referenceName, type BenchResult, type GoalResult, type MetricResult, type RowResult } from './result.ts';
+import type { BenchResult, GoalResult, MetricResult, RowResult } from './result.ts';
 
 type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow';
 
@@ -48,10 +48,11 @@ function headline(result: BenchResult): string {
 
 function legend(result: BenchResult): string {
   const integrity = integrityText(result);
-  const compared = result.contenders.some(({ name }) => name === referenceName);
+  const { reference } = result;
+  const compared = result.contenders.some(({ name }) => name === reference.name);
   return compared
-    ? `${integrity} Ratio: median over RabbitMQ's median in this run. Goals: required, (target).`
-    : `${integrity} No RabbitMQ in this run, so no ratios. Goals: required, (target).`;
+    ? `${integrity} Ratio: median over that of ${reference.label} in this run. Goals: required, (target).`
+    : `${integrity} No ${reference.label} in this run, so no ratios. Goals: required, (target).`;
 }
 
 function integrityText({ rows }: BenchResult): string {

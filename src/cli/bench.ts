@@ -1,7 +1,10 @@
 /** `postrider bench`: the loads of bench/README.md against this broker and the peers found on this machine. */
 import { InvalidArgumentError, type Command } from 'commander';
+import type { Orders } from '../bench/api/orders.ts';
 import type { BenchPlan } from '../bench/bench.ts';
-import type { RowResult } from '../bench/result.ts';
+import type { Broker, Running } from '../bench/broker.ts';
+import type { BenchResult, RowResult } from '../bench/result.ts';
+import type { Suite } from '../bench/suite.ts';
 import { CommandError } from './command-error.ts';
 import { exitCode, signalExitCode } from './exit-code.ts';
 import { Terminal } from './terminal.ts';
@@ -14,7 +17,7 @@ Examples:
   postrider bench --peer lavinmq=amqp://127.0.0.1:5673
   postrider bench --rows memory-10m --messages 1000000
 
-RabbitMQ is a peer where it is installed: the benchmark starts a node of its own and stops it. Exit code 1 when a
+RabbitMQ is a peer where it is installed, and so is BullMQ with Redis: the benchmark starts its own and stops them. Exit code 1 when a
 message was lost, duplicated, reordered or altered, or a row could not be measured here; missed goals are told, no more.`;
 
 interface Options {
@@ -36,7 +39,7 @@ interface Options {
 export function registerBench(program: Command): void {
   program
     .command('bench')
-    .description('measure this broker, against RabbitMQ where that is installed')
+    .description('measure this broker and its API, against RabbitMQ and BullMQ where they are installed')
     .option('--quick', 'few rows, one round of a second each, under a minute in all')
     .option('--rows <ROW,...>', 'only these rows (--rows list names them)', list)
     .option('--rounds <N>', 'rounds a row (default: 3)', atLeast(1))
@@ -49,41 +52,27 @@ export function registerBench(program: Command): void {
     .option('--long-rows-for-peers', 'start-up, memory and recovery rows for RabbitMQ too (slow, and large)')
     .option('--data <DIR>', 'where brokers keep their data (default: a temporary folder on a disk)')
     .option('--out <DIR>', 'where results go', 'bench/results')
-    .option('--json', 'print the result as JSON')
+    .option('--json', 'print the results as JSON, one for each suite of rows')
     .addHelpText('after', examples)
     .action(bench);
 }
 
 async function bench(options: Options): Promise<void> {
   const terminal = new Terminal(process.stderr);
-  const { rows } = await import('../bench/rows.ts');
+  const say = (line: string): void => {
+    terminal.say(line);
+  };
+  const { amqp, api } = await suitesOf(options, say);
+  const known = [...amqp.rows, ...api.flatMap(({ rows }) => rows)];
   if (options.rows?.includes('list') === true) {
-    for (const row of rows) process.stdout.write(`${row.id.padEnd(24)}${row.title}\n`);
+    for (const row of known) process.stdout.write(`${row.id.padEnd(24)}${row.title}\n`);
     return;
   }
-  const quick = options.quick === true;
-  const known = new Map(rows.map((row) => [row.id, row]));
-  const chosen = options.rows?.map((id) => {
-    const row = known.get(id);
-    if (row === undefined) throw usage(`--rows: there is no row "${id}"; there are ${[...known.keys()].join(', ')}`);
-    return row;
-  });
+  for (const id of options.rows ?? []) {
+    if (known.some((row) => row.id === id)) continue;
+    throw usage(`--rows: there is no row "${id}"; there are ${known.map((row) => row.id).join(', ')}`);
+  }
   const interrupted = new AbortController();
-  const plan: BenchPlan = {
-    rows: chosen ?? rows.filter((row) => !quick || (row.kind === 'compared' && row.quick)),
-    contenders: await contendersOf(options, (line) => {
-      terminal.say(line);
-    }),
-    quick,
-    rounds: options.rounds ?? (quick ? 1 : 3),
-    seconds: options.seconds ?? (quick ? 1 : 5),
-    warmupSeconds: quick ? 0.5 : 2,
-    messages: Math.floor(options.messages),
-    connections: Math.floor(options.connections),
-    longRowsForAll: options.longRowsForPeers === true,
-    ...(options.data === undefined ? {} : { dataDir: options.data }),
-    signal: interrupted.signal,
-  };
   const releaseSignals = onSignal((signal) => {
     // The second one does not wait for brokers to stop; exiting takes them along.
     if (interrupted.signal.aborted) process.exit(signalExitCode[signal]);
@@ -91,34 +80,17 @@ async function bench(options: Options): Promise<void> {
     terminal.say('stopping; once more to stop at once');
     interrupted.abort(new Error('interrupted'));
   });
-  const { runBench } = await import('../bench/bench.ts');
-  const subject = plan.contenders[0]?.name ?? '';
   try {
-    const result = await runBench(plan, {
-      note: (text) => {
-        terminal.say(text);
-      },
-      step: (text) => {
-        terminal.live(text);
-      },
-      row: (row) => {
-        terminal.say(rowLine(row, subject));
-      },
-    });
-    terminal.live('');
-    const { writeResult } = await import('../bench/write-result.ts');
-    const name = quick ? 'amqp-quick' : chosen === undefined ? 'amqp' : 'amqp-partial';
-    const files = await writeResult(result, options.out, name);
-    if (options.json === true) {
-      process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
-    } else {
-      const { formatTable } = await import('../bench/table.ts');
-      process.stdout.write(`\n${formatTable(result, new Terminal(process.stdout).paint)}\n`);
-    }
-    terminal.say(`written: ${files.join(', ')}`);
-    if (result.rows.some((row) => row.problems.some((problem) => fails(problem, subject)))) {
-      process.exitCode = exitCode.failed;
-    }
+    const results = [await runSuite(amqp, options, interrupted.signal, terminal)];
+    for (const suite of api) results.push(await runSuite(suite, options, interrupted.signal, terminal));
+    if (options.json === true)
+      process.stdout.write(
+        `${JSON.stringify(
+          results.filter((result) => result !== null),
+          null,
+          2,
+        )}\n`,
+      );
   } catch (cause) {
     terminal.live('');
     if (!interrupted.signal.aborted) throw cause;
@@ -129,8 +101,81 @@ async function bench(options: Options): Promise<void> {
   }
 }
 
-/** Who takes part; the first is measured, the others are what it is measured against. */
-async function contendersOf(options: Options, note: (line: string) => void): Promise<BenchPlan['contenders']> {
+/** Null: none of its rows was asked for. */
+async function runSuite<R extends Running>(
+  suite: Suite<R>,
+  options: Options,
+  signal: AbortSignal,
+  terminal: Terminal,
+): Promise<BenchResult | null> {
+  const quick = options.quick === true;
+  const wanted = options.rows;
+  const rows = suite.rows.filter((row) =>
+    wanted === undefined ? !quick || (row.kind === 'compared' && row.quick) : wanted.includes(row.id),
+  );
+  if (rows.length === 0) return null;
+  const plan: BenchPlan<R> = {
+    ...suite,
+    rows,
+    quick,
+    rounds: options.rounds ?? (quick ? 1 : 3),
+    seconds: options.seconds ?? (quick ? 1 : 5),
+    warmupSeconds: quick ? 0.5 : 2,
+    messages: Math.floor(options.messages),
+    connections: Math.floor(options.connections),
+    longRowsForAll: options.longRowsForPeers === true,
+    ...(options.data === undefined ? {} : { dataDir: options.data }),
+    signal,
+  };
+  const subject = plan.contenders[0]?.name ?? '';
+  const { runBench } = await import('../bench/bench.ts');
+  const result = await runBench(plan, {
+    note: (text) => {
+      terminal.say(text);
+    },
+    step: (text) => {
+      terminal.live(text);
+    },
+    row: (row) => {
+      terminal.say(rowLine(row, subject, suite.reference.label));
+    },
+  });
+  terminal.live('');
+  const { writeResult } = await import('../bench/write-result.ts');
+  const name = `${suite.id}${quick ? '-quick' : wanted === undefined ? '' : '-partial'}`;
+  const files = await writeResult(result, options.out, name);
+  if (options.json !== true) {
+    const { formatTable } = await import('../bench/table.ts');
+    process.stdout.write(`\n${formatTable(result, new Terminal(process.stdout).paint)}\n`);
+  }
+  terminal.say(`written: ${files.join(', ')}`);
+  if (result.rows.some((row) => row.problems.some((problem) => fails(problem, subject)))) {
+    process.exitCode = exitCode.failed;
+  }
+  return result;
+}
+
+interface Suites {
+  readonly amqp: Suite<Broker>;
+  readonly api: readonly Suite<Orders>[];
+}
+
+async function suitesOf(options: Options, note: (line: string) => void): Promise<Suites> {
+  const { rows } = await import('../bench/rows.ts');
+  const { apiSuite, remoteApiSuite } = await import('../bench/api/suites.ts');
+  const amqp: Suite<Broker> = {
+    id: 'amqp',
+    title: 'AMQP 0-9-1, persistent messages, publisher confirms',
+    reference: { name: 'rabbitmq', label: 'RabbitMQ' },
+    contenders: await contendersOf(options, note),
+    rows,
+  };
+  // A broker that runs already has no API to measure.
+  return { amqp, api: options.url === undefined ? [apiSuite(note), remoteApiSuite()] : [] };
+}
+
+/** Who takes part over AMQP; the first is measured, the others are what it is measured against. */
+async function contendersOf(options: Options, note: (line: string) => void): Promise<Suite<Broker>['contenders']> {
   const { parsePeer, remote } = await import('../bench/remote.ts');
   const { postrider } = await import('../bench/postrider.ts');
   const { findRabbitMq } = await import('../bench/rabbitmq.ts');
@@ -153,12 +198,12 @@ function fails({ contender, integrity }: RowResult['problems'][number], subject:
 }
 
 /** One line for a row that is done, so that a long run shows something where nobody watches a terminal. */
-function rowLine(row: RowResult, subject: string): string {
+function rowLine(row: RowResult, subject: string, reference: string): string {
   const figures = row.metrics.map((metric) => {
     const ratio = metric.ratios[subject];
     const figure = metric.figures[subject];
     const median = figure === undefined ? 'not measured' : `${round(figure.median)} ${metric.unit}`;
-    return `${metric.label} ${median}${ratio === undefined ? '' : ` (${round(ratio)} x RabbitMQ)`}`;
+    return `${metric.label} ${median}${ratio === undefined ? '' : ` (${round(ratio)} x ${reference})`}`;
   });
   const problems = row.problems.map(({ contender, problem }) => `  PROBLEM with ${contender}: ${problem}`);
   return [`${row.id}: ${figures.join(', ')}`, ...problems].join('\n');

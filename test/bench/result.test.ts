@@ -7,6 +7,7 @@ import { judgeRow, type BenchResult, type RowResult } from '../../src/bench/resu
 import { rows } from '../../src/bench/rows.ts';
 import { figureText, formatTable, type Paint } from '../../src/bench/table.ts';
 
+const reference = { name: 'rabbitmq', label: 'RabbitMQ' };
 const plain = (text: string): string => text;
 const paint: Paint = { bold: plain, dim: plain, red: plain, green: plain, yellow: plain };
 
@@ -17,12 +18,14 @@ function round(contender: string, index: number, values: Record<string, number>)
 function judged(id: string, rounds: RowResult['rounds']): RowResult {
   const row = rows.find((candidate) => candidate.id === id);
   assert.ok(row);
-  return judgeRow(row, 'postrider', rounds);
+  return judgeRow(row, 'postrider', reference, rounds);
 }
 
 function resultOf(...judgedRows: RowResult[]): BenchResult {
   return {
     format: 1,
+    title: 'AMQP',
+    reference,
     date: '2026-01-01T00:00:00.000Z',
     machine: { cpu: 'A & B', cores: 2, memoryGb: 8, kernel: 'Linux', node: '20', filesystem: 'ext', fdatasyncMs: 0.1 },
     settings: { quick: false, rounds: 3, seconds: 5, warmupSeconds: 2, messages: 1 },
