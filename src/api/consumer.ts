@@ -1,8 +1,9 @@
 /**
- * Hot: between a link's deliveries and a handler. Deliveries are decoded as they come and handled after the turn that brought
+ * Hot: between a link's deliveries and a handler. Deliveries are kept as they come, and decoded and handled after the turn that brought
  * them; handlers that answer at once cost no promise. How many wait here adapts to how fast they are handled, so that one
  * consumer does not sit on what another could do.
  */
+import { BodySlab } from './body-slab.ts';
 import { asError, PostriderError } from './errors.ts';
 import { FailurePath } from './failure-path.ts';
 import type { ConsumeSettings } from './consume-options.ts';
@@ -59,6 +60,9 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   /** Settlements and decodings that are under way. */
   #busy = 0;
   #due = false;
+  /** Of the watch on time-outs. */
+  #period = 0;
+  readonly #bodies = new BodySlab();
   #stopped = false;
   #closing: Promise<void> | null = null;
   #idle: (() => void) | null = null;
@@ -103,15 +107,10 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
 
   /** @internal */
   deliver(delivery: Delivery): boolean {
-    let payload: Payload | Promise<Payload>;
-    try {
-      payload = this.#codec.decode(delivery);
-    } catch (error) {
-      this.#undecodable(delivery, error);
-      return true;
-    }
-    if (payload instanceof Promise) this.#decodeLater(delivery, payload);
-    else this.#take(this.#message(delivery, payload));
+    const message = new Message(this, this.queue, undefined as Payload, delivery);
+    // To be read in a turn of its own, and published again, should its handler fail.
+    this.#bodies.keep(message, delivery);
+    this.#take(message);
     if (!this.#settings.atMostOnce) return true;
     // Nothing else bounds what is sent without acknowledgements.
     if (this.#waiting.length - this.#next < this.#prefetch.count) return true;
@@ -178,19 +177,12 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     if (!this.#settings.atMostOnce) await this.#settling(this.#link!.requeue(message.tag));
   }
 
-  #message(delivery: Delivery, payload: Payload): Message<Payload> {
-    const message = new Message(this, this.queue, payload, delivery);
-    // To be published again, should its handler fail.
-    if (!this.#settings.atMostOnce)
-      message.body = Buffer.from(delivery.body.subarray(delivery.bodyStart, delivery.bodyEnd));
-    return message;
-  }
-
+  /** Handlers begin once what brought their messages is done: what was published with them is on its way to the disk then. */
   #take(message: Message<Payload>): void {
     this.#waiting.push(message);
     if (this.#due || this.#running.size >= this.#settings.concurrency) return;
     this.#due = true;
-    queueMicrotask(this.#run);
+    setImmediate(this.#run);
   }
 
   #turn(): void {
@@ -199,7 +191,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     while (this.#running.size < concurrency && this.#next < this.#waiting.length && this.#closing === null) {
       const message = this.#waiting[this.#next]!;
       this.#next += 1;
-      this.#handle(message);
+      if (message.decoded || this.#decode(message)) this.#handle(message);
     }
     if (this.#next === this.#waiting.length) {
       this.#waiting = [];
@@ -225,14 +217,14 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
       return;
     }
     if (isThenable(answer)) {
-      message.startedAt = this.#settings.timeoutMs === Infinity ? 0 : performance.now();
+      message.startedIn = this.#period;
       this.#running.add(message);
       answer.then(
         () => this.#finished(message),
         (error: unknown) => {
           this.#running.delete(message);
           this.#failed(message, error);
-          this.#goOn();
+          this.#turnAgain();
         },
       );
       return;
@@ -244,7 +236,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     this.#succeeded(message);
     if (this.#settings.manual && !message.settled) return;
     this.#running.delete(message);
-    this.#goOn();
+    this.#turnAgain();
   }
 
   #succeeded(message: Message<Payload>): void {
@@ -254,7 +246,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
       return;
     }
     if (!message.end()) return;
-    message.body = null;
+    message.keepBody(noBytes, 0, 0);
     if (!this.#settings.atMostOnce) this.#link!.ack(message.tag);
   }
 
@@ -298,29 +290,35 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     }
   }
 
-  #undecodable(delivery: Delivery, thrown: unknown): void {
-    const error = asError(thrown);
-    const message = this.#message(delivery, undefined as Payload);
-    message.end();
-    const mismatch = error instanceof PostriderError && error.code === 'SCHEMA_MISMATCH';
-    void this.#settling(this.#giveUp(message, error, mismatch ? 'schema-mismatch' : 'undecodable')).catch(
-      () => undefined,
-    );
+  /** False: there is nothing to handle, or not yet. */
+  #decode(message: Message<Payload>): boolean {
+    try {
+      const payload = this.#codec.decode(message);
+      if (payload instanceof Promise) {
+        this.#decodeLater(message, payload);
+        return false;
+      }
+      message.decode(payload);
+      return true;
+    } catch (thrown) {
+      message.end();
+      const error = asError(thrown);
+      const mismatch = error instanceof PostriderError && error.code === 'SCHEMA_MISMATCH';
+      const reason = mismatch ? 'schema-mismatch' : 'undecodable';
+      void this.#settling(this.#giveUp(message, error, reason)).catch(() => undefined);
+      return false;
+    }
   }
 
-  #decodeLater(delivery: Delivery, payload: Promise<Payload>): void {
-    const bare = this.#message(delivery, undefined as Payload);
-    const { tag, properties, routingKey, redelivered, deliveryCount } = delivery;
-    const kept = { tag, properties, routingKey, redelivered, deliveryCount };
+  #decodeLater(message: Message<Payload>, payload: Promise<Payload>): void {
     const decoded = payload.then(
       (value) => {
-        const message = new Message(this, this.queue, value, kept);
-        message.body = bare.body;
+        message.decode(value);
         this.#take(message);
       },
       (thrown: unknown) => {
-        bare.end();
-        return this.#giveUp(bare, asError(thrown), 'schema-mismatch');
+        message.end();
+        return this.#giveUp(message, asError(thrown), 'schema-mismatch');
       },
     );
     void this.#settling(decoded).catch(() => undefined);
@@ -349,29 +347,35 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     this.#tellIdle();
   }
 
+  /** As `goOn`, where nobody else's code is under way: a handler has ended, and the next may begin at once. */
+  #turnAgain(): void {
+    if (!this.#due && this.#next < this.#waiting.length && this.#closing === null) this.#turn();
+    this.#tellIdle();
+  }
+
   #tellIdle(): void {
     if (this.#idle !== null && this.#running.size === 0 && this.#busy === 0) this.#idle();
   }
 
   /** Handlers begin in order, so the oldest is the first. */
   #watchTimeouts(timeoutMs: number): void {
-    this.#watch = setInterval(
-      () => {
-        const limit = performance.now() - timeoutMs;
-        for (const message of this.#running) {
-          if (message.startedAt > limit) return;
-          this.#running.delete(message);
-          const error = new PostriderError(
-            'TIMEOUT',
-            `the handler of queue '${this.queue}' did not end within ${timeoutMs} ms`,
-          );
-          message.abort(error);
-          this.#failed(message, error);
-          this.#goOn();
-        }
-      },
-      Math.max(5, Math.min(timeoutMs / 4, 5_000)),
-    ).unref();
+    const periodMs = Math.max(5, Math.min(timeoutMs / 4, 5_000));
+    // No clock is read for each message. One that began just before the end of its period has had so many since.
+    const most = Math.ceil(timeoutMs / periodMs);
+    this.#watch = setInterval(() => {
+      this.#period += 1;
+      for (const message of this.#running) {
+        if (this.#period - message.startedIn <= most) return;
+        this.#running.delete(message);
+        const error = new PostriderError(
+          'TIMEOUT',
+          `the handler of queue '${this.queue}' did not end within ${timeoutMs} ms`,
+        );
+        message.abort(error);
+        this.#failed(message, error);
+        this.#goOn();
+      }
+    }, periodMs).unref();
   }
 
   async #close(graceMs: number): Promise<void> {
@@ -398,6 +402,8 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     this.#resolveClosed();
   }
 }
+
+const noBytes = Buffer.alloc(0);
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function';

@@ -30,7 +30,7 @@ export class FailurePath {
     const { properties } = message;
     const headers = retryHeaders(message);
     await link.replace(message.tag, this.#back, {
-      body: message.body!,
+      body: message.bytes,
       properties: { ...properties, headers },
       delayMs,
     });
@@ -42,7 +42,7 @@ export class FailurePath {
     const { topic, attempt } = message;
     const letter = { queue: this.#queue, topic, reason, error, attempts: attempt, atMs: Date.now() };
     await link.replace(message.tag, this.#dead, {
-      body: message.body!,
+      body: message.bytes,
       properties: { ...properties, headers: deadLetterHeaders(properties, letter) },
       delayMs: 0,
     });

@@ -25,7 +25,8 @@ export interface Address {
 
 /** `properties` must not change afterwards: the same object for many messages is encoded once. */
 export interface Outgoing {
-  readonly body: Uint8Array;
+  /** Text goes out as UTF-8, which the link writes where it wants it. */
+  readonly body: Uint8Array | string;
   readonly properties: BasicProperties;
   /** Milliseconds until it is ready; 0: at once. */
   readonly delayMs: number;

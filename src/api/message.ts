@@ -32,10 +32,16 @@ export class Message<Payload = unknown> {
   readonly tag: number;
   /** @internal AMQP's properties. */
   readonly properties: BasicProperties;
-  /** @internal The bytes, while they may be needed again. */
-  body: Uint8Array | null = null;
+  /** @internal In which period of its consumer's time-out its handler began. */
+  startedIn = 0;
+  /** @internal Holds its bytes, from `bodyStart` to `bodyEnd`, while they may be needed again. */
+  body: Buffer = noBytes;
   /** @internal */
-  startedAt = 0;
+  bodyStart = 0;
+  /** @internal */
+  bodyEnd = 0;
+  /** @internal Its payload was read. */
+  decoded = false;
   #holder: MessageHolder | null;
   #abort: AbortController | null = null;
 
@@ -136,6 +142,24 @@ export class Message<Payload = unknown> {
   }
 
   /** @internal */
+  get bytes(): Buffer {
+    return this.body.subarray(this.bodyStart, this.bodyEnd);
+  }
+
+  /** @internal */
+  keepBody(body: Buffer, start: number, end: number): void {
+    this.body = body;
+    this.bodyStart = start;
+    this.bodyEnd = end;
+  }
+
+  /** @internal */
+  decode(payload: Payload): void {
+    (this as { payload: Payload }).payload = payload;
+    this.decoded = true;
+  }
+
+  /** @internal */
   abort(reason: Error): void {
     this.#abort ??= new AbortController();
     this.#abort.abort(reason);
@@ -155,3 +179,4 @@ export class Message<Payload = unknown> {
 }
 
 const noHeaders: Headers = Object.freeze({});
+const noBytes = Buffer.alloc(0);

@@ -13,9 +13,12 @@ export const jsonType = 'application/json';
 export const bytesType = 'application/octet-stream';
 
 export interface Encoded {
-  readonly bytes: Uint8Array;
+  readonly body: Uint8Array | string;
   readonly contentType: string;
 }
+
+/** What a payload is read from: a delivery, or a message that keeps its bytes. */
+export type EncodedBody = Pick<Delivery, 'body' | 'bodyStart' | 'bodyEnd' | 'properties'>;
 
 export class PayloadCodec<Out, In> {
   readonly #serializer: Serializer | null;
@@ -54,7 +57,7 @@ export class PayloadCodec<Out, In> {
   /** @throws PostriderError INVALID_PAYLOAD */
   encode(payload: In): Encoded {
     if (this.#serializer !== null) return this.#serialize(this.#serializer, payload);
-    if (payload instanceof Uint8Array) return { bytes: payload, contentType: bytesType };
+    if (payload instanceof Uint8Array) return { body: payload, contentType: bytesType };
     let text: string | undefined;
     try {
       text = JSON.stringify(payload);
@@ -67,12 +70,12 @@ export class PayloadCodec<Out, In> {
         `can't publish to ${this.#where}: a payload of type ${typeof payload} has no JSON; send null, or an object`,
       );
     }
-    return { bytes: Buffer.from(text), contentType: jsonType };
+    return { body: text, contentType: jsonType };
   }
 
   /** @throws PostriderError INVALID_PAYLOAD, SCHEMA_MISMATCH */
-  decode(delivery: Delivery): Out | Promise<Out> {
-    const payload = this.#deserialize(delivery);
+  decode(encoded: EncodedBody): Out | Promise<Out> {
+    const payload = this.#deserialize(encoded);
     if (this.#schema === null) return payload as Out;
     const result = this.#validate(payload);
     if (result instanceof Promise) return result.then((checked) => this.#valid(checked, 'message from'));
@@ -108,15 +111,15 @@ export class PayloadCodec<Out, In> {
     } catch (error) {
       throw this.#unencodable(error);
     }
-    if (typeof bytes === 'string') return { bytes: Buffer.from(bytes), contentType: serializer.contentType };
-    if (bytes instanceof Uint8Array) return { bytes, contentType: serializer.contentType };
+    if (typeof bytes === 'string' || bytes instanceof Uint8Array)
+      return { body: bytes, contentType: serializer.contentType };
     throw new PostriderError(
       'INVALID_PAYLOAD',
       `can't publish to ${this.#where}: the serializer for ${serializer.contentType} gave ${typeof bytes} instead of bytes or text`,
     );
   }
 
-  #deserialize({ body, bodyStart, bodyEnd, properties }: Delivery): unknown {
+  #deserialize({ body, bodyStart, bodyEnd, properties }: EncodedBody): unknown {
     const contentType = properties.contentType ?? '';
     try {
       if (this.#serializer !== null) {

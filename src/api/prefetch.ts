@@ -5,11 +5,15 @@
 const most = 2_048;
 const targetMs = 20;
 const patienceMs = 100;
+/** A turn may be one message: looking at the clock in each would cost more than the turn. */
+const turnsALook = 16;
 
 export class Prefetch {
   count: number;
   readonly #least: number;
   readonly #fixed: boolean;
+  /** Turns that left something, since the clock was looked at. */
+  #turns = 0;
   /** When nothing was left last. */
   #dryAt = performance.now();
 
@@ -22,6 +26,8 @@ export class Prefetch {
   /** After a turn that left so many waiting. True: `count` has changed. */
   handled(left: number): boolean {
     if (this.#fixed) return false;
+    if (left > 0 && ++this.#turns < turnsALook) return false;
+    this.#turns = 0;
     const now = performance.now();
     const before = this.count;
     if (left === 0) {

@@ -196,9 +196,9 @@ export function outgoing<In>(
   options: PublishOptions | undefined,
   where: string,
 ): Outgoing {
-  const { bytes, contentType } = codec.encode(payload);
-  if (options === undefined) return { body: bytes, properties: plainProperties(contentType), delayMs: 0 };
-  return { body: bytes, properties: publishProperties(where, contentType, options), delayMs: options.delayMs ?? 0 };
+  const { body, contentType } = codec.encode(payload);
+  if (options === undefined) return { body, properties: plainProperties(contentType), delayMs: 0 };
+  return { body, properties: publishProperties(where, contentType, options), delayMs: options.delayMs ?? 0 };
 }
 
 /** Hot: without schema and options it costs one promise. */

@@ -35,12 +35,12 @@ export function respond<Out, In>(
       if (failure !== null) throw failure;
       return;
     }
-    const { bytes, contentType } = codec.encode(failure === null ? answer : null);
+    const { body, contentType } = codec.encode(failure === null ? answer : null);
     const headers = failure === null ? {} : { headers: { [header.requestError]: failure.message.slice(0, 4_096) } };
     const properties = publishProperties('the answer', contentType, { correlationId, ...headers });
     // To a requester that has gone it is not an error.
     const to = { exchange: '', routingKey: replyTo, mandatory: false };
-    await core.link.publish(to, { body: bytes, properties: { ...properties, deliveryMode: 1 }, delayMs: 0 });
+    await core.link.publish(to, { body, properties: { ...properties, deliveryMode: 1 }, delayMs: 0 });
   };
   return queue.consume(answering, { ...options, retry: false });
 }
