@@ -32,7 +32,8 @@ export class MessageLoader {
   async seek(number: number): Promise<boolean> {
     const cursor = this.#cursorOf(number);
     this.#cursor = cursor;
-    while (!this.#hasEnded()) {
+    // Settled while it was waited for, it may lie in a segment that is gone.
+    while (!this.#hasEnded() && !this.#queue.held.isSettled(number)) {
       const at = cursor.seek(number);
       if (at !== WAIT) return at === number;
       // What was read may have been found damaged on the spot: nothing arrives then.

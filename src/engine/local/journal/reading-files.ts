@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
+import { EngineError } from '../../errors.ts';
 import type { FileHandle, Files } from './files.ts';
 import { Pauses } from './pauses.ts';
 import { segmentName } from './segment-file.ts';
@@ -40,6 +41,7 @@ export class ReadingFiles {
   /** Reads from a segment. Where the process or the system has no descriptor to spare it waits for one: that says nothing of the segment. */
   async use<T>(segment: number, read: (file: FileHandle) => Promise<T>): Promise<T> {
     for (;;) {
+      if (this.#closed) throw new EngineError('CLOSED', 'the engine is closed: open it again');
       const entry = this.#enter(segment);
       let shortage: unknown;
       try {

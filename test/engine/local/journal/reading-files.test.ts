@@ -53,6 +53,15 @@ describe('files that are read', () => {
     reading = new ReadingFiles(directory, disk, clock);
   });
 
+  it('open nothing once they are closed', async () => {
+    await read(1);
+    const closed = reading.close();
+    await assert.rejects(read(1), { code: 'CLOSED' });
+    await closed;
+    await assert.rejects(read(2), { code: 'CLOSED' });
+    assert.equal(disk.nowOpen, 0);
+  });
+
   const read = (id: number): Promise<string> =>
     reading.use(id, async (file) => {
       const bytes = Buffer.alloc(20);
