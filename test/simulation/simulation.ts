@@ -282,6 +282,7 @@ class SeedRun {
     client.engine.close().then(end, end);
     if ((await scheduler.drive(() => ended, scheduler.nowUs + patienceUs)) !== 'done')
       this.#world.model.violate('close() of an engine that failed as it opened did not end');
+    processEnded(client, true);
     return null;
   }
 
@@ -462,7 +463,8 @@ class SeedRun {
     if (!(await this.#answered('after the disk was full'))) return false;
     if (client.blockedNow && client.failure === null) {
       await scheduler.drive(() => !client.blockedNow || client.failure !== null, scheduler.nowUs + patienceUs);
-      if (client.blockedNow) this.#world.model.violate('blocked although there is space again');
+      if (client.blockedNow && client.failure === null)
+        this.#world.model.violate('blocked although there is space again');
     }
     return !this.#broken;
   }
