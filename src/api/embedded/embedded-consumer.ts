@@ -13,6 +13,7 @@ import { PostriderError } from '../errors.ts';
 import type { Address, DeliverySink, LinkConsumer, Outgoing } from '../link.ts';
 import { lostDelivery, unroutable } from '../message-outcomes.ts';
 import { brokerFailure, refusal } from './broker-failure.ts';
+import { CountedBatch } from './counted-batch.ts';
 import { MessageReader } from './message-reader.ts';
 import type { Outbox } from './outbox.ts';
 
@@ -27,13 +28,22 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer {
   readonly #reader = new MessageReader();
   /** Deliveries that could not be replaced, on their way back. */
   readonly #given = new Set<NodeJS.Timeout>();
+  readonly #closed: (consumer: EmbeddedConsumer) => void;
 
-  constructor(broker: Broker, session: Session, outbox: Outbox, queue: string, sink: DeliverySink) {
+  constructor(
+    broker: Broker,
+    session: Session,
+    outbox: Outbox,
+    queue: string,
+    sink: DeliverySink,
+    closed: (consumer: EmbeddedConsumer) => void,
+  ) {
     this.#broker = broker;
     this.#session = session;
     this.#outbox = outbox;
     this.#queue = queue;
     this.#sink = sink;
+    this.#closed = closed;
   }
 
   deliver(tag: number, view: DeliveryView): boolean {
@@ -82,7 +92,8 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer {
         return;
       }
       if (refused !== 'full') {
-        this.#giveBack(claim);
+        if (refused.code === 'DELIVERY_LOST') claim.done();
+        else this.#giveBack(claim);
         throw refused;
       }
       await this.#outbox.space();
@@ -97,7 +108,11 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer {
     this.#outbox.flush();
     // Its lease gives back the rest.
     for (const timer of this.#given) clearTimeout(timer);
-    await this.#session.close();
+    try {
+      await this.#session.close();
+    } finally {
+      this.#closed(this);
+    }
   }
 
   /** Null: done. Nothing has happened else. */
@@ -105,15 +120,17 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer {
     try {
       const { route, view } = this.#outbox.resolve(to, message);
       if (route.targets === null) return unroutable(to);
-      const batch = this.#broker.begin('required');
-      batch.append(route.targets, view);
+      const batch = new CountedBatch(this.#broker, 'required');
       claim.settle(batch, 'ack');
+      if (batch.items === 0) return lostDelivery();
+      batch.append(route.targets, view);
       const outcomes = await new Promise<readonly ItemOutcome[] | null>((resolve, reject) => {
         batch.commit(
           { committed: (_token, found) => resolve(found), failed: (_token, error) => reject(error) },
           undefined,
         );
       });
+      if (outcomes?.some(({ outcome }) => outcome === 'stale') === true) return lostDelivery();
       const refused = outcomes?.find(({ outcome }) => outcome === 'refused');
       if (refused === undefined) return null;
       return refused.reason === 'full' ? 'full' : refusal(refused.reason, to, this.#session.vhost);

@@ -113,7 +113,9 @@ export class EmbeddedLink implements Link {
 
   async consume(queue: string, traits: ConsumeTraits, sink: DeliverySink): Promise<LinkConsumer> {
     const session = new Session(this.broker, this.#scope.vhost, guest, this.#scope);
-    const consumer = new EmbeddedConsumer(this.broker, session, this.#outbox, queue, sink);
+    const consumer = new EmbeddedConsumer(this.broker, session, this.#outbox, queue, sink, (closed) =>
+      this.#consumers.delete(closed),
+    );
     const { noAck, exclusive, prefetch, priority } = traits;
     consumer.registered = await this.#ask(() =>
       session.consume(

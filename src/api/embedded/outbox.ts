@@ -16,6 +16,7 @@ import { PostriderError } from '../errors.ts';
 import type { Address, Outgoing } from '../link.ts';
 import { lostDelivery, unroutable } from '../message-outcomes.ts';
 import { brokerFailure, refusal } from './broker-failure.ts';
+import { CountedBatch } from './counted-batch.ts';
 
 export interface Publish {
   readonly to: Address;
@@ -38,6 +39,12 @@ interface Committed {
   readonly settlings: Settling[];
 }
 
+/** What is answered without the engine; null: nobody was to get it. */
+interface Answer {
+  readonly publish: Publish;
+  readonly error: PostriderError | null;
+}
+
 /** How long a refusal for want of space waits when the engine doesn't say that it is blocked. */
 const fullPauseMs = 100;
 /** A longer text gets a buffer of its own. */
@@ -57,7 +64,10 @@ export class Outbox implements CommitReceiver<Committed> {
   #open = 0;
   #idle: (() => void)[] = [];
   #pause: NodeJS.Timeout | null = null;
+  #answers: Answer[] = [];
+  readonly #batch: CountedBatch;
   readonly #flush = (): void => this.flush();
+  readonly #answer = (): void => this.#answerAll();
   readonly #message: MessageView = {
     head: noBytes,
     envelopeStart: 0,
@@ -82,6 +92,7 @@ export class Outbox implements CommitReceiver<Committed> {
   constructor(broker: Broker, session: Session) {
     this.#broker = broker;
     this.#session = session;
+    this.#batch = new CountedBatch(broker);
   }
 
   publish(publish: Publish): void {
@@ -117,6 +128,8 @@ export class Outbox implements CommitReceiver<Committed> {
     for (const publish of this.#publishes.splice(0)) publish.reject(error);
     this.#failure ??= new PostriderError('CLOSED', 'it is closed; connect again to publish');
     while (this.#open > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    // What was on its way may have found no space either.
+    for (const publish of this.#publishes.splice(0)) publish.reject(error);
     if (this.#pause !== null) clearTimeout(this.#pause);
   }
 
@@ -166,6 +179,7 @@ export class Outbox implements CommitReceiver<Committed> {
   committed({ publishes, settlings }: Committed, outcomes: readonly ItemOutcome[] | null): void {
     const waiting = outcomes === null ? null : this.#refused(publishes, outcomes);
     for (const publish of publishes) if (waiting?.has(publish) !== true) publish.resolve();
+    if (outcomes !== null) tellLost(settlings, publishes.length, outcomes);
     for (const { done } of settlings) done?.(null);
     this.#told();
   }
@@ -185,28 +199,52 @@ export class Outbox implements CommitReceiver<Committed> {
     this.#due = false;
     const { publishes, settlings } = this.#take();
     if (publishes.length === 0 && settlings.length === 0) return;
-    const batch = this.#broker.begin();
+    const batch = this.#batch;
     const sent: Publish[] = [];
     for (const publish of publishes) {
       try {
         const { route, view } = this.resolve(publish.to, publish.message);
         if (route.targets === null) {
-          if (publish.to.mandatory) publish.reject(unroutable(publish.to));
-          else publish.resolve();
+          this.#answerLater(publish, publish.to.mandatory ? unroutable(publish.to) : null);
           continue;
         }
-        batch.append(route.targets, view);
         sent.push(publish);
+        batch.append(route.targets, view);
       } catch (error) {
-        publish.reject(brokerFailure(error));
+        this.#answerLater(publish, brokerFailure(error));
       }
     }
-    for (const { session, tag, requeue, done } of settlings) {
-      const known = requeue ? session.reject(batch, tag, false, true) : session.ack(batch, tag, false);
-      if (!known) done?.(lostDelivery());
+    const settled: Settling[] = [];
+    for (const settling of settlings) {
+      const { session, tag, requeue } = settling;
+      const before = batch.items;
+      if (requeue) session.reject(batch, tag, false, true);
+      else session.ack(batch, tag, false);
+      if (batch.items > before) settled.push(settling);
+      else settling.done?.(lostDelivery());
     }
+    if (batch.items === 0) return;
     this.#open += 1;
-    batch.commit<Committed>(this, { publishes: sent, settlings });
+    batch.commit<Committed>(this, { publishes: sent, settlings: settled });
+  }
+
+  /** Not within the flush: whoever publishes on at once would keep the event loop there for ever. */
+  #answerLater(publish: Publish, error: PostriderError | null): void {
+    if (this.#answers.length === 0) {
+      this.#open += 1;
+      setImmediate(this.#answer);
+    }
+    this.#answers.push({ publish, error });
+  }
+
+  #answerAll(): void {
+    const answers = this.#answers;
+    this.#answers = [];
+    for (const { publish, error } of answers) {
+      if (error === null) publish.resolve();
+      else publish.reject(error);
+    }
+    this.#told();
   }
 
   #schedule(): void {
@@ -248,6 +286,13 @@ export class Outbox implements CommitReceiver<Committed> {
       this.resume();
     }, fullPauseMs);
     return again;
+  }
+}
+
+/** Settlements are the last items of a batch, behind so many publishes. Their messages come again. */
+function tellLost(settlings: readonly Settling[], publishes: number, outcomes: readonly ItemOutcome[]): void {
+  for (const { item, outcome } of outcomes) {
+    if (outcome === 'stale') settlings[item - publishes]?.done?.(lostDelivery());
   }
 }
 

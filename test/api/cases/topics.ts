@@ -21,6 +21,20 @@ export function topicCases(bench: Bench): void {
       }
     });
 
+    it('leaves the event loop to others while one publishes on and on to nobody', { timeout: 10_000 }, async () => {
+      const topic = bench.mq.topic<number>(name());
+      const gone = await bench.mq.queue<number>(name());
+      await gone.delete();
+      for (const publish of [() => topic.publish(1), () => gone.publish(1).catch(() => undefined)]) {
+        let fired = false;
+        setTimeout(() => (fired = true), 5);
+        // Bounded, so that a loop that nothing gets into fails instead of hanging.
+        const until = performance.now() + 2_000;
+        while (!fired && performance.now() < until) await publish();
+        assert.equal(fired, true);
+      }
+    });
+
     it('keeps for a subscription what comes while nobody consumes it', async () => {
       const topic = bench.mq.topic<number>(name());
       const subscription = name();
