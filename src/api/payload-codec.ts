@@ -57,7 +57,8 @@ export class PayloadCodec<Out, In> {
   /** @throws PostriderError INVALID_PAYLOAD */
   encode(payload: In): Encoded {
     if (this.#serializer !== null) return this.#serialize(this.#serializer, payload);
-    if (payload instanceof Uint8Array) return { body: payload, contentType: bytesType };
+    // A copy: its owner may change it before it is stored.
+    if (payload instanceof Uint8Array) return { body: Buffer.from(payload), contentType: bytesType };
     let text: string | undefined;
     try {
       text = JSON.stringify(payload);
@@ -111,11 +112,13 @@ export class PayloadCodec<Out, In> {
     } catch (error) {
       throw this.#unencodable(error);
     }
-    if (typeof bytes === 'string' || bytes instanceof Uint8Array)
-      return { body: bytes, contentType: serializer.contentType };
+    const { contentType } = serializer;
+    if (typeof bytes === 'string') return { body: bytes, contentType };
+    // A copy: it may write the next one into the same buffer.
+    if (bytes instanceof Uint8Array) return { body: Buffer.from(bytes), contentType };
     throw new PostriderError(
       'INVALID_PAYLOAD',
-      `can't publish to ${this.#where}: the serializer for ${serializer.contentType} gave ${typeof bytes} instead of bytes or text`,
+      `can't publish to ${this.#where}: the serializer for ${contentType} gave ${typeof bytes} instead of bytes or text`,
     );
   }
 

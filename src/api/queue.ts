@@ -101,7 +101,7 @@ export class Queue<Out = unknown, In = Out> {
       this.#core,
       this.#address,
       this.#where,
-      (replyTo) => this.#encode(payload, { ...options.publish, ...replyTo }),
+      async (replyTo) => this.#encode(payload, { ...options.publish, ...replyTo }),
       options,
     );
   }
@@ -169,9 +169,9 @@ export class Queue<Out = unknown, In = Out> {
     return `queue '${this.name}'`;
   }
 
-  async #encode(payload: In, options: PublishOptions): Promise<Outgoing> {
-    await this.#codec.check(payload);
-    return outgoing(this.#codec, payload, options, `request() to ${this.#where}`);
+  #encode(payload: In, options: PublishOptions): Promise<Outgoing> {
+    const checked = this.#codec.check(payload);
+    return outgoingOnce(checked, this.#codec, payload, options, `request() to ${this.#where}`);
   }
 
   #peeked(delivery: Delivery): Promise<Message<Out>> {
@@ -201,6 +201,22 @@ export function outgoing<In>(
   return { body, properties: publishProperties(where, contentType, options), delayMs: options.delayMs ?? 0 };
 }
 
+/** Encoded at once, so that what is sent is what is checked, whatever its owner does to it meanwhile. */
+async function outgoingOnce<In>(
+  checked: void | Promise<void>,
+  ...encoded: Parameters<typeof outgoing<In>>
+): Promise<Outgoing> {
+  let message: Outgoing;
+  try {
+    message = outgoing(...encoded);
+  } catch (error) {
+    await checked;
+    throw error;
+  }
+  await checked;
+  return message;
+}
+
 /** Hot: without schema and options it costs one promise. */
 export function publishTo<In>(
   core: MqCore,
@@ -212,6 +228,7 @@ export function publishTo<In>(
 ): Promise<void> {
   try {
     core.requireOpen('publish');
+    throwIfAborted(options?.signal, 'the publish');
     const checked = codec.check(payload);
     if (checked instanceof Promise || options?.signal !== undefined) {
       return publishChecked(core, to, codec, payload, options, where, checked);
@@ -232,9 +249,8 @@ async function publishChecked<In>(
   checked: void | Promise<void>,
 ): Promise<void> {
   const signal = options?.signal;
+  const message = await outgoingOnce(checked, codec, payload, options, `publish() to ${where}`);
   throwIfAborted(signal, 'the publish');
-  await checked;
-  const message = outgoing(codec, payload, options, `publish() to ${where}`);
   await abortable(core.link.publish(to, message), signal, 'the publish');
 }
 
@@ -249,8 +265,8 @@ export async function publishAllTo<In>(
   core.requireOpen('publish');
   throwIfAborted(options?.signal, 'the publish');
   const list = listOf(payloads, where);
-  for (const payload of list) await codec.check(payload);
-  const messages = list.map((payload) => outgoing(codec, payload, options, `publishAll() to ${where}`));
+  const messages = await allOutgoing(codec, list, options, `publishAll() to ${where}`);
+  throwIfAborted(options?.signal, 'the publish');
   const sent = Promise.allSettled(messages.map((message) => core.link.publish(to, message)));
   const results = await abortable(sent, options?.signal, 'the publish');
   const failed = results.flatMap((result, index) =>
@@ -263,6 +279,29 @@ export async function publishAllTo<In>(
     `${failed.length} of ${list.length} messages to ${where} were not stored for certain; the first, number ${first.index}: ${first.error.message}`,
     { cause: failed },
   );
+}
+
+/** As `outgoingOnce`: all are encoded before the first check that takes its time has ended. */
+async function allOutgoing<In>(
+  codec: PayloadCodec<unknown, In>,
+  payloads: readonly In[],
+  options: PublishOptions | undefined,
+  where: string,
+): Promise<Outgoing[]> {
+  const checks: Promise<void>[] = [];
+  try {
+    for (const payload of payloads) {
+      const checked = codec.check(payload);
+      if (checked instanceof Promise) checks.push(checked);
+    }
+    const messages = payloads.map((payload) => outgoing(codec, payload, options, where));
+    await Promise.all(checks);
+    return messages;
+  } catch (error) {
+    // What a check says goes before what the encoding says.
+    await Promise.all(checks);
+    throw error;
+  }
 }
 
 /** A text is iterable too, but hardly meant so. @throws PostriderError INVALID_OPTION, and what the iterable throws */

@@ -169,6 +169,87 @@ export function publishCases(bench: Bench): void {
       await rejects(other.publish('x'), 'INVALID_PAYLOAD');
     });
 
+    it('sends bytes as they were when they were published', async () => {
+      const queue = await bench.mq.queue<Buffer>(name());
+      const bytes = Buffer.from('first');
+      const sent = [queue.publish(bytes)];
+      bytes.write('after');
+      sent.push(queue.publishAll([bytes]));
+      bytes.fill(0);
+      await Promise.all(sent);
+      assert.deepEqual(
+        (await take(queue, 2)).map(({ payload }) => payload.toString()),
+        ['first', 'after'],
+      );
+      const scratch = Buffer.alloc(1);
+      const serializer: Serializer<number> = {
+        contentType: 'application/x-one',
+        serialize(value) {
+          scratch[0] = value;
+          return scratch;
+        },
+        deserialize: (body) => body[0]!,
+      };
+      const ones = await bench.mq.queue<number>(name(), { serializer });
+      await Promise.all([ones.publish(1), ones.publish(2), ones.publishAll([3, 4])]);
+      assert.deepEqual(
+        (await take(ones, 4)).map(({ payload }) => payload),
+        [1, 2, 3, 4],
+      );
+    });
+
+    it('sends what was checked, and nothing that was aborted during the check', async () => {
+      let end = (): void => undefined;
+      const schema: StandardSchema<{ n: number }> = {
+        '~standard': {
+          version: 1,
+          vendor: 'test',
+          validate: (value) => new Promise((resolve) => (end = () => resolve({ value: value as { n: number } }))),
+        },
+      };
+      const queue = await bench.mq.queue(name(), { schema });
+      const plain = await bench.mq.queue<{ n: number }>(queue.name, { declare: false });
+      const payload = { n: 1 };
+      const publishes = [
+        () => queue.publish(payload),
+        () => queue.publish(payload, { signal: new AbortController().signal }),
+        () => queue.publishAll([payload]),
+      ];
+      for (const publish of publishes) {
+        payload.n = 1;
+        const sent = publish();
+        payload.n = 2;
+        end();
+        await sent;
+      }
+      assert.deepEqual(
+        (await take(plain, 3)).map((message) => message.payload.n),
+        [1, 1, 1],
+      );
+      for (const publish of [
+        (signal: AbortSignal) => queue.publish(payload, { signal }),
+        (signal: AbortSignal) => queue.publishAll([payload], { signal }),
+      ]) {
+        const stop = new AbortController();
+        const aborted = publish(stop.signal);
+        stop.abort();
+        end();
+        await rejects(aborted, 'ABORTED');
+      }
+      await sleep(20);
+      await settledTo(plain, 0);
+    });
+
+    it('checks nothing where the signal is aborted before', async () => {
+      const schema: StandardSchema<number> = {
+        '~standard': { version: 1, vendor: 'test', validate: () => Promise.reject(new Error('unseen')) },
+      };
+      const queue = await bench.mq.queue(name(), { schema });
+      // A rejection that nobody handles would fail the run.
+      await rejects(queue.publish(1, { signal: AbortSignal.abort() }), 'ABORTED');
+      await sleep(5);
+    });
+
     it('checks payloads against a schema, at once or later', async () => {
       for (const schema of [evenNumber(false), evenNumber(true)]) {
         const queue = await bench.mq.queue(name(), { schema });
