@@ -1,6 +1,6 @@
 import { consumeChecks, type ConsumeOptions } from './consume-options.ts';
 import type { Consumer, Handler } from './consumer.ts';
-import { asError } from './errors.ts';
+import { asError, PostriderError } from './errors.ts';
 import { header } from './message-headers.ts';
 import type { MqCore } from './mq-core.ts';
 import { PayloadCodec } from './payload-codec.ts';
@@ -35,12 +35,25 @@ export function respond<Out, In>(
       if (failure !== null) throw failure;
       return;
     }
-    const { body, contentType } = codec.encode(failure === null ? answer : null);
-    const headers = failure === null ? {} : { headers: { [header.requestError]: failure.message.slice(0, 4_096) } };
-    const properties = publishProperties('the answer', contentType, { correlationId, ...headers });
     // To a requester that has gone it is not an error.
     const to = { exchange: '', routingKey: replyTo, mandatory: false };
-    await core.link.publish(to, { body, properties: { ...properties, deliveryMode: 1 }, delayMs: 0 });
+    const send = async (payload: unknown, failed: Error | null): Promise<void> => {
+      const { body, contentType } = codec.encode(payload);
+      const headers = failed === null ? {} : { headers: { [header.requestError]: failed.message.slice(0, 4_096) } };
+      const properties = publishProperties('the answer', contentType, { correlationId, ...headers });
+      await core.link.publish(to, { body, properties: { ...properties, deliveryMode: 1 }, delayMs: 0 });
+    };
+    try {
+      await send(failure === null ? answer : null, failure);
+    } catch (error) {
+      // Whoever asked need not wait for an answer that can't be sent.
+      if (failure !== null || !isUnfit(error)) throw error;
+      await send(null, new Error(`the handler's answer can't be sent: ${error.message}`));
+    }
   };
   return queue.consume(answering, { ...options, retry: false });
+}
+
+function isUnfit(error: unknown): error is PostriderError {
+  return error instanceof PostriderError && (error.code === 'INVALID_PAYLOAD' || error.code === 'TOO_LARGE');
 }

@@ -38,6 +38,17 @@ export function requestCases(bench: Bench): void {
       await settledTo(queue.deadLetters!, 0);
     });
 
+    it('fail where the answer can not be sent', async () => {
+      const queue = await bench.mq.queue<string>(name());
+      const service = await queue.respond((what) => (what === 'bigint' ? { n: 1n } : Buffer.alloc(17 * 1024 * 1024)));
+      await rejects(queue.request('bigint', { timeoutMs: 5_000 }), 'REQUEST_FAILED', /can't be sent: .*BigInt/);
+      if (bench.kind === 'postrider') {
+        await rejects(queue.request('large', { timeoutMs: 5_000 }), 'REQUEST_FAILED', /can't be sent: .*larger/);
+      }
+      await service.close();
+      await settledTo(queue, 0);
+    });
+
     it('are given up in time', async () => {
       const queue = await bench.mq.queue<number>(name());
       await rejects(queue.request(1, { timeoutMs: 40 }), 'TIMEOUT', /40 ms/);
