@@ -3,6 +3,8 @@ import { copyBytes, viewOf } from '../format/copy.ts';
 import type { Delivery } from './link.ts';
 import type { Message } from './message.ts';
 
+/** The first is small, since many a consumer handles little. */
+const FIRST_SLAB_BYTES = 8 * 1024;
 const SLAB_BYTES = 64 * 1024;
 /** A longer body gets a buffer of its own. */
 const LONG_BYTES = 4 * 1024;
@@ -20,7 +22,7 @@ export class BodySlab {
     }
     if (this.#end + length > this.#slab.length) {
       // The one before goes with the last message in it.
-      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+      this.#slab = Buffer.allocUnsafeSlow(this.#slab.length === 0 ? FIRST_SLAB_BYTES : SLAB_BYTES);
       this.#end = 0;
     }
     const start = this.#end;

@@ -92,12 +92,20 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     });
     // Nobody has to look at it.
     this.closed.catch(() => undefined);
-    if (settings.timeoutMs !== Infinity) this.#watchTimeouts(settings.timeoutMs);
   }
 
   /** @internal */
   begin(link: LinkConsumer): void {
     this.#link = link;
+    if (this.#closing === null) {
+      if (this.#settings.timeoutMs !== Infinity) this.#watchTimeouts(this.#settings.timeoutMs);
+      return;
+    }
+    // It ended before it had begun: its queue was deleted meanwhile.
+    void link
+      .close()
+      .catch(() => undefined)
+      .then(() => this.#host.consumerClosed(this));
   }
 
   /** Messages that may be fetched ahead, now: it adapts, unless it was set. */
@@ -139,7 +147,8 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   }
 
   /**
-   * No more messages; resolves once the handlers that run have ended. What waits here unhandled goes back to the queue.
+   * No more messages; resolves once the handlers that run have ended. What waits here unhandled goes back to the queue; with
+   * `delivery: 'at-most-once'` it was settled already, and is handled first.
    * `graceMs`: after so long (default 30 seconds) the rest is given back too, and its handlers' signals are aborted.
    */
   async close(options: { readonly graceMs?: number } = {}): Promise<void> {
@@ -156,6 +165,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   /** @internal */
   async ack(message: Message): Promise<void> {
     this.#ended(message);
+    message.keepBody(noBytes, 0, 0);
     if (!this.#settings.atMostOnce) await this.#settling(this.#link!.acked(message.tag));
   }
 
@@ -174,6 +184,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   /** @internal */
   async requeue(message: Message): Promise<void> {
     this.#ended(message);
+    message.keepBody(noBytes, 0, 0);
     if (!this.#settings.atMostOnce) await this.#settling(this.#link!.requeue(message.tag));
   }
 
@@ -188,10 +199,15 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   #turn(): void {
     this.#due = false;
     const { concurrency, atMostOnce } = this.#settings;
-    while (this.#running.size < concurrency && this.#next < this.#waiting.length && this.#closing === null) {
+    while (this.#running.size < concurrency && this.#next < this.#waiting.length && this.#begins) {
       const message = this.#waiting[this.#next]!;
+      if (!message.decoded && !this.#decode(message) && !message.settled) {
+        // In order: who comes next waits for it, but may be read meanwhile.
+        this.#decodeAhead();
+        break;
+      }
       this.#next += 1;
-      if (message.decoded || this.#decode(message)) this.#handle(message);
+      if (!message.settled) this.#handle(message);
     }
     if (this.#next === this.#waiting.length) {
       this.#waiting = [];
@@ -208,16 +224,21 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     }
   }
 
+  /** Whether handlers may begin. What is settled before it is delivered is handled even if the consumer closes: it would be lost. */
+  get #begins(): boolean {
+    return this.#closing === null || this.#settings.atMostOnce;
+  }
+
   #handle(message: Message<Payload>): void {
-    let answer: unknown;
+    let answer: Promise<unknown> | null;
+    message.startedIn = this.#period;
     try {
-      answer = this.#handler(message.payload, message);
+      answer = promised(this.#handler(message.payload, message));
     } catch (error) {
       this.#failed(message, error);
       return;
     }
-    if (isThenable(answer)) {
-      message.startedIn = this.#period;
+    if (answer !== null) {
       this.#running.add(message);
       answer.then(
         () => this.#finished(message),
@@ -282,6 +303,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
 
   /** Where it could not be stored anew, the link has given it back to its queue. */
   async #orBack(message: Message, replaced: Promise<void>): Promise<void> {
+    message.keepBody(noBytes, 0, 0);
     try {
       await replaced;
     } catch (error) {
@@ -290,8 +312,9 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     }
   }
 
-  /** False: there is nothing to handle, or not yet. */
+  /** False: there is nothing to handle (it is settled then), or not yet. */
   #decode(message: Message<Payload>): boolean {
+    if (message.decoding || message.settled) return false;
     try {
       const payload = this.#codec.decode(message);
       if (payload instanceof Promise) {
@@ -301,27 +324,37 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
       message.decode(payload);
       return true;
     } catch (thrown) {
-      message.end();
-      const error = asError(thrown);
-      const mismatch = error instanceof PostriderError && error.code === 'SCHEMA_MISMATCH';
-      const reason = mismatch ? 'schema-mismatch' : 'undecodable';
-      void this.#settling(this.#giveUp(message, error, reason)).catch(() => undefined);
+      this.#undecodable(message, asError(thrown));
       return false;
+    } finally {
+      // It is not published again.
+      if (this.#settings.atMostOnce && !message.decoding) message.keepBody(noBytes, 0, 0);
+    }
+  }
+
+  #decodeAhead(): void {
+    const end = Math.min(this.#waiting.length, this.#next + this.#settings.concurrency);
+    for (let at = this.#next + 1; at < end; at++) {
+      const message = this.#waiting[at]!;
+      if (!message.decoded) this.#decode(message);
     }
   }
 
   #decodeLater(message: Message<Payload>, payload: Promise<Payload>): void {
+    message.decoding = true;
     const decoded = payload.then(
-      (value) => {
-        message.decode(value);
-        this.#take(message);
-      },
-      (thrown: unknown) => {
-        message.end();
-        return this.#giveUp(message, asError(thrown), 'schema-mismatch');
-      },
+      (value) => message.decode(value),
+      (thrown: unknown) => this.#undecodable(message, asError(thrown), 'schema-mismatch'),
     );
-    void this.#settling(decoded).catch(() => undefined);
+    void this.#settling(decoded.then(() => this.#goOn()));
+  }
+
+  #undecodable(message: Message<Payload>, error: Error, why?: DeadLetterReason): void {
+    // Its connection may be gone: it comes again then.
+    if (!message.end()) return;
+    const mismatch = error instanceof PostriderError && error.code === 'SCHEMA_MISMATCH';
+    const reason = why ?? (mismatch ? 'schema-mismatch' : 'undecodable');
+    void this.#settling(this.#giveUp(message, error, reason)).catch(() => undefined);
   }
 
   /** It was settled by its handler: its place is free, if it was held for that. */
@@ -340,7 +373,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   }
 
   #goOn(): void {
-    if (!this.#due && this.#next < this.#waiting.length && this.#closing === null) {
+    if (!this.#due && this.#next < this.#waiting.length && this.#begins) {
       this.#due = true;
       queueMicrotask(this.#run);
     }
@@ -349,12 +382,17 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
 
   /** As `goOn`, where nobody else's code is under way: a handler has ended, and the next may begin at once. */
   #turnAgain(): void {
-    if (!this.#due && this.#next < this.#waiting.length && this.#closing === null) this.#turn();
+    if (!this.#due && this.#next < this.#waiting.length && this.#begins) this.#turn();
     this.#tellIdle();
   }
 
   #tellIdle(): void {
-    if (this.#idle !== null && this.#running.size === 0 && this.#busy === 0) this.#idle();
+    if (this.#idle !== null && !this.#works) this.#idle();
+  }
+
+  /** Something is under way that a close waits for. */
+  get #works(): boolean {
+    return this.#running.size > 0 || this.#busy > 0 || (this.#settings.atMostOnce && this.#next < this.#waiting.length);
   }
 
   /** Handlers begin in order, so the oldest is the first. */
@@ -381,7 +419,14 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   async #close(graceMs: number): Promise<void> {
     const link = this.#link;
     if (link !== null) await link.cancel().catch(() => undefined);
-    if (this.#running.size > 0 || this.#busy > 0) {
+    if (this.#settings.atMostOnce && link !== null) {
+      this.#stopped = false;
+      link.resume();
+      // What the link kept comes in a turn of its own.
+      await new Promise((resolve) => setImmediate(resolve));
+      this.#goOn();
+    }
+    if (this.#works) {
       const timer = graceMs === Infinity ? null : setTimeout(() => this.#idle?.(), graceMs);
       await new Promise<void>((resolve) => {
         this.#idle = resolve;
@@ -395,6 +440,9 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
         message.end();
         message.abort(error);
       }
+      if (this.#settings.atMostOnce) {
+        for (const message of this.#waiting.splice(this.#next)) this.#host.handlerFailed(error, message, 'lost');
+      }
     }
     if (this.#watch !== null) clearInterval(this.#watch);
     if (link !== null) await link.close().catch(() => undefined);
@@ -405,6 +453,9 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
 
 const noBytes = Buffer.alloc(0);
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function';
+/** Null: it is no promise, and nothing is waited for. @throws what looking at it throws */
+function promised(value: unknown): Promise<unknown> | null {
+  if (typeof value !== 'object' || value === null) return null;
+  if (value instanceof Promise) return value;
+  return typeof (value as PromiseLike<unknown>).then === 'function' ? Promise.resolve(value) : null;
 }

@@ -2,6 +2,7 @@ import type { FieldTable } from '../format/field-table.ts';
 import { asError, PostriderError } from './errors.ts';
 import type { BasicProperties } from '../format/basic-properties.ts';
 import { type DeadLetterReason, type Death, deathOf, header } from './message-headers.ts';
+import { checkOptions, type Checks, milliseconds } from './option-check.ts';
 
 /** Headers of a message: a flat or nested table of plain values. */
 export type Headers = Readonly<FieldTable>;
@@ -42,6 +43,8 @@ export class Message<Payload = unknown> {
   bodyEnd = 0;
   /** @internal Its payload was read. */
   decoded = false;
+  /** @internal Its payload is being read. */
+  decoding = false;
   #holder: MessageHolder | null;
   #abort: AbortController | null = null;
 
@@ -119,6 +122,7 @@ export class Message<Payload = unknown> {
 
   /** It failed, and is tried again after a while, or dead-lettered after its last attempt. `delayMs`: instead of what the consumer's retry policy says. */
   async retry(error?: unknown, options: { readonly delayMs?: number } = {}): Promise<void> {
+    checkOptions('retry()', options, retryChecks);
     const reason = error === undefined ? new Error('retried by its handler') : asError(error);
     await this.#settle().retry(this, reason, options.delayMs);
   }
@@ -157,6 +161,7 @@ export class Message<Payload = unknown> {
   decode(payload: Payload): void {
     (this as { payload: Payload }).payload = payload;
     this.decoded = true;
+    this.decoding = false;
   }
 
   /** @internal */
@@ -178,5 +183,6 @@ export class Message<Payload = unknown> {
   }
 }
 
+const retryChecks: Checks<{ readonly delayMs?: number }> = { delayMs: milliseconds(0) };
 const noHeaders: Headers = Object.freeze({});
 const noBytes = Buffer.alloc(0);

@@ -99,7 +99,8 @@ export class RemoteConsumer implements LinkConsumer {
       if (this.#stopped) return;
       void this.#do(async () => {
         const channel = this.#channel;
-        if (channel !== null && this.#consumerTag === null && !this.#stopped) await this.#consume(channel);
+        const wanted = this.#state === 'open' && !this.#stopped;
+        if (channel !== null && this.#consumerTag === null && wanted) await this.#consume(channel);
       });
     });
   }

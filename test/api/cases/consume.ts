@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { ConsumeOptions, Message, StreamOptions } from '../../../src/index.ts';
+import type { ConsumeOptions, Message, StandardSchema, StreamOptions } from '../../../src/index.ts';
 import { type Bench, rejects, settledTo, sleep, until } from '../bench.ts';
 
 export function consumeCases(bench: Bench): void {
@@ -134,6 +134,74 @@ export function consumeCases(bench: Bench): void {
       await consumer.close();
       bench.mq.off('handlerFailed', listener);
       assert.deepEqual(failures, ['lost']);
+      await settledTo(queue, 0);
+    });
+
+    it('counts the time of a handler that settles later from its own beginning', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      let settled = 0;
+      const consumer = await queue.consume(
+        (_payload, message) => void setTimeout(() => void message.ack().then(() => (settled += 1)), 5),
+        { ack: 'manual', timeoutMs: 200, retry: false },
+      );
+      await sleep(500);
+      await queue.publish(1);
+      await until('it was settled', () => settled === 1);
+      await consumer.close();
+      await settledTo(queue, 0);
+      assert.equal((await queue.deadLetters!.stats()).ready, 0);
+    });
+
+    it('handles what was settled before it came, though it closes', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      await queue.publishAll(Array.from({ length: 40 }, (_, index) => index));
+      const got: number[] = [];
+      const consumer = await queue.consume(
+        async (payload) => {
+          await sleep(1);
+          got.push(payload);
+        },
+        { delivery: 'at-most-once', prefetch: 10 },
+      );
+      await until('some came', () => got.length >= 3);
+      await consumer.close();
+      assert.equal(got.length + (await queue.stats()).ready, 40);
+    });
+
+    it('keeps the order where a schema takes its time', async () => {
+      const schema: StandardSchema<number> = {
+        '~standard': {
+          version: 1,
+          vendor: 'test',
+          validate: async (value) => {
+            await sleep(value === 0 ? 20 : 1);
+            return { value: value as number };
+          },
+        },
+      };
+      const queue = await bench.mq.queue(name(), { schema });
+      await queue.publishAll([0, 1, 2, 3, 4, 5]);
+      const got: number[] = [];
+      const consumer = await queue.consume((payload) => void got.push(payload), { prefetch: 6 });
+      await until('all came', () => got.length === 6);
+      assert.deepEqual(got, [0, 1, 2, 3, 4, 5]);
+      await consumer.close();
+    });
+
+    it('waits for whatever has a then, and takes one that throws for a failure', async () => {
+      const queue = await bench.mq.queue<string>(name());
+      await queue.publishAll(['at once', 'throws']);
+      const answers: Record<string, unknown> = {
+        'at once': { then: (done: () => void) => done() },
+        throws: {
+          then: () => {
+            throw new Error('no promise after all');
+          },
+        },
+      };
+      const consumer = await queue.consume((payload) => answers[payload], { retry: false });
+      await settledTo(queue.deadLetters!, 1);
+      await consumer.close();
       await settledTo(queue, 0);
     });
 
