@@ -67,6 +67,8 @@ export class Mq extends EventEmitter<MqEvents> {
   #answers: Promise<Answers> | null = null;
   #failure: PostriderError | null = null;
   #closing: Promise<void> | null = null;
+  /** At its close: no handler runs any more. */
+  #drained = false;
   #alive: NodeJS.Timeout | null = null;
   /** Beside the queues: a server, say. Closed first. */
   readonly #services: (() => Promise<void>)[] = [];
@@ -157,7 +159,8 @@ export class Mq extends EventEmitter<MqEvents> {
 
   /**
    * Ends it gracefully: consumers get nothing more, handlers that run are waited for, everything published is answered. Messages
-   * that nobody settled go back to their queues.
+   * that nobody settled go back to their queues. Until the last handler has ended `publish` and `publishAll` go on, since handlers may need
+   * them to end well; everything else is CLOSED at once.
    */
   async close(options: CloseOptions = {}): Promise<void> {
     checkOptions('close()', options, closeChecks);
@@ -303,11 +306,15 @@ export class Mq extends EventEmitter<MqEvents> {
 
   #requireOpen(verb: string): void {
     if (this.#failure !== null) throw this.#failure;
+    if (verb === 'publish' && !this.#drained && this.#link !== null) return;
     if (this.#closing !== null || this.#link === null) throw closedError(`can't ${verb}: the connection`);
   }
 
   async #close(graceMs: number): Promise<void> {
-    await Promise.all(Array.from(this.#consumers, (consumer) => consumer.close({ graceMs })));
+    if (this.#consumers.size > 0) {
+      await Promise.all(Array.from(this.#consumers, (consumer) => consumer.close({ graceMs })));
+    }
+    this.#drained = true;
     for (const close of this.#services) await close();
     const answers = await this.#answers?.catch(() => null);
     await answers?.close().catch(() => undefined);

@@ -11,18 +11,22 @@ export function closingCases(bench: Bench): void {
       const other = await bench.other();
       const queue = await other.queue<number>(here.name);
       const answered = Promise.all(Array.from({ length: 200 }, (_, index) => queue.publish(index)));
+      const results = await other.queue<string>(name());
       let ended = false;
       let begun = false;
       await queue.consume(async () => {
         begun = true;
         await sleep(30);
+        // A handler that is waited for may publish what it was for.
+        await results.publish('result');
+        await results.publishAll(['more', 'and more']);
         ended = true;
       });
       await until('a handler runs', () => begun);
       let closed = 0;
       other.on('closed', () => (closed += 1));
       const [first, second] = [other.close(), other.close()];
-      await rejects(queue.publish(7), 'CLOSED');
+      await rejects(queue.stats(), 'CLOSED');
       await Promise.all([first, second, answered]);
       assert.equal(ended, true);
       assert.equal(other.closed, true);
@@ -35,6 +39,15 @@ export function closingCases(bench: Bench): void {
       await rejects(other.queue('x'), 'CLOSED');
       await rejects(() => other.topic('x'), 'CLOSED');
       await settledTo(here, 199);
+      await settledTo(await bench.mq.queue(results.name), 3);
+    });
+
+    it('takes nothing more at once where no handler runs', async () => {
+      const other = await bench.other();
+      const queue = await other.queue<number>(name());
+      const closed = other.close();
+      await rejects(queue.publish(7), 'CLOSED');
+      await closed;
     });
 
     it('says of every verb that it is closed', async () => {
