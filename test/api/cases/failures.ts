@@ -116,6 +116,25 @@ export function failureCases(bench: Bench): void {
       assert.equal(letter.headers['x-dead-letter-error'], 'busy');
     });
 
+    it('refuses a retry with options that can not be, and leaves the message to its handler', async () => {
+      const queue = await bench.mq.queue<string>(name());
+      await queue.publish('x');
+      let settledBefore = true;
+      const consumer = await queue.consume(
+        async (_payload, message) => {
+          await rejects(message.retry(undefined, { delayMs: -1 }), 'INVALID_OPTION', /retry\(\): delayMs must be/);
+          await rejects(message.retry(undefined, { delayMS: 1 } as object), 'INVALID_OPTION', /'delayMs'/);
+          settledBefore = message.settled;
+          await message.ack();
+        },
+        { ack: 'manual' },
+      );
+      await until('it was acknowledged', () => !settledBefore);
+      await consumer.close();
+      await settledTo(queue, 0);
+      await settledTo(queue.deadLetters!, 0);
+    });
+
     it('gives up a handler that never ends', async () => {
       const queue = await bench.mq.queue<string>(name());
       await queue.publish('x');
