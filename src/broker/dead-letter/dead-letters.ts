@@ -27,6 +27,7 @@ import { readQueueKey } from '../topology-entry.ts';
 import type { Vhost } from '../vhost.ts';
 import { DeadMessage } from './dead-message.ts';
 import { type DeathReason, isAutomaticCycle } from './death.ts';
+import { WaitingList, type WaitingLetters } from './waiting-letters.ts';
 
 const reasons: Readonly<Record<RemovalReason, DeathReason>> = {
   expired: 'expired',
@@ -49,20 +50,15 @@ interface Run {
   readonly done: () => void;
 }
 
-/** What waits for space on a full disk, or for somebody who takes it. Numbers alone: it may be a whole backlog. */
-interface Waiting {
-  readonly queue: EngineQueue;
-  readonly lease: Lease;
-  readonly reason: DeathReason;
-  readonly numbers: number[];
-}
-
 export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
   readonly #context: BrokerContext;
   readonly #vhosts: ReadonlyMap<string, Vhost>;
   #lease: Lease | null = null;
   #removed: DeadMessage[] = [];
-  #waiting: Waiting[] = [];
+  /** For space on a full disk, or to be tried at all. */
+  #waiting = new WaitingList();
+  /** For somebody who takes them: tried last, or those behind them would never be. */
+  #unwanted = new WaitingList();
   #timer: Timer | null = null;
   #retrying = false;
   /** How often a full disk refused some. */
@@ -85,7 +81,8 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
-    this.#waiting = [];
+    this.#waiting = new WaitingList();
+    this.#unwanted = new WaitingList();
   }
 
   remove(delivery: DeliveryView, reason: RemovalReason): void {
@@ -207,7 +204,8 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     // It must not end (x-expires) with what it keeps.
     this.#source(message)?.expiry?.touch();
     this.#kept++;
-    this.#wait(queue, lease, reason, [number]);
+    this.#unwanted.add(queue, lease, reason, [number]);
+    this.#retryLater();
   }
 
   /** One of the run was refused, and so nothing of it was done. */
@@ -237,12 +235,7 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
   }
 
   #wait(queue: EngineQueue, lease: Lease, reason: DeathReason, numbers: readonly number[]): void {
-    let last = this.#waiting.at(-1);
-    if (last?.queue !== queue || last.lease !== lease || last.reason !== reason) {
-      last = { queue, lease, reason, numbers: [] };
-      this.#waiting.push(last);
-    }
-    for (const number of numbers) last.numbers.push(number);
+    this.#waiting.add(queue, lease, reason, numbers);
     this.#retryLater();
   }
 
@@ -250,25 +243,37 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     if (this.#stopped || this.#retrying) return;
     this.#timer ??= this.#context.clock.after(retryMs, () => {
       this.#timer = null;
-      void this.#retry();
+      this.#retry().catch((error: unknown) => this.#context.log(`could not dead-letter: ${String(error)}`));
     });
   }
 
   /** One after the other, until one finds that there still is no space on the disk. */
   async #retry(): Promise<void> {
     this.#retrying = true;
-    const waiting = this.#waiting;
-    this.#waiting = [];
+    const waiting = [...this.#waiting.entries(), ...this.#unwanted.entries()];
+    this.#waiting = new WaitingList();
+    this.#unwanted = new WaitingList();
     const refusals = this.#refusals;
     let tried = 0;
-    for (const { queue, lease, reason, numbers } of waiting) {
-      tried++;
-      await this.#deadLetter(queue, lease, reason, numbers);
-      if (this.#refusals > refusals) break;
+    try {
+      for (const { queue, lease, reason, numbers } of waiting) {
+        tried++;
+        await this.#deadLetter(queue, lease, reason, numbers);
+        if (this.#refusals > refusals) break;
+      }
+    } finally {
+      if (!this.#stopped) this.#waitBefore(waiting.slice(tried));
+      this.#retrying = false;
+      if (this.#waiting.size + this.#unwanted.size > 0) this.#retryLater();
     }
-    this.#waiting.push(...waiting.slice(tried));
-    this.#retrying = false;
-    if (this.#waiting.length > 0) this.#retryLater();
+  }
+
+  /** Those that were not tried come before those that were. */
+  #waitBefore(untried: readonly WaitingLetters[]): void {
+    const tried = this.#waiting;
+    this.#waiting = new WaitingList();
+    this.#waiting.addAll(untried);
+    this.#waiting.addAll(tried.entries());
   }
 
   /** Where the message goes from here, and as what; null: nowhere. */

@@ -284,3 +284,43 @@ test('what waits for space on a full disk waits as numbers, and is tried in part
   await until(() => engine.queues.get('1:/1:d')!.ready.length === 1_000, 'all dead letters');
   assert.deepEqual([queue.held.size, loads.length], [0, 5]);
 });
+
+test('what waits is tried queue by queue, however the letters of several alternate', async () => {
+  const { bench, session, engine } = await withDeadLetters();
+  await bench.queue(session, 'b', { 'x-dead-letter-exchange': 'dlx' });
+  const tags: number[] = [];
+  for (let n = 0; n < 200; n++) {
+    for (const queue of ['a', 'b']) {
+      await bench.publish(session, '', queue, `${queue}${n}`);
+      tags.push((await bench.get(session, queue, false))!.tag);
+    }
+  }
+  engine.full = true;
+  for (const tag of tags) await bench.commit((batch) => session.reject(batch, tag, false, false));
+  await rest(30);
+  engine.full = false;
+  const loads = loadsOf(engine);
+  await until(() => engine.queues.get('1:/1:d')!.ready.length === 400, 'all dead letters');
+  assert.deepEqual(loads, [200, 200]);
+});
+
+test('those that nobody takes do not keep back those behind them', async () => {
+  const { bench, session, engine } = await withDeadLetters();
+  await bench.exchange(session, 'in', 'fanout');
+  await bench.exchange(session, 'by-key', 'direct');
+  await bench.queue(session, 'b', {
+    'x-dead-letter-exchange': 'by-key',
+    'x-dead-letter-strategy': 'at-least-once',
+    'x-overflow': 'reject-publish',
+  });
+  await bench.bind(session, 'b', 'in', '');
+  await bench.bind(session, 'd', 'by-key', 'wanted');
+  for (let n = 0; n < 600; n++) await bench.publish(session, 'in', n < 599 ? 'unwanted' : 'wanted', `m${n}`);
+  const inbox = new Inbox();
+  await bench.consume(session, 'b', inbox);
+  await until(() => inbox.got.length === 600, 'all');
+  await bench.commit((batch) => session.reject(batch, 0, true, false));
+  await until(() => engine.queues.get('1:/1:d')!.ready.length === 1, 'the last of them');
+  assert.equal((await bench.get(session, 'd'))?.body, 'm599');
+  assert.equal(engine.queues.get('1:/1:b')!.held.size, 599);
+});
