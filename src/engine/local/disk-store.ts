@@ -19,7 +19,7 @@ import type { LocalStore, StoreHost } from './store.ts';
 import { liesInSegment } from './queue-places.ts';
 import { Window } from './window.ts';
 
-/** What appends, and what compaction with them, may fill of the segment in use while no more space can be had: the rest is for settlements. */
+/** What appends, and what compaction and due messages with them, may fill of the segment in use while no more space can be had: the rest is for settlements. */
 const APPENDS_SHARE = 1 / 2;
 const MOVES_SHARE = 3 / 4;
 /** Neighbouring groups that wait are written at once, up to this much. */
@@ -232,6 +232,8 @@ export class DiskStore implements LocalStore, GroupStore {
     // The journal may have closed another group meanwhile.
     if (!this.#writing) this.#writeNext();
     if (!this.#writing) this.journal.drained();
+    // The segment that they went to may be one that was waited for.
+    if (this.journal.full) this.#judgeSpace();
     this.#host!.caughtUp();
     if (this.#appended >= this.#options.checkpointBytes) {
       this.#appended = 0;

@@ -9,10 +9,13 @@ const TURN_MESSAGES = 1000;
 const MOST_WAIT_MS = 10_000;
 /** Entries whose message is gone that are borne in any case. */
 const LEAST_STALE = 1000;
+/** The most that the journal is told of one that is due. */
+const NOTE_BYTES = 25;
 
 export class DueTimes {
   readonly #clock: Clock;
   readonly #queueOf: (id: number) => LocalQueue | undefined;
+  readonly #hasSpace: (bytes: number) => boolean;
   readonly #madeReady: () => void;
   readonly #heap = new DueHeap();
   /** Entries whose message is gone. */
@@ -20,13 +23,24 @@ export class DueTimes {
   #timer: Timer | null = null;
   #timerAt = Infinity;
   #running = false;
+  /** More is due than the disk has space to note. */
+  #held = false;
   #started = false;
   #stopped = false;
 
-  /** `madeReady` is called after each turn's messages became ready. */
-  constructor(clock: Clock, queueOf: (id: number) => LocalQueue | undefined, madeReady: () => void) {
+  /**
+   * `hasSpace` says whether the journal takes so many bytes of what is due, `madeReady` is called after each turn's messages became
+   * ready.
+   */
+  constructor(
+    clock: Clock,
+    queueOf: (id: number) => LocalQueue | undefined,
+    hasSpace: (bytes: number) => boolean,
+    madeReady: () => void,
+  ) {
     this.#clock = clock;
     this.#queueOf = queueOf;
+    this.#hasSpace = hasSpace;
     this.#madeReady = madeReady;
   }
 
@@ -67,6 +81,13 @@ export class DueTimes {
     this.#arm();
   }
 
+  /** The journal may have space again. */
+  resume(): void {
+    if (!this.#held || !this.#hasSpace(NOTE_BYTES)) return;
+    this.#held = false;
+    this.#arm();
+  }
+
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
@@ -75,7 +96,7 @@ export class DueTimes {
 
   #arm(): void {
     const { dueAt } = this.#heap;
-    if (this.#stopped || this.#running || dueAt === Infinity) return;
+    if (this.#stopped || this.#running || this.#held || dueAt === Infinity) return;
     this.#timer?.cancel();
     this.#timerAt = dueAt;
     const waitMs = Math.max(1, dueAt - this.#clock.now());
@@ -92,13 +113,16 @@ export class DueTimes {
     else this.#arm();
   }
 
-  /** Makes ready what is due, as much as one turn may. True: there is more. */
+  /** Makes ready what is due, as much as one turn and the disk may take. True: there is more, and space to note it. */
   #takeDue(): boolean {
     const heap = this.#heap;
     const now = this.#clock.now();
     const due = new Map<LocalQueue, number[]>();
     let taken = 0;
     for (; heap.dueAt <= now && taken < TURN_MESSAGES; taken++) {
+      // The disk is full, and what is left is for settlements: behind what has no space nothing is ever written.
+      this.#held = !this.#hasSpace((taken + 1) * NOTE_BYTES);
+      if (this.#held) break;
       const queue = this.#queueOf(heap.queue);
       const number = queue?.delayed.messages.fullNumber(heap.number) ?? 0;
       heap.pop();
@@ -111,6 +135,6 @@ export class DueTimes {
       else numbers.push(number);
     }
     for (const [queue, numbers] of due) queue.delayed.becomeReady(numbers);
-    return heap.dueAt <= now;
+    return !this.#held && heap.dueAt <= now;
   }
 }

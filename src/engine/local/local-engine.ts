@@ -104,6 +104,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     this.dueTimes = new DueTimes(
       clock,
       (id) => this.topology.byId.get(id),
+      (bytes) => this.journal.takesMoved(bytes),
       () => this.dispatcher.run(),
     );
     this.delivery = emptyDelivery();
@@ -128,7 +129,10 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       keyed: this.keyed,
       failed: (error) => this.#fail(error),
       blocked: () => listener.blocked('disk'),
-      unblocked: () => listener.unblocked(),
+      unblocked: () => {
+        listener.unblocked();
+        this.dueTimes.resume();
+      },
       caughtUp: () => this.#relax(),
       damaged: (queue, error) => this.damaged(queue, error),
       notice: (line) => listener.notice(line),
@@ -202,6 +206,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
   }
 
   #relax(): void {
+    this.dueTimes.resume();
     if (!this.#behind || this.journal.waitingBytes > this.#behindBytes / 2) return;
     this.#behind = false;
     this.#listener?.caughtUp();

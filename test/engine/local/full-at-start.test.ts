@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { systemClock } from '../../../src/engine/clock.ts';
 import type { EngineQueue } from '../../../src/engine/engine.ts';
 import { DiskFiles, type DiskFile } from '../../../src/engine/local/journal/disk-files.ts';
 import type { OpenMode } from '../../../src/engine/local/journal/files.ts';
@@ -130,4 +131,34 @@ test('a start on a full disk uses a spare', async (t) => {
   disk.freeBytes = 0;
   await fixture.reopen();
   assert.deepEqual(await fixture.drainTexts(fixture.queue(queue.key)), ['kept']);
+});
+
+test('of what came due meanwhile a full disk takes as much as leaves settlements their space, and the rest later', async (t) => {
+  const disk = new Quota();
+  let aheadMs = 0;
+  const clock = { ...systemClock, now: () => Date.now() + aheadMs };
+  const { fixture } = await crashing(t, { ...sizes, files: disk, clock });
+  const { key } = await fixture.declare({}, { key: 'q' });
+  const count = 32_000;
+  const specs = Array.from({ length: 1000 }, () => ({ body: 'm', dueAt: clock.now() + 3_600_000 }));
+  for (let n = 0; n < count; n += specs.length)
+    assert.equal((await fixture.publish(fixture.queue(key), ...specs)).length, 1000);
+  await fixture.reopen();
+  aheadMs = 7_200_000;
+  // Room for a segment of 256 KiB, and too little for another.
+  disk.freeBytes = 300 * KiB;
+  await fixture.reopen();
+  const queue = fixture.queue(key);
+  assert.ok(fixture.listener.lines.includes('blocked disk'));
+  const { ready, delayed } = await fixture.stats(queue);
+  assert.ok(ready > 0 && delayed > 0 && ready + delayed === count, `${ready} are ready`);
+  const { lease, sink } = await fixture.held(queue, 50);
+  for (const delivery of sink.deliveries) assert.deepEqual(await fixture.settle(lease, [delivery], 'ack'), []);
+  assert.ok((await fixture.stats(queue)).delayed > 0);
+  disk.freeBytes = Infinity;
+  await until('publishers may go on', () => fixture.listener.lines.includes('unblocked'));
+  for (let waited = 0; (await fixture.stats(queue)).delayed > 0; waited += 10) {
+    assert.ok(waited < 5000, 'the rest becomes ready');
+    await fixture.advance(10);
+  }
 });

@@ -315,7 +315,7 @@ export class Journal {
     }
   }
 
-  /** While the disk is full, appends may fill the segment in use up to `below`, and compaction up to `movesBelow`; Infinity: it is not full. Said by the store. */
+  /** While the disk is full, appends may fill the segment in use up to `below`, compaction and what is due up to `movesBelow`; Infinity: it is not full. Said by the store. */
   limitAppends(below: number, movesBelow: number): void {
     this.full = below !== Infinity;
     this.#appendsBelow = below;
@@ -327,7 +327,7 @@ export class Journal {
     return this.#openEnd() + bytes <= this.#appendsBelow;
   }
 
-  /** The same of what compaction moves, which makes space in the end. */
+  /** The same of what compaction moves, and of what is due: that makes space in the end. */
   takesMoved(bytes: number): boolean {
     return this.#openEnd() + bytes <= this.#movesBelow;
   }
