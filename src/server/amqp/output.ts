@@ -29,6 +29,10 @@ function takeChunk(): Chunk {
     chunk.end = 0;
     return chunk;
   }
+  return newChunk();
+}
+
+function newChunk(): Chunk {
   const bytes = Buffer.allocUnsafeSlow(chunkBytes);
   return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), end: 0 };
 }
@@ -59,6 +63,9 @@ function sendFew(): void {
   if (bytes <= earlyBytes && due.length <= earlyWrites) for (const output of due) output.flush();
   due.length = 0;
 }
+
+/** What is written once the socket is gone: all such outputs write over it, and nobody reads it. It counts for none of them. */
+const discarded: Chunk = newChunk();
 
 const nothing: Chunk = { bytes: Buffer.alloc(0), view: new DataView(new ArrayBuffer(0)), end: 0 };
 
@@ -162,6 +169,7 @@ export class Output {
 
   /** The socket is gone: nothing is written any more. Chunks that it may still hold are left to the collector. */
   close(): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.#budget.giveBack(this.#full.length + this.#sending.length + (this.#chunk === nothing ? 0 : 1));
     if (this.#chunk !== nothing) giveBack(this.#chunk);
@@ -174,6 +182,10 @@ export class Output {
   }
 
   #nextChunk(): void {
+    if (this.#closed) {
+      this.#useChunk(discarded);
+      return;
+    }
     if (this.at > 0) this.#retire();
     if (this.#fullBytes >= flushBytes) this.flush();
     this.#budget.take();
@@ -183,13 +195,8 @@ export class Output {
   /** The chunk in hand becomes one that waits to be sent. */
   #retire(): void {
     this.#chunk.end = this.at;
-    if (this.#closed) {
-      this.#budget.giveBack(1);
-      giveBack(this.#chunk);
-    } else {
-      this.#full.push(this.#chunk);
-      this.#fullBytes += this.at;
-    }
+    this.#full.push(this.#chunk);
+    this.#fullBytes += this.at;
     this.#useChunk(nothing);
   }
 

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
+import { Socket } from 'node:net';
 import { test } from 'node:test';
+import { OutputBudget } from '../../../src/server/amqp/output-budget.ts';
 import { Output } from '../../../src/server/amqp/output.ts';
+import { defaultAmqpSettings } from '../../../src/server/amqp/settings.ts';
+import { connectionClose } from '../../../src/wire/amqp/connection-methods.ts';
 import { publish } from './raw-client.ts';
 import { serve } from './serve.ts';
 
@@ -30,4 +34,31 @@ test('a few messages go out before the engine has the end of the turn, many afte
   publisher.send(publish('first-out', 'x'.repeat(10_000)));
   await consumer.message('basic.deliver');
   assert.deepEqual(order.slice(0, 2), ['engine', 'sent']);
+});
+
+test('what is written once the socket is gone counts for nobody', () => {
+  const budget = new OutputBudget(defaultAmqpSettings);
+  const output = new Output(new Socket(), budget, () => undefined);
+  output.writeFrame(Buffer.alloc(10));
+  assert.ok(budget.heldBytes > 0);
+  output.close();
+  assert.equal(budget.heldBytes, 0);
+  output.writeFrame(Buffer.alloc(10));
+  output.write(Buffer.alloc(200_000), 0, 200_000);
+  output.reserve(Output.maxReserve);
+  output.at += Output.maxReserve;
+  output.end();
+  output.close();
+  assert.equal(budget.heldBytes, 0);
+});
+
+test('clients that say goodbye and cut their sockets leave nothing in the budget', async () => {
+  for (let n = 0; n < 5; n++) {
+    const client = await served.client();
+    client.send(connectionClose.frame(0, { replyCode: 200, replyText: '', classId: 0, methodId: 0 }));
+    client.socket.resetAndDestroy();
+  }
+  const { server } = served;
+  while (server.connectionCount > 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(server.outputBudget.heldBytes, 0);
 });
