@@ -68,7 +68,8 @@ export class DirectReplies {
     if (consumer === undefined) return false;
     const { channel, consumerTag } = consumer;
     const { connection } = channel;
-    if (connection.output.unsent > 2 * connection.settings.maxUnsentBytes) return true;
+    const { output } = connection;
+    if (output.unsent > 2 * output.limit) return true;
     const deliveryTag = channel.session.ledger.skip();
     const args = { consumerTag, deliveryTag, redelivered: false, exchange: '', routingKey: address };
     writeWithContent(channel, basicDeliver.frame(channel.number, args), message);

@@ -3,6 +3,9 @@ import { test } from 'node:test';
 import { decodeProperties, encodeProperties } from '../../../src/format/basic-properties.ts';
 import { basicCancel, basicConsume } from '../../../src/wire/amqp/basic-methods.ts';
 import { queueDeclare } from '../../../src/wire/amqp/queue-methods.ts';
+import type { Channel } from '../../../src/server/amqp/channel.ts';
+import { DirectReplies } from '../../../src/server/amqp/direct-reply.ts';
+import { messageOf } from '../../broker/harness.ts';
 import { declaration, publish } from './raw-client.ts';
 import { serve } from './serve.ts';
 
@@ -49,3 +52,24 @@ for (const [name, noAck, consumes, text] of [
     assert.deepEqual([replyCode, replyText], [406, `PRECONDITION_FAILED - ${text}`]);
   });
 }
+
+test('a reply is lost to a client that has more unsent than it may have now', () => {
+  const replies = new DirectReplies();
+  const output = { unsent: 200_000, limit: 65_536 };
+  let taken = 0;
+  const skip = (): never => {
+    taken += 1;
+    throw new Error('it would be sent');
+  };
+  const channel = {
+    replyAddress: null,
+    connection: { output, settings: { maxUnsentBytes: 1024 * 1024 } },
+    session: { ledger: { skip } },
+  } as unknown as Channel;
+  replies.consume(channel, 'c', true);
+  const address = channel.replyAddress!;
+  assert.equal(replies.deliver(address, messageOf('so')), true);
+  assert.equal(taken, 0);
+  output.limit = 1024 * 1024;
+  assert.throws(() => replies.deliver(address, messageOf('so')), /it would be sent/);
+});
