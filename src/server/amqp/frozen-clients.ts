@@ -1,10 +1,14 @@
 import type { Pressure } from '../../broker/index.ts';
 import type { Connection } from './connection.ts';
 import type { OutputBudget } from './output-budget.ts';
+import { chunkBytes } from './output.ts';
 import type { AmqpSettings } from './settings.ts';
 
+/** Who takes less between two looks, and has as much, counts as one that takes nothing. */
+const leastProgressBytes = chunkBytes;
+
 /**
- * Ends clients that take nothing of what waits for them, while memory is short or all outputs together are full. Each alone is bounded;
+ * Ends clients that take nothing, or next to nothing, of what waits for them, while memory is short or all outputs together are full. Each alone is bounded;
  * many of them together would keep what the others wait for, for as long as they like.
  */
 export class FrozenClients {
@@ -41,10 +45,14 @@ export class FrozenClients {
     for (const connection of this.#connections) {
       const { unsent, taken } = connection.output;
       if (unsent < limit) continue;
-      if (before.get(connection) === taken) {
+      const takenBefore = before.get(connection);
+      const progress = takenBefore === undefined ? Infinity : taken - takenBefore;
+      if (progress < Math.min(unsent, leastProgressBytes)) {
         const seconds = this.#settings.frozenAfterMs / 1000;
         const why = isNarrow ? 'others wait for room' : 'memory is short';
-        connection.log(`took nothing of ${unsent} bytes for ${seconds} s while ${why}`);
+        connection.log(
+          `took ${progress === 0 ? 'nothing' : progress} of ${unsent} bytes for ${seconds} s while ${why}`,
+        );
         connection.ending.destroy();
       } else {
         this.#full.set(connection, taken);

@@ -27,7 +27,7 @@ export interface AmqpSettings {
   readonly maxUnsentBytes: number;
   /** The same of all clients together; beyond it each may have 64 KiB, as long as it lasts. */
   readonly maxUnsentBytesOfAll: number;
-  /** While memory is short, or all together have more than they may: how long a client may take nothing of what it has too much. */
+  /** While memory is short, or all together have more than they may: how long a client may take less than 64 KiB of what it has too much. */
   readonly frozenAfterMs: number;
   /** How long a delivery may stay unacknowledged; then its channel is closed. 0: for ever. */
   readonly consumerTimeoutMs: number;
