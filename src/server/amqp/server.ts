@@ -139,8 +139,8 @@ export class AmqpServer {
     const { maxConnections } = this.settings;
     const isFull = this.#connections.size >= maxConnections;
     if (isFull || this.#entrance.isFull) {
-      this.#tellFull(isFull ? `${maxConnections} are open` : 'too many are at their handshake');
       if (!this.#entrance.makeRoom()) {
+        this.#tellFull(isFull ? `${maxConnections} are open` : 'too many are at their handshake');
         socket.destroy();
         return;
       }

@@ -13,6 +13,7 @@ const short = await serve({ maxUnsentBytes: 64 * KiB, frozenAfterMs: 50 });
 const full = await serve({ maxUnsentBytesOfAll: 2 * MiB, frozenAfterMs: 60_000 });
 const fullAndQuick = await serve({ maxUnsentBytesOfAll: 2 * MiB, frozenAfterMs: 100 });
 const impatient = await serve({ consumerTimeoutMs: 200 });
+const tiny = await serve({ maxConnections: 4, handshakeTimeoutMs: 60_000 });
 const narrow = await serve({ maxConnections: 12, handshakeTimeoutMs: 60_000 });
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -161,4 +162,17 @@ test('Connections without a login: few, and they give way', { timeout: 20_000 },
   for (let n = 0; n < 5; n++) narrow.raw();
   await pause(50);
   assert.equal(server.connectionCount, 12);
+});
+
+test('that connections are refused is said of those that are', async () => {
+  const told = (): boolean => tiny.lines.some((line) => line.includes('connections are refused'));
+  tiny.raw();
+  await pause(1_100);
+  // It takes the place of the first.
+  tiny.raw();
+  await pause(50);
+  assert.deepEqual([tiny.server.connectionCount, told()], [1, false]);
+  tiny.raw();
+  await pause(50);
+  assert.deepEqual([tiny.server.connectionCount, told()], [1, true]);
 });
