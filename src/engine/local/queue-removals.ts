@@ -195,11 +195,11 @@ export class QueueRemovals {
       if (cursor.seek(headNumber(level, from)) < 0) continue;
       at = Math.min(at, this.expiry(cursor.reader));
     }
-    // What has expired and is still here is about to be taken.
-    if (at === this.#timerAt || at === Infinity || at <= clock.now()) return;
+    if (at === this.#timerAt || at === Infinity) return;
     this.#timer?.cancel();
     this.#timerAt = at;
-    this.#timer = clock.after(Math.min(at - clock.now(), MOST_MS), () => {
+    // It may have expired since it was looked at: then it is looked at again, and not before the clock has moved.
+    this.#timer = clock.after(Math.min(Math.max(at - clock.now(), 1), MOST_MS), () => {
       this.#timerAt = Infinity;
       this.#timer = null;
       this.#queue.pump();
