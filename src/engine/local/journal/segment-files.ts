@@ -65,6 +65,8 @@ export class SegmentFiles implements SegmentReader {
   #current: OpenSegment | null = null;
   #next: OpenSegment | null = null;
   #blocked = false;
+  /** Files that are being made or extended. */
+  #underWay = 0;
   #closed = false;
   #lastAttempt: Promise<unknown> = Promise.resolve();
 
@@ -351,18 +353,25 @@ export class SegmentFiles implements SegmentReader {
 
   /** Tries until it is done; while space is missing publishers are blocked. False: closed, or failed for good. */
   async #persist(id: number, attempt: () => Promise<void>): Promise<boolean> {
+    this.#underWay++;
+    const done = await this.#tryUntilDone(id, attempt);
+    this.#underWay--;
+    // One that got what was kept for it says nothing of the others: publishers would fill what is left for settlements.
+    if (done && this.#blocked && this.#underWay === 0) {
+      this.#blocked = false;
+      this.#host.unblocked();
+    }
+    return done;
+  }
+
+  async #tryUntilDone(id: number, attempt: () => Promise<void>): Promise<boolean> {
     for (;;) {
       // One at a time: what one that fails takes meanwhile must not be what another lacks.
       const attempted = this.#lastAttempt.then(() => (this.#closed ? undefined : attempt()));
       this.#lastAttempt = attempted.catch(() => undefined);
       try {
         await attempted;
-        if (this.#closed) return false;
-        if (this.#blocked) {
-          this.#blocked = false;
-          this.#host.unblocked();
-        }
-        return true;
+        return !this.#closed;
       } catch (error) {
         if (!isFull(error) && !isShortage(error)) {
           const cause = error as Error;
