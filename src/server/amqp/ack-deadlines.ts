@@ -7,7 +7,7 @@ import type { Connection } from './connection.ts';
 const longestPeriodMs = 60_000;
 const periodsInTimeout = 10;
 
-/** Deliveries with lower tags are at least as old as `atMs`. */
+/** Deliveries with lower tags are at least as old as `atMs`, in time that the connection was read. */
 interface Mark {
   readonly below: number;
   readonly atMs: number;
@@ -16,6 +16,7 @@ interface Mark {
 /**
  * Closes channels with a delivery that nobody acknowledged for too long, as RabbitMQ does: a consumer that hangs would hold its
  * messages, and the disk beneath them, for ever. No delivery is dated: now and then the channel's next tag is.
+ * While the broker itself does not read the connection (it can't take publishes), no time passes for it.
  */
 export class AckDeadlines {
   readonly #connections: ReadonlySet<Connection>;
@@ -42,9 +43,10 @@ export class AckDeadlines {
 
   #look(nowMs: number): void {
     for (const connection of this.#connections) {
-      if (connection.state !== 'running') continue;
+      if (connection.state !== 'running' || connection.refusing) continue;
+      const readMs = nowMs - connection.refusedMs(nowMs);
       for (const channel of connection.channels.all()) {
-        if (channel.open && this.#isLate(channel, nowMs)) this.#end(connection, channel);
+        if (channel.open && this.#isLate(channel, readMs)) this.#end(connection, channel);
       }
     }
   }

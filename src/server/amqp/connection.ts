@@ -227,6 +227,16 @@ export class Connection implements CommitReceiver<CommitToken> {
     }
   }
 
+  /** Acknowledgements may wait in the socket, which is not read for the broker's sake. */
+  get refusing(): boolean {
+    return this.#pauses.refusing;
+  }
+
+  /** For how long that was so, since the beginning. */
+  refusedMs(nowMs: number): number {
+    return this.#pauses.refusedMs(nowMs);
+  }
+
   // Opening and closing
 
   tuned(channelMax: number, frameMaxBytes: number, heartbeatSeconds: number): void {

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
 
 export type PauseReason =
   /** The broker can't take publishes: memory or disk. */
@@ -14,6 +15,9 @@ export type PauseReason =
 export class ReadPauses {
   readonly #socket: Socket;
   readonly #reasons = new Set<PauseReason>();
+  /** How long the broker has not read, up to now or to when it last began not to. */
+  #refusedMs = 0;
+  #refusedSince: number | null = null;
 
   constructor(socket: Socket) {
     this.#socket = socket;
@@ -21,6 +25,16 @@ export class ReadPauses {
 
   get paused(): boolean {
     return this.#reasons.size > 0;
+  }
+
+  /** The socket is not read for the broker's sake: not because its client takes nothing. */
+  get refusing(): boolean {
+    return this.#refusedSince !== null;
+  }
+
+  /** For how long that was so, since the beginning. */
+  refusedMs(nowMs: number): number {
+    return this.#refusedMs + (this.#refusedSince === null ? 0 : nowMs - this.#refusedSince);
   }
 
   set(reason: PauseReason, wanted: boolean): void {
@@ -32,10 +46,20 @@ export class ReadPauses {
       this.#reasons.delete(reason);
       if (this.#reasons.size === 0) this.#socket.resume();
     }
+    this.#account();
   }
 
   clear(): void {
     if (this.#reasons.size > 0) this.#socket.resume();
     this.#reasons.clear();
+    this.#account();
+  }
+
+  #account(): void {
+    const refusing = this.#reasons.size > (this.#reasons.has('unsent') ? 1 : 0);
+    if (refusing === this.refusing) return;
+    const nowMs = performance.now();
+    this.#refusedMs = this.refusedMs(nowMs);
+    this.#refusedSince = refusing ? nowMs : null;
   }
 }

@@ -131,6 +131,26 @@ test('a delivery that nobody acknowledges ends its channel, and its message is t
   assert.deepEqual([got.body.toString(), got.frame.args['redelivered']], ['a', true]);
 });
 
+test('while the broker does not read acknowledgements, none is late', async () => {
+  const { pressure } = impatient.broker;
+  const client = await impatient.client();
+  await client.declare('unread');
+  await client.consume('unread', 'c');
+  client.send(publish('unread', 'm'));
+  await client.message('basic.deliver');
+  pressure.setDisk(true);
+  await client.expect('connection.blocked');
+  client.send(basicAck.frame(1, { deliveryTag: 1, multiple: false }));
+  await pause(500);
+  pressure.setDisk(false);
+  await client.expect('connection.unblocked');
+  await client.declare('still-open-after-it');
+  // It counts again.
+  client.send(publish('unread', 'm'));
+  await client.message('basic.deliver');
+  assert.equal((await client.expect('channel.close')).args['replyCode'], 406);
+});
+
 test('who acknowledges in time keeps the channel, however long it lasts', async () => {
   const client = await impatient.client();
   await client.declare('steady');
