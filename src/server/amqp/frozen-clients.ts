@@ -41,18 +41,23 @@ export class FrozenClients {
     const before = this.#full;
     this.#full = new Map();
     const { limit, isNarrow } = this.#budget;
-    if (!this.#pressure.lowOnMemory && !isNarrow) return;
+    const { lowOnMemory } = this.#pressure;
+    if (!lowOnMemory && !isNarrow) return;
+    // Their chunks come back once their sockets are closed.
+    let freedBytes = 0;
     for (const connection of this.#connections) {
       const { unsent, taken } = connection.output;
       if (unsent < limit) continue;
       const takenBefore = before.get(connection);
       const progress = takenBefore === undefined ? Infinity : taken - takenBefore;
-      if (progress < Math.min(unsent, leastProgressBytes)) {
+      const isFrozen = progress < Math.min(unsent, leastProgressBytes);
+      if (isFrozen && (lowOnMemory || !this.#budget.isWideWithout(freedBytes))) {
         const seconds = this.#settings.frozenAfterMs / 1000;
         const why = isNarrow ? 'others wait for room' : 'memory is short';
         connection.log(
           `took ${progress === 0 ? 'nothing' : progress} of ${unsent} bytes for ${seconds} s while ${why}`,
         );
+        freedBytes += unsent;
         connection.ending.destroy();
       } else {
         this.#full.set(connection, taken);

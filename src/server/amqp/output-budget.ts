@@ -29,6 +29,11 @@ export class OutputBudget {
     return this.#held;
   }
 
+  /** Without so many bytes of those that are held, all would have their wide limit. */
+  isWideWithout(bytes: number): boolean {
+    return this.#held - bytes <= wideShare * this.#most;
+  }
+
   /** An output begins a chunk. */
   take(): void {
     this.#held += chunkBytes;
@@ -38,6 +43,6 @@ export class OutputBudget {
   /** So many chunks hold nothing any more. */
   giveBack(chunks: number): void {
     this.#held -= chunks * chunkBytes;
-    if (this.#held <= wideShare * this.#most) this.limit = this.#wide;
+    if (this.isWideWithout(0)) this.limit = this.#wide;
   }
 }

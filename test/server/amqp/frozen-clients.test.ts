@@ -84,3 +84,19 @@ test('only who takes next to nothing is ended, and only while others need the ro
   assert.deepEqual(ended(), [true, true, false, false]);
   clients.stop();
 });
+
+test('no more are ended than it takes to have room', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] });
+  const { frozenAfterMs, maxUnsentBytes, maxUnsentBytesOfAll } = defaultAmqpSettings;
+  const budget = new OutputBudget(defaultAmqpSettings);
+  const frozen = Array.from({ length: 200 }, () => clientOf(maxUnsentBytes));
+  const chunks = (200 * maxUnsentBytes) / (64 * 1024);
+  for (let n = 0; n < chunks; n++) budget.take();
+  const pressure = { lowOnMemory: false } as unknown as Pressure;
+  const clients = new FrozenClients(new Set(frozen), defaultAmqpSettings, pressure, budget);
+  clients.start();
+  t.mock.timers.tick(2 * frozenAfterMs);
+  const left = frozen.filter(({ ended }) => !ended).length;
+  assert.equal(left, (0.75 * maxUnsentBytesOfAll) / maxUnsentBytes);
+  clients.stop();
+});
