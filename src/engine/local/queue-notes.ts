@@ -103,13 +103,15 @@ export class QueueNotes {
   }
 
   /**
-   * Journals the next delivery of what came back. True: some may be delivered now. No more than has a taker, whose turn is `consumer`'s:
-   * what a crash finds counted and not delivered comes nearer to its delivery limit for nothing, with the message that caused the crash.
+   * Journals the next delivery of what came back. True: some may be delivered now. Under a delivery limit no more than has a taker, whose
+   * turn is `consumer`'s: what a crash finds counted and not delivered comes nearer to the limit for nothing, with the message that caused
+   * the crash. Without one there is nothing to come nearer to, and a sync for each message that a consumer takes would be slow.
    */
   announce(level: Level, consumer: LocalConsumer): boolean {
     const { journal } = this.#host;
     if (level.returned.size > 0 && (level.announced.size === 0 || level.returned.peek() < level.announced.peek())) {
-      let budget = Math.max(1, roomFrom(consumer) - level.announced.size);
+      const most = this.#queue.limits.deliveryLimit === undefined ? MOST_ANNOUNCED : roomFrom(consumer);
+      let budget = Math.max(1, most - level.announced.size);
       while (level.returned.size > 0 && budget-- > 0) {
         const number = level.returned.pop();
         level.announced.push(number);

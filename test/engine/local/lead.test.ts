@@ -32,3 +32,21 @@ test('a sink that commits gets no further ahead of what the journal says', async
   const delivered = group?.find((entry) => entry.kind === 'delivered');
   assert.deepEqual(delivered?.delivered, 2);
 });
+
+for (const [limits, counted] of [
+  [{}, 300],
+  [{ deliveryLimit: 5 }, 1],
+] as const) {
+  test(`of what came back ${counted} are counted at once, limits ${JSON.stringify(limits)}`, async (t) => {
+    const { fixture, directory } = await crashing(t, roomy);
+    const queue = await fixture.declare(limits);
+    await fixture.fill(queue, ...Array.from({ length: 300 }, () => 'm'));
+    const { lease } = await fixture.held(queue, 300);
+    await fixture.release(lease);
+    await fixture.held(queue, 1);
+    const groups = (await groupsIn(directory()))
+      .map((entries) => entries.filter((entry) => entry.kind === 'counted').length)
+      .filter((count) => count > 0);
+    assert.deepEqual(groups, [counted]);
+  });
+}
