@@ -108,6 +108,7 @@ export class DelayedPage {
   find(number: number): number {
     const numbers = this.#numbers;
     const wanted = number - this.first;
+    if (!Number.isInteger(wanted)) return -1;
     if (numbers === null) return wanted >= 0 && wanted < this.size && !this.isGone(wanted) ? wanted : -1;
     let low = 0;
     let high = this.size - 1;

@@ -157,3 +157,10 @@ test('what is left here and there does not keep a page each', () => {
   assert.equal(messages.count, 100);
   assert.ok(messages.pages.length < 10, `${messages.pages.length} pages`);
 });
+
+test('a number that is none of a message finds nothing', () => {
+  const messages = new DelayedMessages();
+  const [a] = [1, 2, 3].map((dueAt) => messages.append(dueAt, 0, 1, 0, false, 1));
+  for (const number of [a! + 0.5, a! - 0.5, NaN, Infinity]) assert.equal(messages.find(number), false, `${number}`);
+  assert.equal(messages.find(a!), true);
+});
