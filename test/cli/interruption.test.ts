@@ -34,7 +34,7 @@ describe('Ctrl-C', { timeout: 300_000 }, () => {
       const [code] = (await once(consuming.child, 'exit')) as [number];
       consuming.child.stdout?.resume();
       assert.deepEqual([code, (await consuming.finished).stderr], [0, '']);
-      assert.deepEqual(await queue.stats(), { ready: 1, unacked: 0, consumers: 0 });
+      assert.deepEqual(await queue.stats(), { ready: 1, unacked: 0, delayed: 0, consumers: 0 });
     });
   }
 
