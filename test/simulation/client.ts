@@ -143,7 +143,9 @@ export class BatchBuilder {
     );
     const mustRefuse = request.queues.some(
       (queue) =>
-        queue.limits.maxLength !== undefined && !client.isConsumed(queue) && full(queue, queue.fewestReady(nowMs), 0),
+        queue.limits.maxLength !== undefined &&
+        !client.isConsumed(queue) &&
+        full(queue, queue.fewestReady(nowMs, client.wasBlocked), 0),
     );
     const { identity } = request;
     // Where space is missing, nobody but the engine knows for which of them there is still some.
@@ -287,6 +289,11 @@ export class Client implements EngineListener {
   failure: EngineError | null = null;
   blockedNow = false;
   #wasBlocked = false;
+  /** Space was wanting at some time in this life. */
+  get wasBlocked(): boolean {
+    return this.#wasBlocked;
+  }
+
   closing = false;
   readonly notices: string[] = [];
   readonly damage: string[] = [];
@@ -924,7 +931,7 @@ export class Client implements EngineListener {
     );
     let delivered = false;
     const { purges } = queue;
-    const sure = queue.fewestReady(this.world.scheduler.nowMs()) > 0 && !this.isConsumed(queue);
+    const sure = queue.fewestReady(this.world.scheduler.nowMs(), this.#wasBlocked) > 0 && !this.isConsumed(queue);
     const taking = { queue, session };
     if (noAck) this.noAckTakes.add(taking);
     const done = this.engine.take(this.handle(queue), session.lease, noAck, {
@@ -949,7 +956,7 @@ export class Client implements EngineListener {
           !session.hold.released &&
           queue.purges === purges &&
           !this.isConsumed(queue) &&
-          queue.fewestReady(this.world.scheduler.nowMs()) > 0
+          queue.fewestReady(this.world.scheduler.nowMs(), this.#wasBlocked) > 0
         )
           this.violate(`take ${queue.key}: nothing, though messages were ready`);
       },

@@ -198,13 +198,15 @@ export class ModelQueue {
   }
 
   /** Fewest messages that are ready for certain. */
-  fewestReady(nowMs: number): number {
+  /** `held`: what was delayed may still be, since there was no space to note that it is due. */
+  fewestReady(nowMs: number, held: boolean): number {
     let count = 0;
     for (const copy of this.copies.values())
       if (
         copy.stored === 'yes' &&
         copy.isReady &&
         copy.dueAt <= nowMs &&
+        !(held && copy.dueAt > 0) &&
         !copy.comesDue(nowMs) &&
         this.removable(copy, nowMs) === null
       )
