@@ -190,6 +190,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
 
   /** Handlers begin once what brought their messages is done: what was published with them is on its way to the disk then. */
   #take(message: Message<Payload>): void {
+    if (this.#waiting.length === 0 && this.#running.size === 0) this.#prefetch.begun();
     this.#waiting.push(message);
     if (this.#due || this.#running.size >= this.#settings.concurrency) return;
     this.#due = true;

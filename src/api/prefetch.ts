@@ -14,13 +14,18 @@ export class Prefetch {
   readonly #fixed: boolean;
   /** Turns that left something, since the clock was looked at. */
   #turns = 0;
-  /** When nothing was left last. */
+  /** When the first came after nothing was left. */
   #dryAt = performance.now();
 
   constructor(concurrency: number, fixed: number | null) {
     this.#least = Math.min(concurrency, most);
     this.#fixed = fixed !== null;
     this.count = fixed ?? this.#least;
+  }
+
+  /** The first message came after nothing was left: what the broker took to send it is not the handler's time. */
+  begun(): void {
+    if (!this.#fixed) this.#dryAt = performance.now();
   }
 
   /** After a turn that left so many waiting. True: `count` has changed. */
