@@ -199,7 +199,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
 
   #turn(): void {
     this.#due = false;
-    const { concurrency, atMostOnce } = this.#settings;
+    const { concurrency } = this.#settings;
     while (this.#running.size < concurrency && this.#next < this.#waiting.length && this.#begins) {
       const message = this.#waiting[this.#next]!;
       if (!message.decoded && !this.#decode(message) && !message.settled) {
@@ -217,12 +217,16 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
       this.#waiting = this.#waiting.slice(this.#next);
       this.#next = 0;
     }
-    const left = this.#waiting.length - this.#next;
-    if (!atMostOnce && this.#prefetch.handled(left)) this.#link!.setPrefetch(this.#prefetch.count);
-    if (this.#stopped && left < this.#prefetch.count / 2) {
+    this.#adapt();
+    if (this.#stopped && this.#waiting.length - this.#next < this.#prefetch.count / 2) {
       this.#stopped = false;
       this.#link!.resume();
     }
+  }
+
+  #adapt(): void {
+    if (this.#settings.atMostOnce || this.#closing !== null) return;
+    if (this.#prefetch.adapt()) this.#link!.setPrefetch(this.#prefetch.count);
   }
 
   /** Whether handlers may begin. What is settled before it is delivered is handled even if the consumer closes: it would be lost. */
@@ -267,12 +271,14 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
       if (!message.settled) this.#running.add(message);
       return;
     }
+    this.#prefetch.handled();
     if (!message.end()) return;
     message.keepBody(noBytes, 0, 0);
     if (!this.#settings.atMostOnce) this.#link!.ack(message.tag);
   }
 
   #failed(message: Message<Payload>, thrown: unknown): void {
+    this.#prefetch.handled();
     const error = asError(thrown);
     if (!message.end()) {
       // Its own handler settled it before: nothing is left to do but to tell.
@@ -360,7 +366,9 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
 
   /** It was settled by its handler: its place is free, if it was held for that. */
   #ended(message: Message): void {
-    if (this.#settings.manual && this.#running.delete(message as Message<Payload>)) this.#goOn();
+    if (!this.#settings.manual) return;
+    this.#prefetch.handled();
+    if (this.#running.delete(message as Message<Payload>)) this.#goOn();
   }
 
   async #settling(work: Promise<void>): Promise<void> {
@@ -377,6 +385,8 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     if (!this.#due && this.#next < this.#waiting.length && this.#begins) {
       this.#due = true;
       queueMicrotask(this.#run);
+    } else {
+      this.#adapt();
     }
     this.#tellIdle();
   }
@@ -384,6 +394,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   /** As `goOn`, where nobody else's code is under way: a handler has ended, and the next may begin at once. */
   #turnAgain(): void {
     if (!this.#due && this.#next < this.#waiting.length && this.#begins) this.#turn();
+    else this.#adapt();
     this.#tellIdle();
   }
 

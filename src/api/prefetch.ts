@@ -1,47 +1,55 @@
 /**
  * How many deliveries may wait for a handler: about as many as are handled in twenty milliseconds, but no fewer than run at a
  * time. So a fast handler does not wait for the broker, and a slow one leaves work to other consumers.
+ *
+ * Only the time in which handlers had something to do counts: what a broker takes to send the next message says nothing of them.
  */
 const most = 2_048;
 const targetMs = 20;
 const patienceMs = 100;
-/** A turn may be one message: looking at the clock in each would cost more than the turn. */
-const turnsALook = 16;
 
 export class Prefetch {
   count: number;
   readonly #least: number;
   readonly #fixed: boolean;
-  /** Turns that left something, since the clock was looked at. */
-  #turns = 0;
-  /** When the first came after nothing was left. */
-  #dryAt = performance.now();
+  readonly #now: () => number;
+  /** Up to when the work is counted in `workedMs`. */
+  #since: number;
+  /** Handled since `count` was looked at, and the time that took. */
+  #handled = 0;
+  #workedMs = 0;
 
-  constructor(concurrency: number, fixed: number | null) {
+  /** @param now a clock in milliseconds */
+  constructor(concurrency: number, fixed: number | null, now: () => number = () => performance.now()) {
     this.#least = Math.min(concurrency, most);
     this.#fixed = fixed !== null;
+    this.#now = now;
     this.count = fixed ?? this.#least;
+    this.#since = now();
   }
 
-  /** The first message came after nothing was left: what the broker took to send it is not the handler's time. */
+  /** A message came while nothing waited and no handler ran. */
   begun(): void {
-    if (!this.#fixed) this.#dryAt = performance.now();
+    if (!this.#fixed) this.#since = this.#now();
   }
 
-  /** After a turn that left so many waiting. True: `count` has changed. */
-  handled(left: number): boolean {
-    if (this.#fixed) return false;
-    if (left > 0 && ++this.#turns < turnsALook) return false;
-    this.#turns = 0;
-    const now = performance.now();
+  /** A handler has ended. */
+  handled(): void {
+    this.#handled += 1;
+  }
+
+  /** To be called when handlers have ended. True: `count` has changed. */
+  adapt(): boolean {
+    if (this.#fixed || this.#handled === 0) return false;
+    const now = this.#now();
+    this.#workedMs += now - this.#since;
+    this.#since = now;
+    if (this.#handled < this.count && this.#workedMs <= patienceMs) return false;
     const before = this.count;
-    if (left === 0) {
-      if (now - this.#dryAt < targetMs) this.count = Math.min(most, before * 2);
-      this.#dryAt = now;
-    } else if (now - this.#dryAt > patienceMs) {
-      this.count = Math.max(this.#least, before >> 1);
-      this.#dryAt = now;
-    }
+    if (this.#workedMs < targetMs) this.count = Math.min(most, before * 2);
+    else if (this.#workedMs > patienceMs) this.count = Math.max(this.#least, before >> 1);
+    this.#handled = 0;
+    this.#workedMs = 0;
     return this.count !== before;
   }
 }

@@ -19,10 +19,10 @@ export async function runOrders(queue: OrderQueue, timing: Timing): Promise<Orde
   run.stop();
   await publishing;
   await run.drained();
-  return { ...rates(from, to), integrity: run.judge() };
+  return { ...rates(from, to), integrity: run.judge(true) };
 }
 
-/** For a library whose publishers starve its handlers: first the ones, then the others, so that each has the machine for itself. */
+/** For a library whose publishers starve its handlers, many of which run at a time: first the ones, then the others, so that each has the machine for itself. */
 export async function runOrdersApart(queue: OrderQueue, timing: Timing): Promise<OrdersResult> {
   const run = new OrdersRun(queue);
   const publishing = run.publish();
@@ -35,7 +35,7 @@ export async function runOrdersApart(queue: OrderQueue, timing: Timing): Promise
   await queue.consume((order) => run.handle(order));
   const to = await run.drained();
   const { publishedPerS } = rates(begun, published);
-  return { ...rates(from, to), publishedPerS, integrity: run.judge() };
+  return { ...rates(from, to), publishedPerS, integrity: run.judge(false) };
 }
 
 function rates(from: Mark, to: Mark): Omit<OrdersResult, 'integrity'> {
@@ -65,6 +65,9 @@ class OrdersRun {
   #distinct = 0;
   #duplicated = 0;
   #altered = 0;
+  #reordered = 0;
+  /** Of the order that came last. */
+  #last = -1;
 
   constructor(queue: OrderQueue) {
     this.#queue = queue;
@@ -85,6 +88,8 @@ class OrdersRun {
     if (this.#seen[id] === 0) this.#distinct++;
     else this.#duplicated++;
     this.#seen[id] = 1;
+    if (id < this.#last) this.#reordered++;
+    else this.#last = id;
   }
 
   async publish(): Promise<void> {
@@ -120,17 +125,19 @@ class OrdersRun {
     return mark;
   }
 
-  judge(): OrdersResult['integrity'] {
+  /** `inOrder`: they were to come in the order of their publishing. */
+  judge(inOrder: boolean): OrdersResult['integrity'] {
     const lost = this.#published - this.#distinct;
     const [duplicated, altered] = [this.#duplicated, this.#altered];
-    const wrong = lost > 0 || duplicated > 0 || altered > 0;
+    const reordered = inOrder ? this.#reordered : 0;
+    const wrong = lost > 0 || duplicated > 0 || altered > 0 || reordered > 0;
     return {
       sent: this.#published,
       expected: this.#published,
       received: this.#handled,
       redelivered: duplicated,
-      findings: { lost, duplicated, reordered: 0, altered, first: '' },
-      problem: wrong ? `lost ${lost}, duplicated ${duplicated}, altered ${altered}` : '',
+      findings: { lost, duplicated, reordered, altered, first: '' },
+      problem: wrong ? `lost ${lost}, duplicated ${duplicated}, reordered ${reordered}, altered ${altered}` : '',
     };
   }
 }
