@@ -141,7 +141,7 @@ export class QueueRemovals {
     delivery.redelivered = queue.mayBeRepeat(number, level);
     delivery.envelopeId = cursor.envelopeId;
     this.#host.dispatcher.removed = true;
-    this.#host.handOver.took(reader.bodyEnd - reader.propertiesStart);
+    this.#host.handOver.took(queue, reader.bodyEnd - reader.propertiesStart);
     try {
       removal.sink.remove(delivery, reason);
     } catch (error) {

@@ -34,8 +34,14 @@ function takeOver(engine: LocalEngine): { readonly most: { messages: number; byt
   return state;
 }
 
-async function backlog(fixture: Fixture, limits: QueueLimits, count: number, spec: MessageSpec): Promise<void> {
-  const queue = await fixture.declare({ ...limits, handOverRemoved: true }, { key: 'q' });
+async function backlog(
+  fixture: Fixture,
+  limits: QueueLimits,
+  count: number,
+  spec: MessageSpec,
+  key = 'q',
+): Promise<void> {
+  const queue = await fixture.declare({ ...limits, handOverRemoved: true }, { key });
   for (let left = count; left > 0; left -= 1000)
     await fixture.fill(queue, ...Array.from({ length: Math.min(1000, left) }, () => spec));
 }
@@ -85,5 +91,28 @@ test('what came to its delivery limit is handed over a part at a time', async ()
   await fixture.untilStats(fixture.queue('q'), { ready: 0, unacked: 0 });
   assert.equal(taken.taken, 6_000);
   assert.ok(taken.most.messages <= 4096, `${taken.most.messages} at once`);
+  await fixture.dispose();
+});
+
+test('queues that expire take turns, so that what is live in one does not wait for the backlogs of others', async () => {
+  let now = Date.now();
+  const engine = memoryEngine({ ...systemClock, now: () => now });
+  const fixture = await Fixture.open({ engine, cleanup: () => Promise.resolve() });
+  const backlogs = ['q', 'r', 's'];
+  for (const key of backlogs) await backlog(fixture, { messageTtlMs: 60_000 }, 20_000, { body: 'm' }, key);
+  const others = Array.from({ length: 40 }, (_, n) => `o${n}`);
+  for (const key of others) await backlog(fixture, {}, 1, { body: 'dead', expiresAt: now + 60_000 }, key);
+  for (const key of others) await fixture.fill(fixture.queue(key), 'live');
+  now += 120_000;
+  const takenBefore: number[] = [];
+  for (const key of others) {
+    const { sink } = await fixture.consume(fixture.queue(key));
+    sink.onDeliver = () => takenBefore.push(taken.taken) > 0;
+  }
+  const taken = takeOver(engine);
+  for (const key of backlogs) await fixture.untilStats(fixture.queue(key), { ready: 0, unacked: 0 });
+  assert.equal(taken.taken, 60_000 + others.length);
+  assert.equal(takenBefore.length, others.length);
+  assert.ok(Math.max(...takenBefore) <= 3 * 4096, `after ${Math.max(...takenBefore)} of others`);
   await fixture.dispose();
 });
