@@ -12,6 +12,7 @@ import { Message, type MessageHolder } from './message.ts';
 import type { DeadLetterReason } from './message-headers.ts';
 import { checkOptions, closeChecks } from './option-check.ts';
 import type { PayloadCodec } from './payload-codec.ts';
+import { Places } from './places.ts';
 import { Prefetch } from './prefetch.ts';
 
 /**
@@ -55,8 +56,11 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   /** Decoded and not begun; from `#next` on. */
   #waiting: Message<Payload>[] = [];
   #next = 0;
-  /** Handlers that have not answered, in the order in which they began. */
-  readonly #running = new Set<Message<Payload>>();
+  /** Of handlers that have not answered, and messages that a manual one has not settled. */
+  readonly #running = new Places({
+    fulfilled: (message) => this.#fulfilled(message),
+    rejected: (message, error) => this.#rejected(message, error),
+  });
   /** Settlements and decodings that are under way. */
   #busy = 0;
   #due = false;
@@ -137,7 +141,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
       'DELIVERY_LOST',
       'the connection died while the message was handled; it will come again',
     );
-    for (const message of this.#running) message.abort(error);
+    for (const message of this.#running.messages) message.abort(error);
   }
 
   /** @internal */
@@ -226,7 +230,8 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
 
   #adapt(): void {
     if (this.#settings.atMostOnce || this.#closing !== null) return;
-    if (this.#prefetch.adapt()) this.#link!.setPrefetch(this.#prefetch.count);
+    const rests = this.#running.size === 0 && this.#waiting.length === 0;
+    if (this.#prefetch.adapt(rests)) this.#link!.setPrefetch(this.#prefetch.count);
   }
 
   /** Whether handlers may begin. What is settled before it is delivered is handled even if the consumer closes: it would be lost. */
@@ -236,7 +241,6 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
 
   #handle(message: Message<Payload>): void {
     let answer: Promise<unknown> | null;
-    message.startedIn = this.#period;
     try {
       answer = promised(this.#handler(message.payload, message));
     } catch (error) {
@@ -244,40 +248,36 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
       return;
     }
     if (answer !== null) {
-      this.#running.add(message);
-      answer.then(
-        () => this.#finished(message),
-        (error: unknown) => {
-          this.#running.delete(message);
-          this.#failed(message, error);
-          this.#turnAgain();
-        },
-      );
+      this.#running.take(message, answer, this.#period);
       return;
     }
     this.#succeeded(message);
+    // It holds its place among the concurrent ones until it is settled.
+    if (!message.settled) this.#running.take(message, null, this.#period);
   }
 
-  #finished(message: Message<Payload>): void {
+  #fulfilled(message: Message): void {
     this.#succeeded(message);
-    if (this.#settings.manual && !message.settled) return;
-    this.#running.delete(message);
+    if (!message.settled) return;
+    this.#running.leave(message);
     this.#turnAgain();
   }
 
-  #succeeded(message: Message<Payload>): void {
-    if (this.#settings.manual) {
-      // It holds its place among the concurrent ones until it is settled.
-      if (!message.settled) this.#running.add(message);
-      return;
-    }
+  #rejected(message: Message, error: unknown): void {
+    this.#running.leave(message);
+    this.#failed(message, error);
+    this.#turnAgain();
+  }
+
+  #succeeded(message: Message): void {
+    if (this.#settings.manual) return;
     this.#prefetch.handled();
     if (!message.end()) return;
     message.keepBody(noBytes, 0, 0);
     if (!this.#settings.atMostOnce) this.#link!.ack(message.tag);
   }
 
-  #failed(message: Message<Payload>, thrown: unknown): void {
+  #failed(message: Message, thrown: unknown): void {
     this.#prefetch.handled();
     const error = asError(thrown);
     if (!message.end()) {
@@ -368,7 +368,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   #ended(message: Message): void {
     if (!this.#settings.manual) return;
     this.#prefetch.handled();
-    if (this.#running.delete(message as Message<Payload>)) this.#goOn();
+    if (this.#running.leave(message)) this.#goOn();
   }
 
   async #settling(work: Promise<void>): Promise<void> {
@@ -407,16 +407,15 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     return this.#running.size > 0 || this.#busy > 0 || (this.#settings.atMostOnce && this.#next < this.#waiting.length);
   }
 
-  /** Handlers begin in order, so the oldest is the first. */
   #watchTimeouts(timeoutMs: number): void {
     const periodMs = Math.max(5, Math.min(timeoutMs / 4, 5_000));
     // No clock is read for each message. One that began just before the end of its period has had so many since.
     const most = Math.ceil(timeoutMs / periodMs);
     this.#watch = setInterval(() => {
       this.#period += 1;
-      for (const message of this.#running) {
-        if (this.#period - message.startedIn <= most) return;
-        this.#running.delete(message);
+      for (const message of this.#running.since(this.#period - most - 1)) {
+        // An abort before may have had it settled.
+        if (!this.#running.leave(message)) continue;
         const error = new PostriderError(
           'TIMEOUT',
           `the handler of queue '${this.queue}' did not end within ${timeoutMs} ms`,
@@ -448,7 +447,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
         'CLOSED',
         'the consumer was closed while the message was handled; it will come again',
       );
-      for (const message of this.#running) {
+      for (const message of this.#running.messages) {
         message.end();
         message.abort(error);
       }

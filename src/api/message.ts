@@ -3,6 +3,7 @@ import { asError, PostriderError } from './errors.ts';
 import type { BasicProperties } from '../format/basic-properties.ts';
 import { type DeadLetterReason, type Death, deathOf, header } from './message-headers.ts';
 import { checkOptions, type Checks, milliseconds } from './option-check.ts';
+import type { Place } from './places.ts';
 
 /** Headers of a message: a flat or nested table of plain values. */
 export type Headers = Readonly<FieldTable>;
@@ -33,8 +34,8 @@ export class Message<Payload = unknown> {
   readonly tag: number;
   /** @internal AMQP's properties. */
   readonly properties: BasicProperties;
-  /** @internal In which period of its consumer's time-out its handler began. */
-  startedIn = 0;
+  /** @internal Among the handlers that run. */
+  place: Place | null = null;
   /** @internal Holds its bytes, from `bodyStart` to `bodyEnd`, while they may be needed again. */
   body: Buffer = noBytes;
   /** @internal */

@@ -7,6 +7,8 @@
 const most = 2_048;
 const targetMs = 20;
 const patienceMs = 100;
+/** Of so many handled messages one has the clock looked at. */
+const handledALook = 4;
 
 export class Prefetch {
   count: number;
@@ -38,9 +40,10 @@ export class Prefetch {
     this.#handled += 1;
   }
 
-  /** To be called when handlers have ended. True: `count` has changed. */
-  adapt(): boolean {
+  /** To be called when handlers have ended; `rests`: none runs any more, and nothing waits. True: `count` has changed. */
+  adapt(rests: boolean): boolean {
     if (this.#fixed || this.#handled === 0) return false;
+    if (!rests && this.#handled < this.count && this.#handled % handledALook !== 1) return false;
     const now = this.#now();
     this.#workedMs += now - this.#since;
     this.#since = now;

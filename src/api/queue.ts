@@ -34,6 +34,8 @@ export class Queue<Out = unknown, In = Out> {
   readonly #codec: PayloadCodec<Out, In>;
   readonly #address: Address;
   readonly #isDeadLetterQueue: boolean;
+  /** For errors. */
+  readonly #where: string;
 
   /** @internal Use `mq.queue()`. */
   constructor(
@@ -49,6 +51,7 @@ export class Queue<Out = unknown, In = Out> {
     this.deadLetters = deadLetters;
     this.#isDeadLetterQueue = isDeadLetterQueue;
     this.#address = { exchange: '', routingKey: name, mandatory: true };
+    this.#where = `queue '${name}'`;
   }
 
   /**
@@ -165,13 +168,9 @@ export class Queue<Out = unknown, In = Out> {
     return { deadLetterQueue: this.deadLetters?.name ?? null, isDeadLetterQueue: this.#isDeadLetterQueue };
   }
 
-  get #where(): string {
-    return `queue '${this.name}'`;
-  }
-
   #encode(payload: In, options: PublishOptions): Promise<Outgoing> {
     const checked = this.#codec.check(payload);
-    return outgoingOnce(checked, this.#codec, payload, options, `request() to ${this.#where}`);
+    return outgoingOnce(checked, this.#codec, payload, options, 'request()', this.#where);
   }
 
   #peeked(delivery: Delivery): Promise<Message<Out>> {
@@ -194,11 +193,13 @@ export function outgoing<In>(
   codec: PayloadCodec<unknown, In>,
   payload: In,
   options: PublishOptions | undefined,
+  verb: string,
   where: string,
 ): Outgoing {
   const { body, contentType } = codec.encode(payload);
   if (options === undefined) return { body, properties: plainProperties(contentType), delayMs: 0 };
-  return { body, properties: publishProperties(where, contentType, options), delayMs: options.delayMs ?? 0 };
+  const properties = publishProperties(`${verb} to ${where}`, contentType, options);
+  return { body, properties, delayMs: options.delayMs ?? 0 };
 }
 
 /** Encoded at once, so that what is sent is what is checked, whatever its owner does to it meanwhile. */
@@ -233,7 +234,7 @@ export function publishTo<In>(
     if (checked instanceof Promise || options?.signal !== undefined) {
       return publishChecked(core, to, codec, payload, options, where, checked);
     }
-    return core.link.publish(to, outgoing(codec, payload, options, `publish() to ${where}`));
+    return core.link.publish(to, outgoing(codec, payload, options, 'publish()', where));
   } catch (error) {
     return Promise.reject(asError(error));
   }
@@ -249,7 +250,7 @@ async function publishChecked<In>(
   checked: void | Promise<void>,
 ): Promise<void> {
   const signal = options?.signal;
-  const message = await outgoingOnce(checked, codec, payload, options, `publish() to ${where}`);
+  const message = await outgoingOnce(checked, codec, payload, options, 'publish()', where);
   throwIfAborted(signal, 'the publish');
   await abortable(core.link.publish(to, message), signal, 'the publish');
 }
@@ -294,7 +295,7 @@ async function allOutgoing<In>(
       const checked = codec.check(payload);
       if (checked instanceof Promise) checks.push(checked);
     }
-    const messages = payloads.map((payload) => outgoing(codec, payload, options, where));
+    const messages = payloads.map((payload) => outgoing(codec, payload, options, 'publishAll()', where));
     await Promise.all(checks);
     return messages;
   } catch (error) {

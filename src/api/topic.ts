@@ -23,6 +23,8 @@ export class Topic<Out = unknown, In = Out> {
   readonly #core: MqCore;
   readonly #codec: PayloadCodec<Out, In>;
   readonly #address: Address;
+  /** For errors. */
+  readonly #where: string;
   readonly #subscribe: Subscribe<Out, In>;
 
   /** @internal Use `mq.topic()`. */
@@ -38,20 +40,21 @@ export class Topic<Out = unknown, In = Out> {
     this.#codec = codec;
     this.#subscribe = subscribe;
     this.#address = { exchange, routingKey: name, mandatory: false };
+    this.#where = `topic '${name}'`;
   }
 
   /** Sends a message to every subscription. Resolves once it is on disk in all of them. @throws PostriderError as `Queue.publish` */
   publish(payload: In, options?: PublishOptions): Promise<void> {
     const pattern = this.#pattern();
     if (pattern !== null) return Promise.reject(pattern);
-    return publishTo(this.#core, this.#address, this.#codec, payload, options, `topic '${this.name}'`);
+    return publishTo(this.#core, this.#address, this.#codec, payload, options, this.#where);
   }
 
   /** Sends many; see `Queue.publishAll`. @throws PostriderError as `Queue.publishAll` */
   async publishAll(payloads: Iterable<In>, options?: PublishOptions): Promise<void> {
     const pattern = this.#pattern();
     if (pattern !== null) throw pattern;
-    await publishAllTo(this.#core, this.#address, this.#codec, payloads, options, `topic '${this.name}'`);
+    await publishAllTo(this.#core, this.#address, this.#codec, payloads, options, this.#where);
   }
 
   /**

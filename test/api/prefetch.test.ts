@@ -10,10 +10,10 @@ describe('the adaptive prefetch', () => {
   function one(prefetch: Prefetch, awayMs: number, handledMs: number): void {
     now += awayMs;
     prefetch.begun();
-    prefetch.adapt();
+    prefetch.adapt(false);
     now += handledMs;
     prefetch.handled();
-    prefetch.adapt();
+    prefetch.adapt(true);
   }
 
   it('grows while handlers are fast, however far the broker is', () => {
@@ -40,7 +40,7 @@ describe('the adaptive prefetch', () => {
       now += 500;
       for (let count = 0; count < 10; count++) {
         prefetch.handled();
-        prefetch.adapt();
+        prefetch.adapt(false);
       }
     }
     assert.equal(prefetch.count, 10);
@@ -51,6 +51,17 @@ describe('the adaptive prefetch', () => {
     for (let count = 0; count < 5_000; count++) one(prefetch, 0, 0.001);
     for (let count = 0; count < 11; count++) one(prefetch, 0, 101);
     assert.equal(prefetch.count, 2);
+  });
+
+  it('shrinks while there is always something to do', () => {
+    const prefetch = new Prefetch(1, null, clock);
+    for (let count = 0; count < 5_000; count++) one(prefetch, 0, 0.001);
+    for (let count = 0; count < 44; count++) {
+      now += 101;
+      prefetch.handled();
+      prefetch.adapt(false);
+    }
+    assert.equal(prefetch.count, 1);
   });
 
   it('leaves alone what was set', () => {

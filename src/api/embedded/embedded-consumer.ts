@@ -1,5 +1,6 @@
 /** Hot: one consumer on the embedded broker, with a session of its own. */
 import type {
+  Batch,
   Broker,
   Claim,
   CommitReceiver,
@@ -15,9 +16,9 @@ import { lostDelivery, unroutable } from '../message-outcomes.ts';
 import { brokerFailure, refusal } from './broker-failure.ts';
 import { CountedBatch } from './counted-batch.ts';
 import { MessageReader } from './message-reader.ts';
-import type { Outbox } from './outbox.ts';
+import type { Acknowledger, Outbox } from './outbox.ts';
 
-export class EmbeddedConsumer implements ConsumerSink, LinkConsumer {
+export class EmbeddedConsumer implements ConsumerSink, LinkConsumer, Acknowledger {
   /** Set once the broker has it; nothing is delivered before. */
   registered: SessionConsumer | null = null;
   readonly #broker: Broker;
@@ -26,6 +27,8 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer {
   readonly #sink: DeliverySink;
   readonly #queue: string;
   readonly #reader = new MessageReader();
+  /** Tags to be acknowledged with the next batch. */
+  #handled: number[] = [];
   /** Deliveries that could not be replaced, on their way back. */
   readonly #given = new Set<NodeJS.Timeout>();
   readonly #closed: (consumer: EmbeddedConsumer) => void;
@@ -70,7 +73,14 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer {
   }
 
   ack(tag: number): void {
-    this.#outbox.settle({ session: this.#session, tag, requeue: false, done: null });
+    this.#handled.push(tag);
+    if (this.#handled.length === 1) this.#outbox.acknowledges(this);
+  }
+
+  acknowledge(batch: Batch): void {
+    const handled = this.#handled;
+    this.#handled = [];
+    for (const tag of handled) this.#session.ack(batch, tag, false);
   }
 
   acked(tag: number): Promise<void> {

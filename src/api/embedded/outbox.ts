@@ -3,6 +3,7 @@
  * share a group of the journal. While the engine is blocked or behind, publishes wait here; settlements go on.
  */
 import type {
+  Batch,
   Broker,
   CommitReceiver,
   EngineError,
@@ -30,8 +31,12 @@ export interface Settling {
   readonly session: Session;
   readonly tag: number;
   readonly requeue: boolean;
-  /** Null: nobody waits for it. */
-  readonly done: ((error: PostriderError | null) => void) | null;
+  readonly done: (error: PostriderError | null) => void;
+}
+
+/** Has deliveries to acknowledge for which nobody waits. */
+export interface Acknowledger {
+  acknowledge(batch: Batch): void;
 }
 
 interface Committed {
@@ -58,6 +63,7 @@ export class Outbox implements CommitReceiver<Committed> {
   readonly #session: Session;
   #publishes: Publish[] = [];
   #settlings: Settling[] = [];
+  #acknowledgers: Acknowledger[] = [];
   #due = false;
   #failure: PostriderError | null = null;
   /** Commits under way. */
@@ -109,6 +115,12 @@ export class Outbox implements CommitReceiver<Committed> {
     this.#schedule();
   }
 
+  /** To be asked, once, when the batch is made. */
+  acknowledges(acknowledger: Acknowledger): void {
+    this.#acknowledgers.push(acknowledger);
+    this.#schedule();
+  }
+
   /** There is space again, or the disk has caught up. */
   resume(): void {
     if (this.#publishes.length > 0) this.#schedule();
@@ -118,7 +130,8 @@ export class Outbox implements CommitReceiver<Committed> {
   fail(error: PostriderError): void {
     this.#failure = error;
     for (const publish of this.#publishes.splice(0)) publish.reject(error);
-    for (const { done } of this.#settlings.splice(0)) done?.(error);
+    for (const { done } of this.#settlings.splice(0)) done(error);
+    this.#acknowledgers = [];
   }
 
   /** Resolves when everything is answered; publishes that wait for space are given up. */
@@ -180,7 +193,7 @@ export class Outbox implements CommitReceiver<Committed> {
     const waiting = outcomes === null ? null : this.#refused(publishes, outcomes);
     for (const publish of publishes) if (waiting?.has(publish) !== true) publish.resolve();
     if (outcomes !== null) tellLost(settlings, publishes.length, outcomes);
-    for (const { done } of settlings) done?.(null);
+    for (const { done } of settlings) done(null);
     this.#told();
   }
 
@@ -191,14 +204,13 @@ export class Outbox implements CommitReceiver<Committed> {
       { cause: error },
     );
     for (const publish of publishes) publish.reject(unknown);
-    for (const { done } of settlings) done?.(unknown);
+    for (const { done } of settlings) done(unknown);
     this.#told();
   }
 
   flush(): void {
     this.#due = false;
     const { publishes, settlings } = this.#take();
-    if (publishes.length === 0 && settlings.length === 0) return;
     const batch = this.#batch;
     const sent: Publish[] = [];
     for (const publish of publishes) {
@@ -221,8 +233,9 @@ export class Outbox implements CommitReceiver<Committed> {
       if (requeue) session.reject(batch, tag, false, true);
       else session.ack(batch, tag, false);
       if (batch.items > before) settled.push(settling);
-      else settling.done?.(lostDelivery());
+      else settling.done(lostDelivery());
     }
+    for (const acknowledger of this.#acknowledgers.splice(0)) acknowledger.acknowledge(batch);
     if (batch.items === 0) return;
     this.#open += 1;
     batch.commit<Committed>(this, { publishes: sent, settlings: settled });
@@ -289,10 +302,10 @@ export class Outbox implements CommitReceiver<Committed> {
   }
 }
 
-/** Settlements are the last items of a batch, behind so many publishes. Their messages come again. */
+/** Settlements stand in a batch behind so many publishes. Their messages come again. */
 function tellLost(settlings: readonly Settling[], publishes: number, outcomes: readonly ItemOutcome[]): void {
   for (const { item, outcome } of outcomes) {
-    if (outcome === 'stale') settlings[item - publishes]?.done?.(lostDelivery());
+    if (outcome === 'stale') settlings[item - publishes]?.done(lostDelivery());
   }
 }
 
