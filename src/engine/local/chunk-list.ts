@@ -83,6 +83,11 @@ export class ChunkList {
     return true;
   }
 
+  /** The page that has the number, or else the first one behind it. */
+  pageFrom(number: number): ChunkPage | null {
+    return this.#pages[this.#pageAt(number)] ?? null;
+  }
+
   has(number: number): boolean {
     return this.seek(number, scratch) && scratch.page!.firstOf(scratch.chunk) <= number;
   }

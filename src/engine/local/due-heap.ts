@@ -1,34 +1,83 @@
 /**
- * A binary min-heap of (due time, number, queue) in typed arrays: which delayed message is due next, over all queues. 16 bytes a message: of a
- * number, its low 32 bits. Those of one queue that wait at a time lie so close that it is known by them.
+ * A binary min-heap of (due time, number, queue) in pages of typed arrays: which delayed message is due next, over all queues. 16 bytes a message: of
+ * a number, its low 32 bits. Those of one queue that wait at a time lie so close that it is known by them. In pages, so that no push has
+ * millions of others copied.
  */
-const LEAST = 64;
+const PAGE_BITS = 10;
+const PAGE = 1 << PAGE_BITS;
+const MASK = PAGE - 1;
 
 export class DueHeap {
   size = 0;
-  #dues = new Float64Array(0);
-  #numbers = new Uint32Array(0);
-  #queues = new Uint32Array(0);
+  readonly #dues: Float64Array[] = [];
+  /** Number and queue. */
+  readonly #names: Uint32Array[] = [];
 
   /** Of the first; Infinity: there is none. */
   get dueAt(): number {
-    return this.size === 0 ? Infinity : this.#dues[0]!;
+    return this.size === 0 ? Infinity : this.#dueOf(0);
   }
 
   /** Of the first: the low 32 bits. */
   get number(): number {
-    return this.#numbers[0]!;
+    return this.#numberOf(0);
   }
 
   /** Of the first: the queue's id. */
   get queue(): number {
-    return this.#queues[0]!;
+    return this.#queueOf(0);
   }
 
   push(dueAt: number, fullNumber: number, queue: number): void {
-    const number = fullNumber >>> 0;
-    if (this.size === this.#dues.length) this.#resize(Math.max(LEAST, this.size * 2));
-    let at = this.size++;
+    const at = this.size++;
+    if (at >> PAGE_BITS === this.#dues.length) {
+      this.#dues.push(new Float64Array(PAGE));
+      this.#names.push(new Uint32Array(2 * PAGE));
+    }
+    this.#rise(at, dueAt, fullNumber >>> 0, queue);
+  }
+
+  /** Drops the first. */
+  pop(): void {
+    this.#dropAt(0);
+  }
+
+  /**
+   * Looks at up to `count` entries, from position `below` downwards, and drops those that `keep` does not want. Returns below which position to go on;
+   * 0: it is through. Those that came meanwhile may have been missed.
+   */
+  sweep(below: number, count: number, keep: (number: number, queue: number) => boolean): number {
+    let at = Math.min(below, this.size) - 1;
+    for (let left = count; left > 0 && at >= 0; left--) {
+      // Where it is dropped, one stands here that was looked at, or one that stood above it.
+      if (keep(this.#numberOf(at), this.#queueOf(at)) || !this.#dropAt(at)) at--;
+    }
+    return at + 1;
+  }
+
+  /** The last entry takes its place. True: an entry from above stands there now. */
+  #dropAt(at: number): boolean {
+    const last = --this.size;
+    let rose = false;
+    if (at < last) {
+      const dueAt = this.#dueOf(last);
+      const number = this.#numberOf(last);
+      const queue = this.#queueOf(last);
+      rose = at > 0 && this.#isBehind((at - 1) >> 1, dueAt, number);
+      if (rose) this.#rise(at, dueAt, number, queue);
+      else this.#sink(at, dueAt, number, queue);
+    }
+    // One page more than is needed stays, or a heap of about a page's size would make one again and again.
+    if (this.#dues.length > (last >> PAGE_BITS) + 2) {
+      this.#dues.pop();
+      this.#names.pop();
+    }
+    return rose;
+  }
+
+  /** Puts an entry at `from`, or further up where greater ones stand. */
+  #rise(from: number, dueAt: number, number: number, queue: number): void {
+    let at = from;
     while (at > 0) {
       const parent = (at - 1) >> 1;
       if (!this.#isBehind(parent, dueAt, number)) break;
@@ -38,30 +87,13 @@ export class DueHeap {
     this.#put(at, dueAt, number, queue);
   }
 
-  /** Drops the first. */
-  pop(): void {
-    const last = --this.size;
-    if (last > 0) this.#sink(0, this.#dues[last]!, this.#numbers[last]!, this.#queues[last]!);
-    if (this.#dues.length > LEAST && last * 4 < this.#dues.length) this.#resize(this.#dues.length / 2);
-  }
-
-  /** Drops those that `keep` does not want. */
-  filter(keep: (number: number, queue: number) => boolean): void {
-    let kept = 0;
-    for (let at = 0; at < this.size; at++) if (keep(this.#numbers[at]!, this.#queues[at]!)) this.#move(at, kept++);
-    this.size = kept;
-    for (let at = (kept >> 1) - 1; at >= 0; at--)
-      this.#sink(at, this.#dues[at]!, this.#numbers[at]!, this.#queues[at]!);
-    this.#resize(Math.max(LEAST, kept * 2));
-  }
-
-  /** Puts an entry at `at`, or further down where smaller ones stand. */
+  /** Puts an entry at `from`, or further down where smaller ones stand. */
   #sink(from: number, dueAt: number, number: number, queue: number): void {
     let at = from;
     for (;;) {
       let child = 2 * at + 1;
       if (child >= this.size) break;
-      if (child + 1 < this.size && this.#isBehind(child, this.#dues[child + 1]!, this.#numbers[child + 1]!)) child++;
+      if (child + 1 < this.size && this.#isBehind(child, this.#dueOf(child + 1), this.#numberOf(child + 1))) child++;
       if (this.#isBehind(child, dueAt, number)) break;
       this.#move(child, at);
       at = child;
@@ -71,29 +103,30 @@ export class DueHeap {
 
   /** Whether the entry at `at` comes after such a one. */
   #isBehind(at: number, dueAt: number, number: number): boolean {
-    const other = this.#dues[at]!;
-    return other > dueAt || (other === dueAt && ((this.#numbers[at]! - number) | 0) > 0);
+    const other = this.#dueOf(at);
+    return other > dueAt || (other === dueAt && ((this.#numberOf(at) - number) | 0) > 0);
+  }
+
+  #dueOf(at: number): number {
+    return this.#dues[at >> PAGE_BITS]![at & MASK]!;
+  }
+
+  #numberOf(at: number): number {
+    return this.#names[at >> PAGE_BITS]![2 * (at & MASK)]!;
+  }
+
+  #queueOf(at: number): number {
+    return this.#names[at >> PAGE_BITS]![2 * (at & MASK) + 1]!;
   }
 
   #move(from: number, to: number): void {
-    this.#put(to, this.#dues[from]!, this.#numbers[from]!, this.#queues[from]!);
+    this.#put(to, this.#dueOf(from), this.#numberOf(from), this.#queueOf(from));
   }
 
   #put(at: number, dueAt: number, number: number, queue: number): void {
-    this.#dues[at] = dueAt;
-    this.#numbers[at] = number;
-    this.#queues[at] = queue;
-  }
-
-  #resize(length: number): void {
-    const dues = new Float64Array(length);
-    const numbers = new Uint32Array(length);
-    const queues = new Uint32Array(length);
-    dues.set(this.#dues.subarray(0, this.size));
-    numbers.set(this.#numbers.subarray(0, this.size));
-    queues.set(this.#queues.subarray(0, this.size));
-    this.#dues = dues;
-    this.#numbers = numbers;
-    this.#queues = queues;
+    this.#dues[at >> PAGE_BITS]![at & MASK] = dueAt;
+    const names = this.#names[at >> PAGE_BITS]!;
+    names[2 * (at & MASK)] = number;
+    names[2 * (at & MASK) + 1] = queue;
   }
 }

@@ -5,6 +5,8 @@ import type { LocalQueue } from './queue.ts';
 
 /** Made ready in one turn of the event loop. */
 const TURN_MESSAGES = 1000;
+/** Looked at in one turn, to forget those that are gone. */
+const SWEEP_ENTRIES = 2000;
 /** The longest that the timer waits: a clock that is set forward is noticed by then. */
 const MOST_WAIT_MS = 10_000;
 /** Entries whose message is gone that are borne in any case. */
@@ -20,6 +22,7 @@ export class DueTimes {
   readonly #heap = new DueHeap();
   /** Entries whose message is gone. */
   #stale = 0;
+  #sweeping = false;
   #timer: Timer | null = null;
   #timerAt = Infinity;
   #running = false;
@@ -60,12 +63,24 @@ export class DueTimes {
   forget(count: number): void {
     if (!this.#started) return;
     this.#stale += count;
-    if (this.#stale < LEAST_STALE || this.#stale * 2 < this.#heap.size) return;
-    this.#heap.filter((low, id) => {
+    if (this.#sweeping || !this.#isStale) return;
+    this.#sweeping = true;
+    this.#clock.defer(() => this.#sweep(this.#heap.size));
+  }
+
+  get #isStale(): boolean {
+    return this.#stale >= LEAST_STALE && this.#stale * 2 >= this.#heap.size;
+  }
+
+  #sweep(below: number): void {
+    const before = this.#heap.size;
+    const next = this.#heap.sweep(below, SWEEP_ENTRIES, (low, id) => {
       const messages = this.#queueOf(id)?.delayed.messages;
       return messages?.find(messages.fullNumber(low)) === true;
     });
-    this.#stale = 0;
+    this.#stale -= before - this.#heap.size;
+    this.#sweeping = !this.#stopped && next > 0;
+    if (this.#sweeping) this.#clock.defer(() => this.#sweep(next));
   }
 
   /** At the start of the engine. Resolves when what was due already is ready. */

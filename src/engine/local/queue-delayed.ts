@@ -90,8 +90,20 @@ export class QueueDelayed {
   /** The queue is deleted. */
   clear(): void {
     const { messages } = this;
-    for (const page of messages.pages)
-      for (let at = 0; at < page.size; at++) if (!page.isGone(at)) this.#queue.segmentSettled(page.segmentOf(at), 1);
+    for (const page of messages.pages) {
+      let segment = 0;
+      let count = 0;
+      for (let at = 0; at < page.size; at++) {
+        if (page.isGone(at)) continue;
+        if (page.segmentOf(at) !== segment && count > 0) {
+          this.#queue.segmentSettled(segment, count);
+          count = 0;
+        }
+        segment = page.segmentOf(at);
+        count++;
+      }
+      if (count > 0) this.#queue.segmentSettled(segment, count);
+    }
     this.#queue.host.dueTimes.forget(messages.count);
     messages.clear();
   }

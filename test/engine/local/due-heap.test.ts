@@ -18,7 +18,7 @@ const byTime = (a: Entry, b: Entry): number => a[0] - b[0] || a[1] - b[1];
 
 test('entries come by time, then by number, whatever was dropped between', () => {
   const due = fc.oneof(fc.nat(20), fc.integer({ min: 0, max: 2 ** 52 }));
-  const script = fc.array(fc.oneof(due, due, fc.constant('pop' as const), fc.constant('filter' as const)), {
+  const script = fc.array(fc.oneof(due, due, fc.constant('pop' as const), fc.constant('sweep' as const)), {
     maxLength: 600,
     size: 'max',
   });
@@ -31,8 +31,8 @@ test('entries come by time, then by number, whatever was dropped between', () =>
           if (expected.length === 0) continue;
           assert.deepEqual([heap.dueAt, heap.number, heap.queue], expected.shift());
           heap.pop();
-        } else if (step === 'filter') {
-          heap.filter((number) => number % divisor !== 0);
+        } else if (step === 'sweep') {
+          for (let below = heap.size; below > 0;) below = heap.sweep(below, 3, (number) => number % divisor !== 0);
           expected = expected.filter(([, number]) => number % divisor !== 0);
         } else {
           heap.push(step, at, 0xffff_fff0 + (at % 8));
@@ -45,4 +45,25 @@ test('entries come by time, then by number, whatever was dropped between', () =>
     }),
     { numRuns: 150 },
   );
+});
+
+test('it has what it needs for its pages, and looks at no more than it was told', () => {
+  const heap = new DueHeap();
+  const count = 20_000;
+  for (let n = 0; n < count; n++) heap.push((n * 7919) % count, n, n % 3);
+  let looked = 0;
+  let most = 0;
+  for (let below = heap.size; below > 0;) {
+    const before = looked;
+    below = heap.sweep(below, 100, (number) => {
+      looked++;
+      return number % 100 === 0;
+    });
+    most = Math.max(most, looked - before);
+  }
+  assert.equal(most, 100);
+  assert.ok(looked < 2 * count, `${looked} looks at ${count}`);
+  assert.equal(heap.size, count / 100);
+  const entries = drained(heap);
+  assert.deepEqual(entries, [...entries].sort(byTime));
 });

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Clock } from '../../../src/engine/clock.ts';
+import { DueTimes } from '../../../src/engine/local/due-times.ts';
 import { memoryEngine, type LocalEngine } from '../../../src/engine/local/index.ts';
+import type { LocalQueue } from '../../../src/engine/local/queue.ts';
 import { Fixture, turn, until } from '../../conformance/fixture.ts';
 
 const day = 24 * 60 * 60 * 1000;
@@ -126,11 +128,38 @@ test('what was withdrawn, or went with its queue, is forgotten before it is due'
     if (n > 0) assert.equal(await fixture.engine.cancel(queue, outcome!.numbers![0]!), true);
   }
   await fixture.change({ op: 'delete-queue', key: doomed.key });
-  assert.ok(engine.dueTimes.size < 10, `${engine.dueTimes.size} are remembered`);
+  await until('they are forgotten', () => engine.dueTimes.size < 10);
   clock.time += 2 * day;
   await clock.ring();
   await fixture.expectStats(queue, { ready: 1, delayed: 0 });
   await fixture.dispose();
+});
+
+test('a great many are forgotten a few at a time', async () => {
+  const clock = new WallClock();
+  let looks = 0;
+  const queueOf = (): undefined => {
+    looks++;
+    return undefined;
+  };
+  const dueTimes = new DueTimes(
+    clock,
+    queueOf,
+    () => true,
+    () => undefined,
+  );
+  await dueTimes.start([]);
+  const deleted = { id: 1 } as LocalQueue;
+  for (let n = 1; n <= 50_000; n++) dueTimes.add(clock.time + day + n, n, deleted);
+  let most = 0;
+  dueTimes.forget(50_000);
+  do {
+    most = Math.max(most, looks);
+    looks = 0;
+    await turn();
+  } while (dueTimes.size > 0);
+  assert.ok(most <= 5000, `${most} at once`);
+  dueTimes.stop();
 });
 
 test('in memory, one that waits keeps nothing of what is published beside it', async () => {

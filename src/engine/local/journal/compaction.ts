@@ -12,11 +12,13 @@ import type { StoreHost } from '../store.ts';
 import { EntryKind } from './directory.ts';
 import type { Journal } from './journal.ts';
 import { placementsOf, type Placement } from './placements.ts';
-import { residentsOf } from './residents.ts';
 import { segmentName } from './segment-file.ts';
 
-/** Moved in one turn of the event loop. */
+/** Moved in one turn of the event loop, and looked at: of the directories, ... */
 const TURN_BYTES = 256 * 1024;
+/** ... a run, and a page of chunks (each run that moves has one written anew), as so many of them. */
+const RUN_WORK = 64;
+const PAGE_WORK = 2048;
 /** What a piece of a run takes beside its head and its messages, rather more. */
 const PIECE_BYTES = 128;
 
@@ -44,33 +46,53 @@ export class Compaction {
 
   /** Moves what lives in the segment, whose bytes these are. Resolves when that is durable. */
   async move(segment: Segment, bytes: Buffer): Promise<void> {
-    let moved = 0;
-    for (const placement of this.#placements(segment, bytes)) {
+    let work = 0;
+    for (const step of this.#steps(segment, bytes)) {
       if (segment.alive === 0) break;
-      // The disk is full, and what is left is for settlements.
-      if (!this.#journal.takesMoved(bytes.readUInt32LE(placement.offset))) break;
-      moved += this.#moveRun(segment, bytes, placement);
-      if (moved < TURN_BYTES) continue;
-      moved = 0;
+      if (typeof step === 'number') {
+        work += step;
+      } else {
+        // The disk is full, and what is left is for settlements.
+        if (!this.#journal.takesMoved(bytes.readUInt32LE(step.offset))) break;
+        work += RUN_WORK + this.#moveRun(segment, bytes, step);
+      }
+      if (work < TURN_BYTES) continue;
+      work = 0;
       await new Promise<void>((resolve) => this.#clock.defer(resolve));
       if (this.#journal.failure !== null) return;
     }
     await new Promise<void>((resolve) => this.#journal.whenSynced(() => resolve()));
   }
 
-  /** What the segment's directories name, and what was delayed and is ready by now: it has a number that they do not know. */
-  *#placements(segment: Segment, bytes: Buffer): Generator<Placement> {
-    const delayed = new Set<number>();
-    for (const placement of placementsOf(bytes, segment.id, segment.lastSequence)) {
-      if (placement.delayed) delayed.add(placement.offset);
-      yield placement;
+  /**
+   * What the segment's directories name, and what was delayed and is ready by now: it has a number that they do not know. Between them,
+   * how much was looked at. Whatever is done meanwhile, what lies in the segment becomes no more.
+   */
+  *#steps(segment: Segment, bytes: Buffer): Generator<Placement | number> {
+    const delaying = new Set<number>();
+    for (const step of placementsOf(bytes, segment.id, segment.lastSequence)) {
+      if (typeof step !== 'number' && step.delayed) delaying.add(step.queue);
+      yield step;
     }
-    if (segment.alive === 0 || delayed.size === 0) return;
-    const residents = [...residentsOf(this.#host.topology, segment.id, { from: 0, to: Infinity })];
-    for (const { queue, ...run } of residents) if (delayed.has(run.offset)) yield { ...run, queue: queue.id };
+    for (const id of delaying) {
+      for (const { chunks } of [...(this.#host.topology.byId.get(id)?.levels ?? [])]) {
+        for (let page = chunks.pageFrom(0); page !== null;) {
+          const { end } = page;
+          const found: Placement[] = [];
+          for (let chunk = 0; chunk < page.size; chunk++) {
+            if (page.segmentOf(chunk) !== segment.id) continue;
+            const [first, count, offset] = [page.firstOf(chunk), page.countOf(chunk), page.offsetOf(chunk)];
+            found.push({ queue: id, delayed: false, first, count, offset });
+          }
+          yield PAGE_WORK;
+          yield* found;
+          page = chunks.pageFrom(end);
+        }
+      }
+    }
   }
 
-  /** Returns the bytes that were written. */
+  /** Returns what that was of work. */
   #moveRun(segment: Segment, bytes: Buffer, placement: Placement): number {
     const queue = this.#host.topology.byId.get(placement.queue);
     if (queue === undefined || queue.damage !== null) return 0;
@@ -98,7 +120,7 @@ export class Compaction {
       placement.offset + RUN_HEADER_BYTES + reader.envelopeEnd - reader.envelopeStart,
     );
     const journal = this.#journal;
-    let written = 0;
+    let work = PAGE_WORK;
     // The entry below must stand in the group of the runs that it names: all of it is to find room where space is allocated already.
     const runBytes = bytes.readUInt32LE(placement.offset);
     journal.roomTogether(runBytes + living.length * (head.length + PIECE_BYTES) + PIECE_BYTES);
@@ -108,7 +130,7 @@ export class Compaction {
       const from = reader.messageStart;
       reader.seek(first - placement.first + count - 1);
       const place = journal.copyRun(head, count, bytes.subarray(from, reader.bodyEnd));
-      written += head.length + reader.bodyEnd - from;
+      work += head.length + reader.bodyEnd - from;
       return { first, count, place };
     });
     journal.entryRoom(17 + 16 * pieces.length);
@@ -125,13 +147,13 @@ export class Compaction {
     journal.atomic = false;
     if (delayed) {
       for (const { place } of pieces) queue.delayed.relocate(first, place.segment, place.offset);
-      return written;
+      return work;
     }
     relocate(
       queue,
       placement.first,
       pieces.map(({ first, count, place }) => [first, count, place.segment, place.offset] as const),
     );
-    return written;
+    return work;
   }
 }

@@ -13,8 +13,8 @@ export interface Placement {
   readonly offset: number;
 }
 
-/** @throws RangeError at the first group that is not whole, though messages may lie behind it; it says where */
-export function* placementsOf(bytes: Buffer, segment: number, lastSequence: number): Generator<Placement> {
+/** Between them, after each group, for how many bytes of directory that was. @throws RangeError at the first group that is not whole, though messages may lie behind it; it says where */
+export function* placementsOf(bytes: Buffer, segment: number, lastSequence: number): Generator<Placement | number> {
   const { salt } = readSegmentHeader(bytes, segment);
   if (salt === null) throw new RangeError('its header is not what was written');
   let offset = SEGMENT_HEADER_BYTES;
@@ -33,6 +33,7 @@ export function* placementsOf(bytes: Buffer, segment: number, lastSequence: numb
       }
     }
     if (header.sequence >= lastSequence) return;
+    yield header.directoryLength;
     offset += header.length;
   }
 }
