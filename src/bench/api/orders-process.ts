@@ -1,5 +1,6 @@
 /** The program of the API's rows: publishes and handles orders with the library that it is asked for. */
 import { answerParent } from '../answer.ts';
+import { openBare } from './bare-orders.ts';
 import { openBullMq } from './bullmq-orders.ts';
 import type { OrderQueue, OrdersRequest, OrdersResult } from './orders.ts';
 import { runOrders, runOrdersApart } from './orders-run.ts';
@@ -9,6 +10,7 @@ import { openRabbitMqClient } from './rabbitmq-client-orders.ts';
 const libraries: Record<OrdersRequest['library'], (url: string) => Promise<OrderQueue>> = {
   postrider: openPostrider,
   bullmq: openBullMq,
+  bare: openBare,
   'rabbitmq-client': openRabbitMqClient,
 };
 

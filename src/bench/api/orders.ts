@@ -20,8 +20,8 @@ export interface OrderQueue {
 
 /** Which library, and where it finds its broker. */
 export interface OrdersRequest {
-  readonly library: 'postrider' | 'bullmq' | 'rabbitmq-client';
-  /** `file:` or `amqp:` for Postrider's API, `redis:` for BullMQ, `amqp:` for rabbitmq-client. */
+  readonly library: 'postrider' | 'bullmq' | 'rabbitmq-client' | 'bare';
+  /** `file:` or `amqp:` for Postrider's API, `redis:` for BullMQ, `amqp:` for rabbitmq-client, a file's path for the bare loop. */
   readonly url: string;
   readonly timing: Timing;
   /** Publishers and handlers one after the other, instead of at once. */

@@ -1,4 +1,5 @@
 /** The API embedded in a program next to BullMQ, and over AMQP next to the client that it stands on. */
+import { mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { Contender, Running } from '../broker.ts';
@@ -24,6 +25,14 @@ export function apiSuite(note: (line: string) => void): Suite<Orders> {
         name: 'postrider',
         start: async (dataDir) =>
           orders('postrider', `file:${join(dataDir, 'data')}`, { version: await ownVersion(), stop: nothing }),
+      },
+      {
+        // No goal is set against it: it tells what this machine gives.
+        name: 'bare-loop',
+        start: async (dataDir) => {
+          await mkdir(dataDir, { recursive: true });
+          return orders('bare', join(dataDir, 'orders'), { version: '', stop: nothing });
+        },
       },
       ...(bullMq === undefined ? [] : [bullMq]),
     ],
