@@ -1,9 +1,11 @@
 /** `memory:` — the same journal without a disk: each block is a segment of its own, and is given up when nothing in it is alive. */
 import type { Clock } from '../clock.ts';
 import { Journal, type ClosedGroup, type GroupStore, type Place } from './journal/journal.ts';
+import { DelayedBlocks } from './delayed-blocks.ts';
+import type { LocalQueue } from './queue.ts';
 import { SegmentTable, type Segment } from './segments.ts';
 import type { LocalStore, StoreHost } from './store.ts';
-import { type Block, Window } from './window.ts';
+import { Window } from './window.ts';
 
 export class MemoryStore implements LocalStore, GroupStore {
   readonly volatile = true;
@@ -12,16 +14,20 @@ export class MemoryStore implements LocalStore, GroupStore {
   readonly journal: Journal;
   readonly #clock: Clock;
   readonly #window = new Window(Infinity);
+  readonly #delayed: DelayedBlocks;
   #host: StoreHost | null = null;
   #current: Segment | null = null;
-  /** Where delayed messages go. */
-  #aside: { readonly segment: Segment; readonly block: Block } | null = null;
   #nextSegment = 1;
   #written: ClosedGroup[] = [];
 
   constructor(clock: Clock) {
     this.#clock = clock;
     this.journal = new Journal(this, this.#window, clock, 1);
+    this.#delayed = new DelayedBlocks(clock, this.#window, {
+      newSegment: () => this.segments.add(this.#nextSegment++),
+      seal: (segment) => this.segments.seal(segment),
+      queueOf: (id) => this.#host?.topology.byId.get(id),
+    });
   }
 
   open(host: StoreHost): Promise<void> {
@@ -30,6 +36,7 @@ export class MemoryStore implements LocalStore, GroupStore {
   }
 
   close(): Promise<void> {
+    this.#delayed.stop();
     return new Promise((resolve) => this.journal.whenSynced(() => resolve()));
   }
 
@@ -40,19 +47,18 @@ export class MemoryStore implements LocalStore, GroupStore {
     return { segment: this.#current.id, offset: 0, end: Infinity };
   }
 
-  /** One that waits for days would keep the whole block that it was published in. */
-  putAside(buffer: Buffer, start: number, length: number): { readonly segment: number; readonly offset: number } {
-    if (this.#aside === null || this.#aside.block.used + length > this.#aside.block.buffer.length) {
-      const full = this.#aside;
-      const segment = this.segments.add(this.#nextSegment++);
-      this.#aside = { segment, block: this.#window.open(segment.id, 0, length) };
-      if (full !== null) this.segments.seal(full.segment);
-    }
-    const { segment, block } = this.#aside;
-    const offset = block.used;
-    buffer.copy(block.buffer, offset, start, start + length);
-    block.used += length;
-    return { segment: segment.id, offset };
+  putAside(
+    buffer: Buffer,
+    start: number,
+    length: number,
+    queues: readonly LocalQueue[],
+  ): { readonly segment: number; readonly offset: number } {
+    return this.#delayed.put(
+      buffer,
+      start,
+      length,
+      queues.map((queue) => ({ queue, number: queue.delayed.messages.next })),
+    );
   }
 
   write(group: ClosedGroup): void {

@@ -5,6 +5,7 @@ import { DueTimes } from '../../../src/engine/local/due-times.ts';
 import { memoryEngine, type LocalEngine } from '../../../src/engine/local/index.ts';
 import type { LocalQueue } from '../../../src/engine/local/queue.ts';
 import { Fixture, turn, until } from '../../conformance/fixture.ts';
+import { ManualClock } from '../../conformance/manual-clock.ts';
 
 const day = 24 * 60 * 60 * 1000;
 
@@ -177,5 +178,37 @@ test('in memory, one that waits keeps nothing of what is published beside it', a
     await fixture.drainTexts(queue),
     Array.from({ length: 200 }, (_, n) => `${n}`),
   );
+  await fixture.dispose();
+});
+
+test('in memory, one that waits long keeps nothing of those that waited with it', async () => {
+  const clock = new ManualClock();
+  const engine = memoryEngine(clock);
+  const fixture = await Fixture.open({ engine, cleanup: () => Promise.resolve() });
+  const [queue, second, third] = [await fixture.declare(), await fixture.declare(), await fixture.declare()];
+  const start = clock.now();
+  const late: string[] = [];
+  const body = Buffer.alloc(1000, 'x');
+  for (let n = 0; n < 20; n++) {
+    await fixture.commit((batch) => {
+      for (let at = 0; at < 500; at++) fixture.append(batch, queue, { body, dueAt: start + 1000 });
+      fixture.append(batch, [queue, second, third], { body: `${n}`, dueAt: start + day + 1000 * n });
+    });
+    late.push(`${n}`);
+  }
+  const MiB = 1024 * 1024;
+  assert.ok(engine.journal.window.bytes > 10 * MiB);
+  await clock.advance(1000);
+  await fixture.untilStats(queue, { ready: 10_000, delayed: 20 });
+  await fixture.engine.purge(queue);
+  assert.equal(await fixture.engine.cancel(third, 1), true);
+  await clock.advance(6000);
+  for (let n = 0; n < 30; n++) await turn();
+  assert.ok(engine.journal.window.bytes <= 3 * MiB, `${engine.journal.window.bytes} bytes`);
+  await clock.advance(day + 20_000);
+  for (const each of [queue, second]) assert.deepEqual(await fixture.drainTexts(each), late);
+  assert.deepEqual(await fixture.drainTexts(third), late.slice(1));
+  await clock.advance(20_000);
+  assert.ok(engine.journal.window.bytes <= 2 * MiB, `${engine.journal.window.bytes} bytes`);
   await fixture.dispose();
 });

@@ -43,8 +43,13 @@ export interface GroupStore {
   write(group: ClosedGroup): void;
   /** True: directories and checksums are not needed, nothing outlives the process. */
   readonly volatile: boolean;
-  /** Where nothing outlives the process: a copy of a delayed message's run, apart from what is published beside it. */
-  putAside?(buffer: Buffer, start: number, length: number): Pick<Place, 'segment' | 'offset'>;
+  /** Where nothing outlives the process: a copy of a delayed message's run, which is about to be appended to these queues, apart from what is published beside it. */
+  putAside?(
+    buffer: Buffer,
+    start: number,
+    length: number,
+    queues: readonly LocalQueue[],
+  ): Pick<Place, 'segment' | 'offset'>;
 }
 
 interface PendingCommit {
@@ -242,7 +247,7 @@ export class Journal {
     let offset = this.#block!.start + start;
     const expires = (this.#runFlags & RUN_EXPIRES) !== 0;
     if (dueAt !== 0 && volatile) {
-      ({ segment, offset } = this.#store.putAside!(buffer, start, length));
+      ({ segment, offset } = this.#store.putAside!(buffer, start, length, targets.queues));
       this.#at = start;
     }
     for (const queue of targets.queues) {
