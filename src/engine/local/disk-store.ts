@@ -19,9 +19,13 @@ import type { LocalStore, StoreHost } from './store.ts';
 import { liesInSegment } from './queue-places.ts';
 import { Window } from './window.ts';
 
-/** What appends, and what compaction and due messages with them, may fill of the segment in use while no more space can be had: the rest is for settlements. */
+/**
+ * What appends, what compaction and due messages with them, and what counts of deliveries with these may fill of the segment in use while no more
+ * space can be had: the rest is for settlements.
+ */
 const APPENDS_SHARE = 1 / 2;
 const MOVES_SHARE = 3 / 4;
+const COUNTS_SHARE = 7 / 8;
 /** Neighbouring groups that wait are written at once, up to this much. */
 const MOST_WRITE_BYTES = 4 * 1024 * 1024;
 
@@ -163,7 +167,7 @@ export class DiskStore implements LocalStore, GroupStore {
       this.segments.add(to);
       if (from === null) return;
       // Of the new segment it is known how much is to be kept when its first group is closed.
-      if (this.#segmentFiles.blocked) this.journal.limitAppends(0, 0);
+      if (this.#segmentFiles.blocked) this.journal.limitAppends(0, 0, 0);
       const full = this.segments.get(from);
       if (full !== undefined) this.segments.seal(full);
     });
@@ -182,7 +186,7 @@ export class DiskStore implements LocalStore, GroupStore {
 
   #judgeSpace(): void {
     const bytes = this.#segmentFiles.spendable(this.journal.tail);
-    this.journal.limitAppends(bytes * APPENDS_SHARE, bytes * MOVES_SHARE);
+    this.journal.limitAppends(bytes * APPENDS_SHARE, bytes * MOVES_SHARE, bytes * COUNTS_SHARE);
   }
 
   #writeNext(): void {

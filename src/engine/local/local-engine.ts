@@ -62,6 +62,8 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
   readonly #behindBytes: number;
   readonly #plain: PlainBatch;
   #listener: EngineListener | null = null;
+  /** Queues that wait for space on the disk. */
+  #starved = new Set<LocalQueue>();
   #nextLease = 1;
   #behind = false;
   #closed = false;
@@ -131,7 +133,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       blocked: () => listener.blocked('disk'),
       unblocked: () => {
         listener.unblocked();
-        this.dueTimes.resume();
+        this.#resume();
       },
       caughtUp: () => this.#relax(),
       damaged: (queue, error) => this.damaged(queue, error),
@@ -206,10 +208,20 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
   }
 
   #relax(): void {
-    this.dueTimes.resume();
+    this.#resume();
     if (!this.#behind || this.journal.waitingBytes > this.#behindBytes / 2) return;
     this.#behind = false;
     this.#listener?.caughtUp();
+  }
+
+  /** The disk may have space again. */
+  #resume(): void {
+    this.dueTimes.resume();
+    if (this.#starved.size === 0 || !this.journal.takesCounts(0)) return;
+    const starved = this.#starved;
+    this.#starved = new Set();
+    for (const queue of starved) this.dispatcher.touch(queue);
+    this.dispatcher.run();
   }
 
   // --- holding ---
@@ -405,6 +417,10 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     this.journal.whenSynced((error) => {
       if (error === null) this.dispatcher.pump(queue);
     });
+  }
+
+  pumpWhenSpace(queue: LocalQueue): void {
+    this.#starved.add(queue);
   }
 
   appendAgain(queue: LocalQueue, reader: RunReader, expiresAt: number): void {

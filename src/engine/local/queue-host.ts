@@ -26,6 +26,8 @@ export interface QueueHost {
   whenGroupSynced(consumer: LocalConsumer): void;
   /** Appends once more what was settled for a consumer that went before it got it. */
   appendAgain(queue: LocalQueue, reader: RunReader, expiresAt: number): void;
+  /** Dispatches the queue again when the disk may have space for counts of deliveries. */
+  pumpWhenSpace(queue: LocalQueue): void;
   /** Dispatches the queue again once the open group is durable. */
   pumpWhenSynced(queue: LocalQueue): void;
 }

@@ -13,6 +13,7 @@ import type { LocalQueue } from './queue.ts';
 /** How far deliveries of a backlog may run ahead of what the journal says of them. */
 const LEAD = 4096;
 const MOST_ANNOUNCED = 1000;
+const COUNTED_BYTES = 32;
 
 export class QueueNotes {
   /** The journal must know of this queue's deliveries. */
@@ -72,7 +73,7 @@ export class QueueNotes {
   counted(number: number, deliveries: number): void {
     const { journal } = this.#host;
     if (!this.journalled || journal.failure !== null) return;
-    journal.entryRoom(32);
+    journal.entryRoom(COUNTED_BYTES);
     journal.directory.u8(EntryKind.COUNTED);
     journal.directory.u32(this.#queue.id);
     journal.directory.f64(number);
@@ -112,7 +113,11 @@ export class QueueNotes {
     if (level.returned.size > 0 && (level.announced.size === 0 || level.returned.peek() < level.announced.peek())) {
       const most = this.#queue.limits.deliveryLimit === undefined ? MOST_ANNOUNCED : roomFrom(consumer);
       let budget = Math.max(1, most - level.announced.size);
-      while (level.returned.size > 0 && budget-- > 0) {
+      if (!journal.takesCounts(COUNTED_BYTES)) {
+        this.#host.pumpWhenSpace(this.#queue);
+        return false;
+      }
+      while (level.returned.size > 0 && budget-- > 0 && journal.takesCounts(COUNTED_BYTES)) {
         const number = level.returned.pop();
         level.announced.push(number);
         this.counted(number, (this.#queue.counts.get(number) ?? 0) + 1);

@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import { test } from 'node:test';
 import { DiskFiles, type DiskFile } from '../../../src/engine/local/journal/disk-files.ts';
 import type { OpenMode } from '../../../src/engine/local/journal/files.ts';
-import { until } from '../../conformance/fixture.ts';
+import { turn, until } from '../../conformance/fixture.ts';
 import { crashing, small } from './crashing.ts';
 
 /** A disk with room for so many segments, spare ones included. */
@@ -86,4 +86,36 @@ test('on a full disk compaction leaves settlements their space', async (t) => {
   const { tail } = engine().journal;
   assert.ok(tail!.offset < 0.8 * small.segmentBytes!, `${tail!.offset} bytes are used`);
   assert.deepEqual(await fixture.settle(lease, sink.deliveries.slice(-1), 'ack'), []);
+});
+
+test('on a full disk what comes back again and again leaves settlements their space', async (t) => {
+  const disk = new FullDisk();
+  const { fixture, engine } = await crashing(t, { ...small, files: disk });
+  const [busy, queue] = [await fixture.declare(), await fixture.declare()];
+  await fixture.fill(busy, 'again');
+  await fixture.fill(queue, 'm', 'n');
+  const { lease, sink } = await fixture.held(queue, 2);
+  disk.full = true;
+  while (!fixture.listener.lines.includes('blocked disk')) await fixture.publish(busy, { body: Buffer.alloc(2000) });
+  const loop = await fixture.consume(busy, { credit: 1 });
+  const { deliveries } = loop.sink;
+  let last = Date.now();
+  for (let seen = 0; seen < 3000 && Date.now() - last < 300;) {
+    if (deliveries.length === seen) {
+      await turn();
+      continue;
+    }
+    last = Date.now();
+    const { number } = deliveries[seen++]!;
+    const batch = engine().begin();
+    batch.settle(loop.lease, busy, number, 1, 'requeue');
+    batch.commit({ committed: () => undefined, failed: () => undefined }, null);
+    loop.consumer.addCredit(1);
+  }
+  assert.ok(deliveries.length > 50);
+  assert.deepEqual(await fixture.settle(lease, sink.deliveries.slice(0, 1), 'ack'), []);
+  const before = deliveries.length;
+  disk.full = false;
+  await until('there is space again', () => fixture.listener.lines.includes('unblocked'));
+  await until('it comes again', () => deliveries.length > before);
 });

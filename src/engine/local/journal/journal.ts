@@ -115,9 +115,10 @@ export class Journal {
   #limit = 0;
   /** Where the open group must end, in its segment: behind the segment's end if it can't be divided and is larger. */
   #groupEnd = 0;
-  /** While the disk is full: how far appends may fill the segment, and how far what compaction moves. */
+  /** While the disk is full: how far appends may fill the segment, how far what compaction moves, and how far counts of deliveries. */
   #appendsBelow = Infinity;
   #movesBelow = Infinity;
+  #countsBelow = Infinity;
   #mustSync = false;
   #scheduled = false;
   #lazy: Timer | null = null;
@@ -320,11 +321,15 @@ export class Journal {
     }
   }
 
-  /** While the disk is full, appends may fill the segment in use up to `below`, compaction and what is due up to `movesBelow`; Infinity: it is not full. Said by the store. */
-  limitAppends(below: number, movesBelow: number): void {
+  /**
+   * While the disk is full, appends may fill the segment in use up to `below`, compaction and what is due up to `movesBelow`, counts of what
+   * is delivered again up to `countsBelow`; Infinity: it is not full. Said by the store.
+   */
+  limitAppends(below: number, movesBelow: number, countsBelow: number): void {
     this.full = below !== Infinity;
     this.#appendsBelow = below;
     this.#movesBelow = movesBelow;
+    this.#countsBelow = countsBelow;
   }
 
   /** Whether so many bytes of appends have their space, and leave settlements theirs. */
@@ -335,6 +340,11 @@ export class Journal {
   /** The same of what compaction moves, and of what is due: that makes space in the end. */
   takesMoved(bytes: number): boolean {
     return this.#openEnd() + bytes <= this.#movesBelow;
+  }
+
+  /** The same of counts: a message that comes back at once, again and again, would fill what settlements have. */
+  takesCounts(bytes: number): boolean {
+    return this.#openEnd() + bytes <= this.#countsBelow;
   }
 
   /** Where the open group would end now, in its segment. */
