@@ -70,6 +70,13 @@ export class Consumer implements Sink, Holder {
     return !this.#stopped;
   }
 
+  hasRoom(bodyBytes: number): boolean {
+    if (this.#sink.hasRoom === undefined || this.#sink.hasRoom(bodyBytes)) return true;
+    this.#full = true;
+    this.#stopped = true;
+    return false;
+  }
+
   cancelled(): void {
     if (this.gone) return;
     this.#session.lost(this);

@@ -15,6 +15,8 @@ export interface ConsumeRequest {
 export interface ConsumerSink {
   /** Hot. Writes the delivery out before it returns. False: it was written, but no more until `SessionConsumer.resume()`. */
   deliver(tag: number, delivery: DeliveryView): boolean;
+  /** Asked before a large message is taken for it (`Sink.hasRoom`). False: not now, and no more until `SessionConsumer.resume()`. Absent: always. */
+  hasRoom?(bodyBytes: number): boolean;
   /** The queue was deleted, or stopped: nothing more comes, and the consumer is gone. */
   cancelled(): void;
 }

@@ -10,6 +10,7 @@ export type {
   RefusalReason,
   Targets,
 } from '../engine/engine.ts';
+export { LARGE_BODY_BYTES } from '../engine/engine.ts';
 export { EngineError } from '../engine/errors.ts';
 export { Broker } from './broker.ts';
 export type { BrokerOptions } from './broker.ts';

@@ -246,9 +246,17 @@ export interface ConsumeOptions {
   readonly exclusive?: boolean;
 }
 
+/** A sink is asked before it gets a body larger than this. */
+export const LARGE_BODY_BYTES = 128 * 1024;
+
 export interface Sink {
   /** Takes a delivery. False: it was taken, but no more now, until `EngineConsumer.resume()`. */
   deliver(delivery: DeliveryView): boolean;
+  /**
+   * Asked before a message with a body over 128 KiB (`LARGE_BODY_BYTES`) is taken out for a consumer; what `take` takes is not asked for.
+   * True: `deliver` brings it, at once or (at most once) when that is durable, unless the consumer ends before. False: nothing more until `EngineConsumer.resume()`.
+   */
+  hasRoom?(bodyBytes: number): boolean;
   /** The queue was deleted, or stopped by damage: nothing more comes. */
   cancelled(reason: 'deleted' | 'damaged'): void;
 }

@@ -124,10 +124,20 @@ export class Collector implements Sink {
   open = true;
   /** Decides what `deliver` answers; absent: true. */
   onDeliver: ((delivery: Delivery) => boolean) | null = null;
+  /** What it was asked for. */
+  readonly asked: number[] = [];
+  /** What `hasRoom` answers. */
+  room = true;
   readonly #fixture: Fixture;
 
   constructor(fixture: Fixture) {
     this.#fixture = fixture;
+  }
+
+  hasRoom(bodyBytes: number): boolean {
+    this.#fixture.assertOutside('Sink.hasRoom');
+    this.asked.push(bodyBytes);
+    return this.room;
   }
 
   get texts(): string[] {

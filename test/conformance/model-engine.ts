@@ -3,6 +3,7 @@
  * It is what the suite itself is tested with: whole, it passes; with any one of `Defect` it must not.
  */
 import assert from 'node:assert/strict';
+import { LARGE_BODY_BYTES } from '../../src/engine/engine.ts';
 import type * as contract from '../../src/engine/engine.ts';
 import type { Clock } from '../../src/engine/clock.ts';
 import { EngineError } from '../../src/engine/errors.ts';
@@ -774,6 +775,15 @@ export class ModelEngine implements contract.Engine {
       const consumer = queue.deleted ? null : this.#consumerFor(queue);
       const message = consumer === null ? null : this.#next(queue);
       if (message === null || consumer === null) return;
+      const bodyBytes = message.body.length;
+      if (
+        !this.#defects.has('deliver-after-stop') &&
+        bodyBytes > LARGE_BODY_BYTES &&
+        consumer.sink.hasRoom?.(bodyBytes) === false
+      ) {
+        consumer.stopped = true;
+        continue;
+      }
       if (queue.limits.singleActiveConsumer !== true) {
         queue.consumers = [...queue.consumers.filter((other) => other !== consumer), consumer];
       }

@@ -62,6 +62,14 @@ export class LocalConsumer implements EngineConsumer {
     }
   }
 
+  /** Of a large message: its sink has no room for it, and it gets nothing until it is resumed. */
+  refuses(bodyBytes: number): boolean {
+    if (this.sink.hasRoom === undefined || this.sink.hasRoom(bodyBytes)) return false;
+    this.stopped = true;
+    this.queue.consumers.served(this);
+    return true;
+  }
+
   /** Its owner knows it. */
   enter(): void {
     this.entering = false;

@@ -1,4 +1,5 @@
 /** Hot path. Hands the messages of one queue to its consumers while they have credit: what came back first, then what is fresh. */
+import { LARGE_BODY_BYTES } from '../engine.ts';
 import type { LocalConsumer } from './consumer.ts';
 import type { Level } from './level.ts';
 import type { LocalQueue } from './queue.ts';
@@ -64,6 +65,7 @@ export class QueueDispatch {
       if (number >= end) return notes.awaitMark(level, consumer);
       if (expires && removals.hasExpired(reader)) return removals.removeExpired() && queue.ready > 0;
       if (queue.freshRepeats > 0 && queue.counts.has(number)) return this.#turnBack(level, number);
+      if (isRefused(consumer, reader)) return true;
       level.head = number + 1;
       level.fresh--;
       this.#handOut(consumer, reader, number);
@@ -100,7 +102,11 @@ export class QueueDispatch {
     if (expires && removals.hasExpired(cursor.reader)) return removals.removeExpired() && queue.ready > 0;
     // Each has a run of its own.
     if (queue.freshRepeats > 0 && queue.counts.has(number)) return this.#turnBack(level, number);
-    const fair = consumer.right === consumer && queue.levels.length === 1 && !expires ? consumer.room : 1;
+    // A run of messages that are all smaller is no larger.
+    const mayBeLarge = cursor.runBytes > LARGE_BODY_BYTES;
+    if (mayBeLarge && isRefused(consumer, cursor.reader)) return true;
+    const alone = consumer.right === consumer && queue.levels.length === 1 && !expires && !mayBeLarge;
+    const fair = alone ? consumer.room : 1;
     const count = Math.min(fair, cursor.runEnd - number, end - number, level.fresh);
     if (!notes.journalled) return this.#passOn(level, consumer, number, count);
     this.#takeSettled(cursor, consumer, number, count, false, 0);
@@ -149,9 +155,11 @@ export class QueueDispatch {
     if (cursor.seek(number) === WAIT) return false;
     const reader = cursor.reader;
     if (removals.hasExpired(reader)) return removals.remove(level, from, cursor, number, 'expired');
-    level[from].pop();
     const deliveries = queue.counts.get(number) ?? 0;
-    if (removals.isSpent(deliveries)) {
+    const isSpent = removals.isSpent(deliveries);
+    if (!isSpent && isRefused(consumer, reader)) return true;
+    level[from].pop();
+    if (isSpent) {
       // The limit was another when it came back.
       removals.spend(level, number);
       removals.removeSpent();
@@ -226,4 +234,9 @@ export class QueueDispatch {
     level.head = queue.next;
     return queue.ready > 0;
   }
+}
+
+function isRefused(consumer: LocalConsumer, reader: RunReader): boolean {
+  const bodyBytes = reader.bodyEnd - reader.bodyStart;
+  return bodyBytes > LARGE_BODY_BYTES && consumer.refuses(bodyBytes);
 }

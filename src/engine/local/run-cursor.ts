@@ -39,6 +39,11 @@ export class RunCursor {
     return this.#open(number);
   }
 
+  /** Length of the run it stands in. */
+  get runBytes(): number {
+    return this.reader.view.getUint32(this.reader.start, true);
+  }
+
   /** One past the last number of the run it stands in. */
   get runEnd(): number {
     return this.#end;

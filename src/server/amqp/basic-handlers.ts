@@ -55,7 +55,7 @@ export const basicHandlers: readonly HandlerEntry[] = [
       consumer.registered = await session.consume(queueName(channel, args.queue), request, consumer);
       if (connection.output.unsent >= connection.output.limit) consumer.pause();
     } catch (error) {
-      consumers.delete(tag);
+      channel.forget(tag);
       throw error;
     }
     if (!args.noWait) reply(channel, basicConsumeOk, { consumerTag: tag });
@@ -65,7 +65,7 @@ export const basicHandlers: readonly HandlerEntry[] = [
     if (!channel.connection.server.replies.cancel(channel, args.consumerTag)) {
       await channel.session.cancel(args.consumerTag);
     }
-    channel.consumers.delete(args.consumerTag);
+    channel.forget(args.consumerTag);
     if (!args.noWait) reply(channel, basicCancelOk, { consumerTag: args.consumerTag });
   }),
 

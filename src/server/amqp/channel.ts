@@ -73,6 +73,12 @@ export class Channel {
     this.#confirmedTo = sequence;
   }
 
+  /** Its consumer with this tag is gone. */
+  forget(consumerTag: string): void {
+    this.consumers.get(consumerTag)?.gone();
+    this.consumers.delete(consumerTag);
+  }
+
   /** Gives back what the session holds. The channel answers nothing any more. */
   async end(state: 'closing' | 'gone'): Promise<void> {
     const wasOpen = this.state === 'open';
@@ -80,6 +86,7 @@ export class Channel {
     this.ready = false;
     this.content.reset();
     if (state === 'gone') this.kept.drop(this.kept.end);
+    for (const consumer of this.consumers.values()) consumer.gone();
     this.consumers.clear();
     this.connection.server.replies.forget(this);
     if (wasOpen) await this.session.close();

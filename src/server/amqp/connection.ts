@@ -101,7 +101,7 @@ export class Connection implements CommitReceiver<CommitToken> {
     const { maxMessageBytes, maxPartialBytes } = this.settings;
     this.budget = { maxMessageBytes, maxPartialBytes, partialBytes: 0 };
     this.output = new Output(socket, server.outputBudget, () => this.#drained());
-    this.gets = new GetTurns(this.output, (stopped) => this.stopped.push(stopped));
+    this.gets = new GetTurns(this.output, server.outputBudget, (stopped) => this.stopped.push(stopped));
     this.frames = new FrameRouter(this);
     this.ending = new Ending(this, socket);
     this.handshake = new Handshake(this);
@@ -220,8 +220,12 @@ export class Connection implements CommitReceiver<CommitToken> {
     if (unsent > limit / 2 || this.stopped.length === 0) return;
     const { stopped } = this;
     this.stopped = [];
+    for (const each of stopped) this.resume(each);
+  }
+
+  resume(stopped: Stopped): void {
     try {
-      for (const each of stopped) each.resume();
+      stopped.resume();
     } catch (error) {
       this.ending.fail(closingError(error), 0);
     }

@@ -5,7 +5,7 @@
  *
  * All but tag and flag is equal for messages of one consumer and one envelope, so the frame is kept as a template.
  */
-import type { ConsumerSink, DeliveryView, SessionConsumer } from '../../broker/index.ts';
+import { LARGE_BODY_BYTES, type ConsumerSink, type DeliveryView, type SessionConsumer } from '../../broker/index.ts';
 import { copyShort, copyBytes } from '../../format/copy.ts';
 import { basicCancel, basicDeliver } from '../../wire/amqp/basic-methods.ts';
 import { frameEnd, frameHeadBytes, frameType } from '../../wire/amqp/protocol.ts';
@@ -33,6 +33,8 @@ export class Consumer implements ConsumerSink {
   /** Where the delivery tag lies in the template. */
   readonly #tagAt: number;
   #envelopeId = -1;
+  /** Of large messages that come once that they were taken is durable: room that it has among all. */
+  #promised = 0;
 
   constructor(channel: Channel, tag: string) {
     this.tag = tag;
@@ -67,6 +69,7 @@ export class Consumer implements ConsumerSink {
       output.at = writeSmallContent(bytes, view, end, this.#number, delivery);
     } else {
       output.at = end;
+      if (this.#promised > 0) this.#keepPromise(delivery.bodyEnd - delivery.bodyStart);
       this.#channel.connection.checkHeaderFits(delivery);
       writeLargeContent(output, this.#number, delivery, this.#channel.connection.maxPayloadBytes);
     }
@@ -78,6 +81,18 @@ export class Consumer implements ConsumerSink {
     return false;
   }
 
+  hasRoom(bodyBytes: number): boolean {
+    const { outputBudget } = this.#channel.connection.server;
+    if (outputBudget.hasRoom(bodyBytes)) {
+      outputBudget.promise(bodyBytes);
+      this.#promised += bodyBytes;
+      return true;
+    }
+    this.stopped = true;
+    outputBudget.wait({ bytes: bodyBytes, proceed: () => this.#proceed() });
+    return false;
+  }
+
   /** Another consumer has filled the output. */
   pause(): void {
     if (this.stopped || this.registered === null) return;
@@ -86,8 +101,14 @@ export class Consumer implements ConsumerSink {
     this.registered.pause();
   }
 
+  /** The channel has it no more. */
+  gone(): void {
+    if (this.#promised > 0) this.#channel.connection.server.outputBudget.keep(this.#promised);
+    this.#promised = 0;
+  }
+
   cancelled(): void {
-    this.#channel.consumers.delete(this.tag);
+    this.#channel.forget(this.tag);
     const { connection } = this.#channel;
     if (this.#channel.open && connection.client.consumerCancelNotify) {
       connection.output.writeFrame(basicCancel.frame(this.#number, { consumerTag: this.tag, noWait: true }));
@@ -97,6 +118,20 @@ export class Consumer implements ConsumerSink {
   resume(): void {
     this.stopped = false;
     if (this.#channel.open) this.registered?.resume();
+  }
+
+  /** There is room among all; perhaps not in this output. */
+  #proceed(): void {
+    const { connection } = this.#channel;
+    if (connection.output.unsent >= connection.output.limit) connection.stopped.push(this);
+    else connection.resume(this);
+  }
+
+  #keepPromise(bodyBytes: number): void {
+    if (bodyBytes <= LARGE_BODY_BYTES) return;
+    const kept = Math.min(bodyBytes, this.#promised);
+    this.#promised -= kept;
+    this.#channel.connection.server.outputBudget.keep(kept);
   }
 
   #writeTemplate(bytes: Buffer, view: DataView, at: number): number {

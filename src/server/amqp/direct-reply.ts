@@ -3,7 +3,7 @@
  * becomes an address of its own, and what is published to that address goes straight to its channel, past every queue: at most once.
  */
 import { randomBytes } from 'node:crypto';
-import type { MessageView } from '../../broker/index.ts';
+import { LARGE_BODY_BYTES, type MessageView } from '../../broker/index.ts';
 import { readStringProperty, rewriteProperties } from '../../format/basic-properties.ts';
 import { ChannelError } from '../../wire/amqp/amqp-error.ts';
 import { basicDeliver } from '../../wire/amqp/basic-methods.ts';
@@ -62,7 +62,7 @@ export class DirectReplies {
     message.propertiesEnd = message.head.length;
   }
 
-  /** False: nobody waits there. A client that does not read its replies loses them. */
+  /** False: nobody waits there. A client that does not read its replies loses them; so does one whose large reply has no room among all. */
   deliver(address: string, message: MessageView): boolean {
     const consumer = this.#consumers.get(address);
     if (consumer === undefined) return false;
@@ -70,6 +70,8 @@ export class DirectReplies {
     const { connection } = channel;
     const { output } = connection;
     if (output.unsent > 2 * output.limit) return true;
+    const bodyBytes = message.bodyEnd - message.bodyStart;
+    if (bodyBytes > LARGE_BODY_BYTES && !connection.server.outputBudget.hasRoom(bodyBytes)) return true;
     const deliveryTag = channel.session.ledger.skip();
     const args = { consumerTag, deliveryTag, redelivered: false, exchange: '', routingKey: address };
     writeWithContent(channel, basicDeliver.frame(channel.number, args), message);

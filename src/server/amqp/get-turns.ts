@@ -1,3 +1,4 @@
+import type { OutputBudget } from './output-budget.ts';
 import type { Output } from './output.ts';
 
 /** What waits for room in the output of a connection. */
@@ -11,12 +12,14 @@ export interface Stopped {
  */
 export class GetTurns {
   readonly #output: Output;
+  readonly #budget: OutputBudget;
   readonly #whenRoom: (stopped: Stopped) => void;
   #last: Promise<unknown> = Promise.resolve();
 
   /** `whenRoom` resumes what it is given once the socket took most of the output. */
-  constructor(output: Output, whenRoom: (stopped: Stopped) => void) {
+  constructor(output: Output, budget: OutputBudget, whenRoom: (stopped: Stopped) => void) {
     this.#output = output;
+    this.#budget = budget;
     this.#whenRoom = whenRoom;
   }
 
@@ -28,8 +31,14 @@ export class GetTurns {
   }
 
   async #room(): Promise<void> {
-    while (this.#output.unsent >= this.#output.limit) {
-      await new Promise<void>((resolve) => this.#whenRoom({ resume: resolve }));
+    for (;;) {
+      if (this.#output.unsent >= this.#output.limit) {
+        await new Promise<void>((resolve) => this.#whenRoom({ resume: resolve }));
+      } else if (!this.#budget.hasRoom(0)) {
+        await new Promise<void>((resolve) => this.#budget.wait({ bytes: 0, proceed: resolve }));
+      } else {
+        return;
+      }
     }
   }
 }

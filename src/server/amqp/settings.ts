@@ -25,7 +25,7 @@ export interface AmqpSettings {
   readonly maxKeptBytes: number;
   /** Bytes that a client did not take yet; beyond it its consumers stop, and at twice as much reading from it. */
   readonly maxUnsentBytes: number;
-  /** The same of all clients together; beyond it each may have 64 KiB, as long as it lasts. */
+  /** The same of all clients together; beyond it each may have 64 KiB as long as it lasts, and a message over 128 KiB waits where it would be twice as much. */
   readonly maxUnsentBytesOfAll: number;
   /** While memory is short, or all together have more than they may: how long a client may take less than 64 KiB of what it has too much. */
   readonly frozenAfterMs: number;

@@ -56,6 +56,50 @@ export function consumeCases(check: Check): void {
     await expect(21);
   });
 
+  for (const noAck of [false, true]) {
+    const how = noAck ? 'at most once' : 'with acknowledgements';
+    check(`a large message is left to others while a sink has no room for it, ${how}`, async (fixture) => {
+      const queue = await fixture.declare();
+      const bytes = 300_000;
+      const narrow = await fixture.consume(queue, { noAck });
+      narrow.sink.room = false;
+      await fixture.fill(queue, '0', 'x'.repeat(bytes), '1');
+      await until('it is asked', () => narrow.sink.asked.length === 1);
+      await fixture.quiet();
+      // At most once, what was taken before may come after it too.
+      assert.ok(noAck || narrow.sink.deliveries.length === 1);
+      assert.deepEqual(narrow.sink.asked, [bytes]);
+      await fixture.expectStats(queue, { ready: 2, unacked: noAck ? 0 : 1 });
+      const wide = await fixture.consume(queue, { noAck });
+      await until('another gets it', () => wide.sink.deliveries.length === 2);
+      assert.deepEqual(wide.sink.texts, [`${bytes} bytes`, '1']);
+      wide.consumer.cancel();
+      narrow.sink.room = true;
+      narrow.consumer.resume();
+      await fixture.fill(queue, 'x'.repeat(bytes), '2');
+      await until('it has room again', () => narrow.sink.deliveries.length === 3);
+      assert.deepEqual(narrow.sink.texts, ['0', `${bytes} bytes`, '2']);
+    });
+
+    check(`one that came back is asked for as well, ${how}`, async (fixture) => {
+      const queue = await fixture.declare();
+      const bytes = 300_000;
+      await fixture.fill(queue, 'x'.repeat(bytes));
+      const { lease } = await fixture.held(queue, 1);
+      await fixture.release(lease);
+      const { sink, consumer } = await fixture.consume(queue, { noAck, credit: 0 });
+      sink.room = false;
+      consumer.setCredit(1);
+      await until('it is asked', () => sink.asked.length === 1);
+      await fixture.quiet();
+      await fixture.expectStats(queue, { ready: 1, unacked: 0 });
+      sink.room = true;
+      consumer.resume();
+      await until('it has room', () => sink.deliveries.length === 1);
+      assert.equal(sink.deliveries[0]?.redelivered, true);
+    });
+  }
+
   check('credit that was given before there were messages is kept', async (fixture) => {
     const queue = await fixture.declare();
     const { sink } = await fixture.consume(queue, { credit: 3 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import { test } from 'node:test';
 import { basicAck, basicConsume, basicGet } from '../../../src/wire/amqp/basic-methods.ts';
-import { publish } from './raw-client.ts';
+import { publish, type RawClient } from './raw-client.ts';
 import { serve } from './serve.ts';
 
 const KiB = 1024;
@@ -196,3 +196,45 @@ test('that connections are refused is said of those that are', async () => {
   await pause(50);
   assert.deepEqual([tiny.server.connectionCount, told()], [1, true]);
 });
+
+for (const noAck of [true, false]) {
+  const how = noAck ? 'at most once' : 'with acknowledgements';
+  const server = await serve({ maxUnsentBytesOfAll: 4 * MiB, frozenAfterMs: 60_000 });
+  test(`Frozen subscriber: many that took nothing yet do not get a large message each, ${how}`, async () => {
+    const { outputBudget } = server.server;
+    const clients: RawClient[] = [];
+    for (let n = 0; n < 8; n++) {
+      const client = await server.client();
+      await client.declare(`idle-${n}`);
+      await client.consume(`idle-${n}`, 'c', noAck);
+      client.socket.pause();
+      clients.push(client);
+    }
+    const publisher = await server.client();
+    for (let n = 0; n < 8; n++) publisher.send(publish(`idle-${n}`, Buffer.alloc(4 * MiB, n)));
+    await publisher.declare('sent');
+    await pause(50);
+    // Two messages and their frames; what the others would get waits in its queue.
+    assert.ok(outputBudget.heldBytes > 2 * MiB && outputBudget.heldBytes <= 9 * MiB, `${outputBudget.heldBytes} bytes`);
+    // Small ones go on.
+    const reader = await server.client();
+    await reader.declare('small');
+    await reader.consume('small', 'c', true);
+    publisher.send(publish('small', 'here'));
+    assert.equal((await reader.message('basic.deliver')).body.toString(), 'here');
+    // One that is gone while it waits gives its room to the next.
+    clients.splice(3, 1)[0]!.end();
+    for (const [n, client] of clients.entries()) {
+      client.socket.resume();
+      const { body } = await client.message('basic.deliver');
+      assert.deepEqual([body.length, body[0]], [4 * MiB, n < 3 ? n : n + 1]);
+    }
+    await pause(50);
+    assert.equal(outputBudget.heldBytes, 0);
+    assert.equal(outputBudget.hasRoom(8 * MiB), true);
+    // Nothing is promised any more.
+    outputBudget.take();
+    assert.equal(outputBudget.hasRoom(8 * MiB - 64 * KiB), true);
+    outputBudget.giveBack(1);
+  });
+}
