@@ -13,6 +13,8 @@ export interface BrokerSettings {
   readonly maxQueues: number;
   readonly maxExchanges: number;
   readonly maxBindings: number;
+  /** Of the arguments of all of these together: about how much memory they may take. */
+  readonly maxArgumentBytes: number;
 }
 
 export function brokerSettings(given: Partial<BrokerSettings> = {}): BrokerSettings {
@@ -24,6 +26,7 @@ export function brokerSettings(given: Partial<BrokerSettings> = {}): BrokerSetti
     maxQueues: 200_000,
     maxExchanges: 100_000,
     maxBindings: 1_000_000,
+    maxArgumentBytes: 256 * 1024 * 1024,
     ...given,
   };
 }

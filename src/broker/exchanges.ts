@@ -1,5 +1,6 @@
 import type { TopologyChange } from '../engine/engine.ts';
 import type { FieldTable } from '../format/field-table.ts';
+import { requireArgumentRoom } from './argument-bytes.ts';
 import { ArgumentReader } from './argument-reader.ts';
 import type { Destination } from './binding.ts';
 import { BrokerError } from './broker-error.ts';
@@ -63,11 +64,12 @@ export class Exchanges {
     }
     refuseReserved(name);
     const alternate = this.#alternate(actor.principal, traits, resource);
-    const { maxExchanges } = this.#context.settings;
+    const { maxExchanges, maxArgumentBytes } = this.#context.settings;
     if (this.#graph.exchanges.size >= maxExchanges) {
       const text = `cannot declare exchange '${name}': exchange limit in vhost '${vhost}' (${maxExchanges}) is reached`;
       throw new BrokerError('PRECONDITION_FAILED', text);
     }
+    requireArgumentRoom(this.#graph, traits.arguments, maxArgumentBytes, `declare exchange '${name}'`);
     const exchange = new Exchange(traits, matcher, alternate);
     const changes: TopologyChange[] = [];
     this.#graph.addExchange(exchange, changes);
@@ -142,15 +144,21 @@ export class Exchanges {
 
   async #bind(source: Exchange, destination: Destination, routingKey: string, given: FieldTable): Promise<void> {
     if (source.traits.type === 'headers') checkHeadersBinding(given);
-    const { maxBindings } = this.#context.settings;
-    if (this.#graph.bindingCount >= maxBindings && !this.#graph.findBinding(source, destination, routingKey, given)) {
-      const { vhost } = this.#graph;
-      const text = `cannot bind to ${resourceName('exchange', source.name, vhost)}: binding limit (${maxBindings}) is reached`;
-      throw new BrokerError('PRECONDITION_FAILED', text);
-    }
+    this.#requireBindingRoom(source, destination, routingKey, given);
     const changes: TopologyChange[] = [];
     this.#graph.addBinding(source, destination, routingKey, given, changes);
     await this.#change(changes, resourceName('exchange', source.name, this.#graph.vhost));
+  }
+
+  /** What is bound already stays bound. @throws BrokerError PRECONDITION_FAILED */
+  #requireBindingRoom(source: Exchange, destination: Destination, routingKey: string, given: FieldTable): void {
+    if (this.#graph.findBinding(source, destination, routingKey, given) !== undefined) return;
+    const { maxBindings, maxArgumentBytes } = this.#context.settings;
+    const what = `bind to ${resourceName('exchange', source.name, this.#graph.vhost)}`;
+    if (this.#graph.bindingCount >= maxBindings) {
+      throw new BrokerError('PRECONDITION_FAILED', `cannot ${what}: binding limit (${maxBindings}) is reached`);
+    }
+    requireArgumentRoom(this.#graph, given, maxArgumentBytes, what);
   }
 
   async #unbind(

@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { TopologyChange } from '../engine/engine.ts';
 import { EngineError } from '../engine/errors.ts';
+import type { FieldTable } from '../format/field-table.ts';
+import { requireArgumentRoom } from './argument-bytes.ts';
 import { BrokerError } from './broker-error.ts';
 import type { ConnectionScope } from './connection-scope.ts';
 import { brokerError, type BrokerContext } from './context.ts';
@@ -62,7 +64,7 @@ export class Queues {
       requirePermission(actor.principal, vhost, 'read', 'queue', name);
       requirePermission(actor.principal, vhost, 'write', 'exchange', settings.deadLetterExchange);
     }
-    this.#requireRoom(name);
+    this.#requireRoom(name, traits.arguments);
     const queue = this.#newQueue(traits, settings, declaration.exclusive ? actor.connection : null);
     queue.created = this.#create(queue);
     await queue.created;
@@ -158,10 +160,13 @@ export class Queues {
   }
 
   /** @throws BrokerError PRECONDITION_FAILED, in RabbitMQ's words */
-  #requireRoom(name: string): void {
-    const { maxQueues } = this.#context.settings;
+  #requireRoom(name: string, given: FieldTable): void {
+    const { maxQueues, maxArgumentBytes } = this.#context.settings;
     const { queues, vhost } = this.#graph;
-    if (queues.size < maxQueues) return;
+    if (queues.size < maxQueues) {
+      requireArgumentRoom(this.#graph, given, maxArgumentBytes, `declare queue '${name}'`);
+      return;
+    }
     const text = `cannot declare queue '${name}': queue limit in vhost '${vhost}' (${maxQueues}) is reached`;
     throw new BrokerError('PRECONDITION_FAILED', text);
   }
@@ -169,10 +174,13 @@ export class Queues {
   #newQueue(traits: QueueTraits, settings: EffectiveQueueSettings, owner: ConnectionScope | null): Queue {
     const queue = new Queue(queueKey(traits.vhost, traits.name), traits, settings, owner);
     if (settings.expiresMs !== null) {
-      queue.expiry = new QueueExpiry(this.#context.clock, queue, settings.expiresMs, () => {
-        this.drop([queue]).catch((error: unknown) =>
-          this.#context.log(`could not expire ${queue.resource}: ${String(error)}`),
-        );
+      const { clock, lettersUnderWay, log } = this.#context;
+      queue.expiry = new QueueExpiry(clock, settings.expiresMs, {
+        isUsed: () => queue.consumerCount > 0 || (queue.handle !== null && lettersUnderWay.has(queue.handle)),
+        expire: () => {
+          if (queue.deleted) return;
+          this.drop([queue]).catch((error: unknown) => log(`could not expire ${queue.resource}: ${String(error)}`));
+        },
       });
     }
     return queue;

@@ -5,6 +5,7 @@
  */
 import type { TopologyChange } from '../engine/engine.ts';
 import type { FieldTable } from '../format/field-table.ts';
+import { argumentBytes } from './argument-bytes.ts';
 import { type Binding, bindingKey, type Destination } from './binding.ts';
 import { DefaultMatcher } from './exchange/default.ts';
 import { Exchange } from './exchange/exchange.ts';
@@ -26,6 +27,8 @@ export class TopologyGraph {
   cachedRoutes = 0;
   cachedRouteBytes = 0;
   bindingCount = 0;
+  /** About how much memory the arguments of queues, exchanges and bindings take. */
+  argumentBytes = 0;
   /** Bound queues that have gone since routes through several exchanges were last forgotten. */
   #goneQueues = 0;
   readonly defaultExchange: Exchange;
@@ -42,6 +45,7 @@ export class TopologyGraph {
 
   addExchange(exchange: Exchange, changes: TopologyChange[]): void {
     this.exchanges.set(exchange.name, exchange);
+    this.argumentBytes += argumentBytes(exchange.traits.arguments);
     this.version += 1;
     this.exchangesVersion += 1;
     changes.push({ op: 'put', entry: exchangeEntry(this.vhost, exchange) });
@@ -49,6 +53,7 @@ export class TopologyGraph {
 
   removeExchange(exchange: Exchange, changes: TopologyChange[]): void {
     if (!this.exchanges.delete(exchange.name)) return;
+    this.argumentBytes -= argumentBytes(exchange.traits.arguments);
     this.version += 1;
     this.exchangesVersion += 1;
     this.forgetRoutes(exchange);
@@ -59,6 +64,7 @@ export class TopologyGraph {
 
   addQueue(queue: Queue, changes: TopologyChange[]): void {
     this.queues.set(queue.name, queue);
+    this.argumentBytes += argumentBytes(queue.traits.arguments);
     this.touchQueue(queue);
     changes.push({ op: 'put-queue', queue: queueSpec(queue) });
   }
@@ -74,6 +80,7 @@ export class TopologyGraph {
     if (queue.deleted) return;
     queue.deleted = true;
     this.queues.delete(queue.name);
+    this.argumentBytes -= argumentBytes(queue.traits.arguments);
     // Its name may never come again (a reply queue's), and its route would keep all that it had.
     this.#forgetRoute(this.defaultExchange, queue.name);
     this.touchQueue(queue);
@@ -115,6 +122,7 @@ export class TopologyGraph {
     source.matcher.add(binding);
     destination.incoming.add(binding);
     this.bindingCount += 1;
+    this.argumentBytes += argumentBytes(given);
     this.#outdate(source);
     this.version += 1;
     changes.push({ op: 'put', entry: bindingEntry(this.vhost, binding) });
@@ -127,6 +135,7 @@ export class TopologyGraph {
     source.matcher.remove(binding);
     destination.incoming.delete(binding);
     this.bindingCount -= 1;
+    this.argumentBytes -= argumentBytes(binding.arguments);
     this.#outdate(source);
     this.version += 1;
     changes.push({ op: 'delete', kind: entryKind.binding, key: bindingEntryKey(this.vhost, binding) });

@@ -18,6 +18,7 @@ export interface ServeSettings {
   readonly maxQueues: number;
   readonly maxExchanges: number;
   readonly maxBindings: number;
+  readonly maxArgumentBytes: number;
 }
 
 export interface Setting<K extends keyof ServeSettings = keyof ServeSettings> {
@@ -86,6 +87,7 @@ const json: Setting<'json'> = {
 /** Seven days: longer than any pause that is meant, and still a number of milliseconds that a timer takes. */
 const longestTimeoutSeconds = 604_800;
 const mostOfAKind = 100_000_000;
+const mostBytes = 2 ** 40;
 
 const consumerTimeout: Setting<'consumerTimeout'> = {
   key: 'consumerTimeout',
@@ -96,43 +98,35 @@ const consumerTimeout: Setting<'consumerTimeout'> = {
   read: (value) => readCount(value, 'seconds', 0, longestTimeoutSeconds),
 };
 
-const maxQueues: Setting<'maxQueues'> = {
-  key: 'maxQueues',
-  name: 'max-queues',
-  placeholder: 'COUNT',
-  description: 'queues that may be declared',
-  standard: 200_000,
-  read: (value) => readCount(value, 'queues', 1, mostOfAKind),
-};
+type LimitKey = 'maxQueues' | 'maxExchanges' | 'maxBindings' | 'maxArgumentBytes';
 
-const maxExchanges: Setting<'maxExchanges'> = {
-  key: 'maxExchanges',
-  name: 'max-exchanges',
-  placeholder: 'COUNT',
-  description: 'exchanges that may be declared',
-  standard: 100_000,
-  read: (value) => readCount(value, 'exchanges', 1, mostOfAKind),
-};
+/** `units` is what is counted, in the words of a refusal. */
+function limit<K extends LimitKey>(
+  key: K,
+  name: string,
+  units: string,
+  standard: number,
+  description: string,
+): Setting<K> {
+  const most = units === 'bytes' ? mostBytes : mostOfAKind;
+  const placeholder = units === 'bytes' ? 'BYTES' : 'COUNT';
+  return { key, name, placeholder, description, standard, read: (value) => readCount(value, units, 1, most) };
+}
 
-const maxBindings: Setting<'maxBindings'> = {
-  key: 'maxBindings',
-  name: 'max-bindings',
-  placeholder: 'COUNT',
-  description: 'bindings that may be made',
-  standard: 1_000_000,
-  read: (value) => readCount(value, 'bindings', 1, mostOfAKind),
-};
-
-export const serveSettings: readonly Setting[] = [
-  data,
-  host,
-  amqpPort,
-  json,
-  consumerTimeout,
-  maxQueues,
-  maxExchanges,
-  maxBindings,
+const limits: readonly Setting<LimitKey>[] = [
+  limit('maxQueues', 'max-queues', 'queues', 200_000, 'queues that may be declared'),
+  limit('maxExchanges', 'max-exchanges', 'exchanges', 100_000, 'exchanges that may be declared'),
+  limit('maxBindings', 'max-bindings', 'bindings', 1_000_000, 'bindings that may be made'),
+  limit(
+    'maxArgumentBytes',
+    'max-argument-bytes',
+    'bytes',
+    268_435_456,
+    'memory that the arguments of all these may take',
+  ),
 ];
+
+export const serveSettings: readonly Setting[] = [data, host, amqpPort, json, consumerTimeout, ...limits];
 
 /** Reads the values given under their names, each layer over the one before, and fills in what none gave. */
 export function settingsFrom(...layers: readonly Partial<ServeSettings>[]): ServeSettings {
@@ -149,7 +143,7 @@ function readPort(value: unknown): number {
 }
 
 function readCount(value: unknown, what: string, least: number, most: number): number {
-  const count = typeof value === 'string' && /^\d{1,10}$/.test(value) ? Number(value) : value;
+  const count = typeof value === 'string' && /^\d{1,13}$/.test(value) ? Number(value) : value;
   if (typeof count !== 'number' || !Number.isInteger(count) || count < least || count > most) {
     throw new ConfigError(`must be a number of ${what} between ${least} and ${most}, not ${shown(value)}`);
   }

@@ -11,7 +11,11 @@ const locked = (name: string) =>
   'connection or the exclusive property value does not match that of the original declaration.';
 
 /** The texts below were seen from RabbitMQ 3.10. */
-async function refused(done: Promise<unknown> | (() => unknown), code: string, message: string): Promise<void> {
+async function refused(
+  done: Promise<unknown> | (() => unknown),
+  code: string,
+  message: string | RegExp,
+): Promise<void> {
   if (typeof done === 'function') assert.throws(done, { name: 'BrokerError', code, message });
   else await assert.rejects(done, { name: 'BrokerError', code, message });
 }
@@ -412,6 +416,40 @@ test('there are so many queues, exchanges and bindings, and what is there stays 
   await bench.vhost.deleteQueue(session, 'b', { ifUnused: false, ifEmpty: false });
   await bench.queue(session, 'c');
   await bench.bind(session, 'c', 'y', '');
+});
+
+test('the arguments of all that is there take no more than so much, and what goes gives its share back', async () => {
+  const bench = await new Bench(undefined, { maxArgumentBytes: 10_000 }).open();
+  const session = bench.session();
+  const large = { note: 'x'.repeat(6_000) };
+  const told = (what: string, bytes: number) =>
+    `cannot ${what}: argument limit in vhost '/' (10000 bytes) is reached: its arguments take ${bytes}`;
+  await bench.queue(session, 'a', large);
+  await bench.queue(session, 'b');
+  await refused(bench.queue(session, 'c', large), 'PRECONDITION_FAILED', told("declare queue 'c'", 6_068));
+  await refused(
+    bench.exchange(session, 'x', 'fanout', large),
+    'PRECONDITION_FAILED',
+    told("declare exchange 'x'", 6_068),
+  );
+  await refused(
+    bench.bind(session, 'b', 'amq.headers', '', large),
+    'PRECONDITION_FAILED',
+    told("bind to exchange 'amq.headers' in vhost '/'", 6_068),
+  );
+  // A hundred fields of three bytes each.
+  const fields = Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`${n}`, [null]]));
+  await refused(bench.queue(session, 'c', fields), 'PRECONDITION_FAILED', /argument limit/);
+  await bench.queue(session, 'a', large);
+  await bench.queue(session, 'c');
+  await bench.vhost.deleteQueue(session, 'a', { ifUnused: false, ifEmpty: false });
+  await bench.bind(session, 'b', 'amq.headers', '', large);
+  await bench.bind(session, 'b', 'amq.headers', '', large);
+  await refused(bench.bind(session, 'c', 'amq.headers', '', large), 'PRECONDITION_FAILED', /argument limit/);
+  await bench.vhost.deleteQueue(session, 'b', { ifUnused: false, ifEmpty: false });
+  await bench.exchange(session, 'x', 'fanout', large);
+  await bench.vhost.deleteExchange(session, 'x', { ifUnused: false });
+  assert.equal(bench.vhost.graph.argumentBytes, 0);
 });
 
 test('what was there at a start stays, however much it is', async () => {

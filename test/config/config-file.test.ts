@@ -59,6 +59,7 @@ describe('the configuration file', () => {
       maxQueues: 200_000,
       maxExchanges: 100_000,
       maxBindings: 1_000_000,
+      maxArgumentBytes: 268_435_456,
     });
   });
 });
