@@ -4,6 +4,7 @@ import type { EngineError } from '../engine/errors.ts';
 import { type BrokerSettings, brokerSettings } from './broker-settings.ts';
 import type { BrokerContext } from './context.ts';
 import { DeadLetters } from './dead-letter/dead-letters.ts';
+import { LettersUnderWay } from './dead-letter/letters-under-way.ts';
 import { Pressure } from './pressure.ts';
 import { guest, type Principal } from './principal.ts';
 import { resourceName } from './resource-name.ts';
@@ -41,6 +42,7 @@ export class Broker {
       engine: options.engine,
       clock: options.clock ?? systemClock,
       settings: brokerSettings(options.settings),
+      lettersUnderWay: new LettersUnderWay(),
       log: options.log ?? (() => undefined),
     };
     this.pressure = new Pressure(this.context.clock, this.context.settings);

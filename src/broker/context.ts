@@ -3,12 +3,14 @@ import type { Engine } from '../engine/engine.ts';
 import { EngineError } from '../engine/errors.ts';
 import { BrokerError } from './broker-error.ts';
 import type { BrokerSettings } from './broker-settings.ts';
+import type { LettersUnderWay } from './dead-letter/letters-under-way.ts';
 
 /** What every part of one broker stands on. */
 export interface BrokerContext {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly settings: BrokerSettings;
+  readonly lettersUnderWay: LettersUnderWay;
   /** One line for an operator. */
   readonly log: (line: string) => void;
 }

@@ -156,7 +156,15 @@ export class Queues {
   /** Called when a consumer has gone. */
   async consumerGone(queue: Queue): Promise<void> {
     queue.expiry?.touch();
-    if (queue.traits.autoDelete && queue.consumerCount === 0 && !queue.deleted) await this.drop([queue]);
+    if (!queue.traits.autoDelete || queue.consumerCount > 0 || queue.deleted) return;
+    const { lettersUnderWay, log } = this.#context;
+    if (queue.handle === null || !lettersUnderWay.has(queue.handle)) {
+      await this.drop([queue]);
+      return;
+    }
+    lettersUnderWay.whenNone(queue.handle, () => {
+      this.consumerGone(queue).catch((error: unknown) => log(`could not delete ${queue.resource}: ${String(error)}`));
+    });
   }
 
   /** @throws BrokerError PRECONDITION_FAILED, in RabbitMQ's words */

@@ -158,6 +158,11 @@ export class Session implements Actor, RunTaker {
     if (consumer === undefined) return;
     consumer.engineConsumer?.cancel();
     this.lost(consumer);
+    if (consumer.queue.traits.autoDelete) {
+      // What it has rejected in this turn is sent behind the turn's frames.
+      await Promise.resolve();
+      await this.#rejected.sent();
+    }
     await this.vhost.queues.consumerGone(consumer.queue);
   }
 

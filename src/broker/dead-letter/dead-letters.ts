@@ -27,7 +27,7 @@ import { readQueueKey } from '../topology-entry.ts';
 import type { Vhost } from '../vhost.ts';
 import { DeadMessage } from './dead-message.ts';
 import { type DeathReason, isAutomaticCycle } from './death.ts';
-import { WaitingList, type WaitingLetters } from './waiting-letters.ts';
+import { WaitingList } from './waiting-letters.ts';
 
 const reasons: Readonly<Record<RemovalReason, DeathReason>> = {
   expired: 'expired',
@@ -47,7 +47,16 @@ interface Run {
   readonly messages: readonly DeadMessage[];
   /** `drop`: nothing more is tried but to take the message out of its queue. */
   readonly attempt: 'together' | 'alone' | 'drop';
+  readonly tally: Tally;
   readonly done: () => void;
+}
+
+/** What became of letters that were tried. */
+interface Tally {
+  /** A full disk refused some. */
+  refused: boolean;
+  /** So many must not be dropped, and found nobody who takes them. */
+  kept: number;
 }
 
 export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
@@ -56,20 +65,20 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
   #lease: Lease | null = null;
   #removed: DeadMessage[] = [];
   /** For space on a full disk, or to be tried at all. */
-  #waiting = new WaitingList();
+  readonly #waiting: WaitingList;
   /** For somebody who takes them: tried last, or those behind them would never be. */
-  #unwanted = new WaitingList();
+  readonly #unwanted: WaitingList;
   #timer: Timer | null = null;
   #retrying = false;
   /** How often a full disk refused some. */
   #refusals = 0;
-  /** How often some that must not be dropped found nobody who takes them. */
-  #kept = 0;
   #stopped = false;
 
   constructor(context: BrokerContext, vhosts: ReadonlyMap<string, Vhost>) {
     this.#context = context;
     this.#vhosts = vhosts;
+    this.#waiting = new WaitingList(context.lettersUnderWay);
+    this.#unwanted = new WaitingList(context.lettersUnderWay);
   }
 
   start(): void {
@@ -81,8 +90,8 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
-    this.#waiting = new WaitingList();
-    this.#unwanted = new WaitingList();
+    this.#waiting.take();
+    this.#unwanted.take();
   }
 
   remove(delivery: DeliveryView, reason: RemovalReason): void {
@@ -98,11 +107,20 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
       messages.push(message);
       bytes += message.bytes;
       if (messages.length < maxRunLength && bytes < maxRunBytes) continue;
-      this.#commit({ messages, attempt: 'together', done: ignore });
+      this.#handedOver(messages);
       messages = [];
       bytes = 0;
     }
-    if (messages.length > 0) this.#commit({ messages, attempt: 'together', done: ignore });
+    if (messages.length > 0) this.#handedOver(messages);
+  }
+
+  #handedOver(messages: readonly DeadMessage[]): void {
+    const { lettersUnderWay } = this.#context;
+    for (const { queue } of messages) lettersUnderWay.begin(queue);
+    const done = (): void => {
+      for (const { queue } of messages) lettersUnderWay.end(queue);
+    };
+    this.#commit({ messages, attempt: 'together', tally: { refused: false, kept: 0 }, done });
   }
 
   /** Deliveries of a queue that a session, holding them under `lease`, has rejected. Resolves once they have left the queue, or wait for space on a full disk. */
@@ -124,35 +142,42 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
   }
 
   async #deadLetter(queue: EngineQueue, lease: Lease, reason: DeathReason, numbers: readonly number[]): Promise<void> {
-    const before = this.#refusals + this.#kept;
-    let at = 0;
-    while (at < numbers.length && !lease.lost && !this.#stopped) {
-      if (this.#refusals + this.#kept > before) {
-        this.#wait(queue, lease, reason, numbers.slice(at));
+    const { lettersUnderWay, log } = this.#context;
+    lettersUnderWay.begin(queue);
+    try {
+      let at = 0;
+      while (at < numbers.length && !lease.lost && !this.#stopped) {
+        const tally: Tally = { refused: false, kept: 0 };
+        const { tried, next } = await this.#deadLetterSome(queue, lease, reason, numbers, at, tally);
+        at = next;
+        // As long as some of them are taken it goes on at once.
+        if (!tally.refused && (tally.kept === 0 || tally.kept < tried)) continue;
+        if (at < numbers.length) this.#wait(queue, lease, reason, numbers.slice(at));
         return;
       }
-      try {
-        at += await this.#deadLetterSome(queue, lease, reason, numbers.slice(at, at + maxRunLength));
-      } catch (error) {
-        // Still held under the lease: the messages come back to their queue with it.
-        const { vhost, name } = readQueueKey(queue.key);
-        this.#context.log(`could not dead-letter from ${resourceName('queue', name, vhost)}: ${String(error)}`);
-        return;
-      }
+    } catch (error) {
+      // Still held under the lease: the messages come back to their queue with it.
+      const { vhost, name } = readQueueKey(queue.key);
+      log(`could not dead-letter from ${resourceName('queue', name, vhost)}: ${String(error)}`);
+    } finally {
+      lettersUnderWay.end(queue);
     }
   }
 
-  /** As many of the first as may be in memory at once. Answers how many numbers that were. */
+  /** As many from `at` on as may be in memory at once. */
   async #deadLetterSome(
     queue: EngineQueue,
     lease: Lease,
     reason: DeathReason,
     numbers: readonly number[],
-  ): Promise<number> {
+    at: number,
+    tally: Tally,
+  ): Promise<{ readonly tried: number; readonly next: number }> {
+    const some = numbers.slice(at, at + maxRunLength);
     const messages: DeadMessage[] = [];
     let bytes = 0;
     let isWhole = true;
-    await this.#context.engine.load(queue, lease, numbers, {
+    await this.#context.engine.load(queue, lease, some, {
       deliver: (delivery) => {
         const message = new DeadMessage(delivery, lease, reason);
         messages.push(message);
@@ -163,9 +188,11 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
       cancelled: ignore,
     });
     const last = messages.at(-1);
-    if (last === undefined) return numbers.length;
-    await new Promise<void>((done) => this.#commit({ messages, attempt: 'together', done }));
-    return isWhole ? numbers.length : numbers.indexOf(last.number) + 1;
+    const next = at + (isWhole || last === undefined ? some.length : some.indexOf(last.number) + 1);
+    if (last !== undefined) {
+      await new Promise<void>((done) => this.#commit({ messages, attempt: 'together', tally, done }));
+    }
+    return { tried: messages.length, next };
   }
 
   #commit(run: Run): void {
@@ -173,18 +200,18 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     const batch = engine.begin(engine.capabilities.atomic);
     for (const message of run.messages) {
       // The output before the settlement that it comes from: idempotent batches want that order.
-      if (run.attempt !== 'drop' && !this.#append(batch, message)) continue;
+      if (run.attempt !== 'drop' && !this.#append(batch, message, run.tally)) continue;
       batch.settle(message.lease, message.queue, message.number, 1, 'drop');
     }
     batch.commit(this, run);
   }
 
   /** False: nobody takes it, and it must not be dropped. */
-  #append(batch: Batch, message: DeadMessage): boolean {
+  #append(batch: Batch, message: DeadMessage, tally: Tally): boolean {
     const next = this.#next(message);
     if (next !== null) batch.append(next.targets, next.view);
     else if (this.#mustKeep(message)) {
-      this.#keep(message);
+      this.#keep(message, tally);
       return false;
     }
     return true;
@@ -199,11 +226,8 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     return this.#source(message)?.settings.keepsDeadLetters === true;
   }
 
-  #keep(message: DeadMessage): void {
-    const { queue, lease, reason, number } = message;
-    // It must not end (x-expires) with what it keeps.
-    this.#source(message)?.expiry?.touch();
-    this.#kept++;
+  #keep({ queue, lease, reason, number }: DeadMessage, tally: Tally): void {
+    tally.kept++;
     this.#unwanted.add(queue, lease, reason, [number]);
     this.#retryLater();
   }
@@ -212,6 +236,7 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
   #again(run: Run, outcomes: readonly ItemOutcome[]): void {
     if (outcomes.some(({ reason }) => reason === 'full')) {
       this.#refusals++;
+      run.tally.refused = true;
       for (const { queue, lease, reason, number } of run.messages) this.#wait(queue, lease, reason, [number]);
       run.done();
       return;
@@ -222,14 +247,15 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
         left -= 1;
         if (left === 0) run.done();
       };
-      for (const message of run.messages) this.#commit({ messages: [message], attempt: 'alone', done });
+      for (const message of run.messages)
+        this.#commit({ messages: [message], attempt: 'alone', tally: run.tally, done });
       return;
     }
     // Stale: the message isn't ours any more. Else nobody takes it.
     const message = run.messages[0]!;
     if (run.attempt === 'drop' || outcomes.some((outcome) => outcome.outcome === 'stale')) run.done();
     else if (this.#mustKeep(message)) {
-      this.#keep(message);
+      this.#keep(message, run.tally);
       run.done();
     } else this.#commit({ ...run, attempt: 'drop' });
   }
@@ -250,30 +276,26 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
   /** One after the other, until one finds that there still is no space on the disk. */
   async #retry(): Promise<void> {
     this.#retrying = true;
-    const waiting = [...this.#waiting.entries(), ...this.#unwanted.entries()];
-    this.#waiting = new WaitingList();
-    this.#unwanted = new WaitingList();
+    const letters = [...this.#waiting.take(), ...this.#unwanted.take()];
     const refusals = this.#refusals;
     let tried = 0;
     try {
-      for (const { queue, lease, reason, numbers } of waiting) {
+      for (const { queue, lease, reason, numbers } of letters) {
         tried++;
         await this.#deadLetter(queue, lease, reason, numbers);
+        this.#context.lettersUnderWay.end(queue);
         if (this.#refusals > refusals) break;
       }
     } finally {
-      if (!this.#stopped) this.#waitBefore(waiting.slice(tried));
+      if (!this.#stopped) {
+        // Those that were not tried come before those that were.
+        const again = this.#waiting.take();
+        this.#waiting.putBack(letters.slice(tried));
+        this.#waiting.putBack(again);
+      }
       this.#retrying = false;
       if (this.#waiting.size + this.#unwanted.size > 0) this.#retryLater();
     }
-  }
-
-  /** Those that were not tried come before those that were. */
-  #waitBefore(untried: readonly WaitingLetters[]): void {
-    const tried = this.#waiting;
-    this.#waiting = new WaitingList();
-    this.#waiting.addAll(untried);
-    this.#waiting.addAll(tried.entries());
   }
 
   /** Where the message goes from here, and as what; null: nowhere. */

@@ -1,6 +1,7 @@
 /** Dead letters that wait: for space on a full disk, or for somebody who takes them. Numbers alone: it may be a whole backlog. */
 import type { EngineQueue, Lease } from '../../engine/engine.ts';
 import type { DeathReason } from './death.ts';
+import type { LettersUnderWay } from './letters-under-way.ts';
 
 /** Of one queue, held under one lease, for one reason. */
 export interface WaitingLetters {
@@ -13,13 +14,21 @@ export interface WaitingLetters {
 /** One entry for each queue, lease and reason, however the letters of several queues alternate. */
 export class WaitingList {
   readonly #entries = new Map<string, WaitingLetters>();
+  readonly #underWay: LettersUnderWay;
+
+  constructor(underWay: LettersUnderWay) {
+    this.#underWay = underWay;
+  }
 
   get size(): number {
     return this.#entries.size;
   }
 
-  entries(): Iterable<WaitingLetters> {
-    return this.#entries.values();
+  /** Empties the list. Each is under way until it is said that it is not. */
+  take(): WaitingLetters[] {
+    const entries = [...this.#entries.values()];
+    this.#entries.clear();
+    return entries;
   }
 
   add(queue: EngineQueue, lease: Lease, reason: DeathReason, numbers: readonly number[]): void {
@@ -27,13 +36,19 @@ export class WaitingList {
     let entry = this.#entries.get(key);
     // Numbers of a queue that is deleted mean nothing to one of the same name.
     if (entry === undefined || entry.queue.deleted) {
+      if (entry !== undefined) this.#underWay.end(entry.queue);
       entry = { queue, lease, reason, numbers: [] };
       this.#entries.set(key, entry);
+      this.#underWay.begin(queue);
     }
     for (const number of numbers) entry.numbers.push(number);
   }
 
-  addAll(entries: Iterable<WaitingLetters>): void {
-    for (const { queue, lease, reason, numbers } of entries) this.add(queue, lease, reason, numbers);
+  /** Of what was taken. */
+  putBack(entries: Iterable<WaitingLetters>): void {
+    for (const { queue, lease, reason, numbers } of entries) {
+      this.add(queue, lease, reason, numbers);
+      this.#underWay.end(queue);
+    }
   }
 }

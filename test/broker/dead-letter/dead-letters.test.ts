@@ -227,6 +227,27 @@ test('a session that closes lets its rejected messages arrive first', async () =
   for (let i = 0; i < 500; i++) assert.equal((await bench.get(dead, 'd'))?.body, `m${i}`);
 });
 
+for (const full of [false, true]) {
+  const how = full ? 'when there is space for it' : 'first';
+  test(`a queue that goes with its last consumer lets what that one rejected arrive ${how}`, async () => {
+    const { bench, session, engine } = await withDeadLetters();
+    const traits = { name: 'last', durable: true, exclusive: false, autoDelete: true };
+    await bench.vhost.declareQueue(session, { ...traits, arguments: { 'x-dead-letter-exchange': 'dlx' } });
+    await bench.publish(session, '', 'last', 'rejected');
+    const inbox = new Inbox();
+    await bench.consume(session, 'last', inbox, { consumerTag: 'c' });
+    await until(() => inbox.got.length === 1, 'the message');
+    engine.full = full;
+    const committed = bench.commit((batch) => session.reject(batch, 1, false, false));
+    await session.cancel('c');
+    await committed;
+    await rest();
+    engine.full = false;
+    await until(() => engine.queues.get('1:/1:d')!.ready.length === 1, 'the dead letter');
+    await until(() => !engine.queues.has('1:/4:last'), 'the end of the queue');
+  });
+}
+
 test('what a full disk has no space for waits, and is not dropped', async () => {
   const { bench, session, engine } = await withDeadLetters();
   await bench.publish(session, '', 'a', 'rejected');
@@ -237,6 +258,23 @@ test('what a full disk has no space for waits, and is not dropped', async () => 
   engine.full = false;
   await until(() => engine.queues.get('1:/1:d')!.ready.length === 2, 'both dead letters');
   assert.equal(engine.queues.get('1:/1:a')!.held.size, 0);
+});
+
+test('a queue does not end by itself (x-expires) while its dead letters wait for space on a full disk', async () => {
+  const { bench, session, engine } = await withDeadLetters({ 'x-message-ttl': 50, 'x-expires': 400 });
+  await bench.queue(session, 'b', { 'x-dead-letter-exchange': 'dlx', 'x-expires': 400 });
+  await bench.publish(session, '', 'a', 'expired');
+  await bench.publish(session, '', 'b', 'rejected');
+  engine.full = true;
+  await rejectOne(bench, session, 'b');
+  await new Promise((resolve) => setTimeout(resolve, 1_600));
+  assert.deepEqual(
+    ['a', 'b'].map((name) => engine.queues.get(`1:/1:${name}`)?.held.size),
+    [1, 1],
+  );
+  engine.full = false;
+  await until(() => engine.queues.get('1:/1:d')!.ready.length === 2, 'both dead letters');
+  await until(() => !engine.queues.has('1:/1:a') && !engine.queues.has('1:/1:b'), 'the end of both');
 });
 
 /** How many messages each call of the engine's `load` showed. */
@@ -323,4 +361,27 @@ test('those that nobody takes do not keep back those behind them', async () => {
   await until(() => engine.queues.get('1:/1:d')!.ready.length === 1, 'the last of them');
   assert.equal((await bench.get(session, 'd'))?.body, 'm599');
   assert.equal(engine.queues.get('1:/1:b')!.held.size, 599);
+});
+
+test('once some are taken, the others are tried at once and not a few each second', async () => {
+  const { bench, session, engine } = await withDeadLetters();
+  await bench.exchange(session, 'in', 'fanout');
+  await bench.exchange(session, 'by-key', 'direct');
+  await bench.queue(session, 'b', {
+    'x-dead-letter-exchange': 'by-key',
+    'x-dead-letter-strategy': 'at-least-once',
+    'x-overflow': 'reject-publish',
+  });
+  await bench.bind(session, 'b', 'in', '');
+  for (let n = 0; n < 3000; n++) await bench.publish(session, 'in', n % 3 === 0 ? 'unwanted' : 'wanted', `m${n}`);
+  const inbox = new Inbox();
+  await bench.consume(session, 'b', inbox);
+  await until(() => inbox.got.length === 3000, 'all');
+  await bench.commit((batch) => session.reject(batch, 0, true, false));
+  await rest();
+  await bench.bind(session, 'd', 'by-key', 'wanted');
+  const boundAt = Date.now();
+  await until(() => engine.queues.get('1:/1:d')!.ready.length === 2000, 'all that are wanted');
+  assert.ok(Date.now() - boundAt < 2500, `${Date.now() - boundAt} ms`);
+  assert.equal(engine.queues.get('1:/1:b')!.held.size, 1000);
 });
