@@ -4,11 +4,10 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { systemClock } from '../../../src/engine/clock.ts';
 import type { EngineQueue } from '../../../src/engine/engine.ts';
-import { DiskFiles, type DiskFile } from '../../../src/engine/local/journal/disk-files.ts';
-import type { OpenMode } from '../../../src/engine/local/journal/files.ts';
 import type { Fixture } from '../../conformance/fixture.ts';
 import { until } from '../../conformance/fixture.ts';
 import { crashing, small, type Crashing } from './crashing.ts';
+import { Quota } from './journal/full-disks.ts';
 
 const KiB = 1024;
 const sizes = {
@@ -18,32 +17,6 @@ const sizes = {
   reserveBytes: 512 * KiB,
   spareSegments: 0,
 };
-
-/** A disk on which files may grow by so much together. */
-class Quota extends DiskFiles {
-  freeBytes = Infinity;
-
-  override async open(path: string, mode: OpenMode): Promise<DiskFile> {
-    const file = await super.open(path, mode);
-    let size = await file.size();
-    const write = file.write.bind(file);
-    file.write = (bytes, offset, length, position) => {
-      const more = Math.max(0, position + length - size);
-      if (more > this.freeBytes)
-        return Promise.reject(Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' }));
-      this.freeBytes -= more;
-      size += more;
-      return write(bytes, offset, length, position);
-    };
-    return file;
-  }
-
-  override async unlink(path: string): Promise<void> {
-    const { size } = await stat(path);
-    await super.unlink(path);
-    this.freeBytes += size;
-  }
-}
 
 interface Full extends Crashing {
   readonly disk: Quota;

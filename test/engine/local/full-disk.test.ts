@@ -6,6 +6,7 @@ import { DiskFiles, type DiskFile } from '../../../src/engine/local/journal/disk
 import type { OpenMode } from '../../../src/engine/local/journal/files.ts';
 import { turn, until } from '../../conformance/fixture.ts';
 import { crashing, small } from './crashing.ts';
+import { FullDisk, full } from './journal/full-disks.ts';
 
 /** A disk with room for so many segments, spare ones included. */
 class SmallDisk extends DiskFiles {
@@ -19,8 +20,7 @@ class SmallDisk extends DiskFiles {
   override async open(path: string, mode: OpenMode): Promise<DiskFile> {
     if (mode === 'create' && path.endsWith('.seg.new')) {
       const names = await readdir(dirname(path));
-      if (names.filter((name) => name.endsWith('.seg')).length >= this.segments)
-        throw Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
+      if (names.filter((name) => name.endsWith('.seg')).length >= this.segments) throw full();
     }
     return super.open(path, mode);
   }
@@ -37,17 +37,6 @@ test('a full disk takes publishes again once what filled it is consumed', async 
   await fixture.settle(lease, sink.deliveries, 'ack');
   await until('publishers may go on', () => lines.includes('unblocked'));
 });
-
-/** A disk without room for another segment once it is full. */
-class FullDisk extends DiskFiles {
-  full = false;
-
-  override open(path: string, mode: OpenMode): Promise<DiskFile> {
-    return this.full && mode === 'create' && path.endsWith('.seg.new')
-      ? Promise.reject(Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' }))
-      : super.open(path, mode);
-  }
-}
 
 for (const atomic of [undefined, 'required'] as const) {
   test(`on a full disk a publish that has no space is refused (${atomic ?? 'plain'}), and settlements go on`, async (t) => {

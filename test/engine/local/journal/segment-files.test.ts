@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { test, type TestContext } from 'node:test';
@@ -10,6 +10,7 @@ import { defaultJournalOptions } from '../../../../src/engine/local/journal/opti
 import { SEGMENT_HEADER_BYTES } from '../../../../src/engine/local/journal/segment-file.ts';
 import { SegmentFiles } from '../../../../src/engine/local/journal/segment-files.ts';
 import { turn } from '../../../conformance/fixture.ts';
+import { Quota, full } from './full-disks.ts';
 
 const KiB = 1024;
 const sizes = { ...defaultJournalOptions, firstSegmentBytes: 16 * KiB, segmentBytes: 16 * KiB };
@@ -75,33 +76,6 @@ test('a start without a first segment is refused, and fails nothing that serves'
   await assert.rejects(files.begin(1), { code: 'UNWRITABLE', message: /journal-0000000001\.seg can't be made: EIO/ });
   assert.deepEqual(failures, []);
 });
-
-/** A disk on which files may grow by so much together; what is deleted is free again. */
-class Quota extends DiskFiles {
-  freeBytes = Infinity;
-
-  override async open(path: string, mode: OpenMode): Promise<DiskFile> {
-    const file = await super.open(path, mode);
-    let size = await file.size();
-    const write = file.write.bind(file);
-    file.write = (bytes, offset, length, position) => {
-      const more = Math.max(0, position + length - size);
-      if (more > this.freeBytes) return Promise.reject(full());
-      this.freeBytes -= more;
-      size += more;
-      return write(bytes, offset, length, position);
-    };
-    return file;
-  }
-
-  override async unlink(path: string): Promise<void> {
-    const { size } = await stat(path);
-    await super.unlink(path);
-    this.freeBytes += size;
-  }
-}
-
-const full = (): Error => Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
 
 /** Resolves when the segment has space up to `end`. */
 function extended(files: SegmentFiles, end: number): Promise<void> {
