@@ -5,7 +5,8 @@
  *
  * How many deliveries may be out (prefetch) can be changed in Postrider while it consumes. RabbitMQ takes notice of it only for
  * later consumers (and for a channel's as a whole not with quorum queues), so there the consumer leaves and comes again on the same
- * channel, which keeps what is unsettled. Where that would give the queue to another consumer (exclusive, single active), prefetch is
+ * channel, which keeps what is unsettled. It leaves when it has as much as it may, so that nothing is on its way: a quorum queue takes
+ * that back, and delivers it again behind what came later. Where that would give the queue to another consumer (exclusive, single active), prefetch is
  * fixed instead.
  */
 import type { AsyncMessage, Channel } from 'rabbitmq-client';
@@ -32,6 +33,9 @@ const mostPrefetch = 65_535;
 /** Between two changes by leaving and coming again, in milliseconds. */
 const growPauseMs = 50;
 const shrinkPauseMs = 2_000;
+/** For what is on its way, before the consumer leaves; twice as long after each time that it was not enough. */
+const firstFillMs = 100;
+const longestFillMs = 2_000;
 const givenBackAfterMs = 1_000;
 const firstRetryMs = 100;
 const longestRetryMs = 5_000;
@@ -55,6 +59,7 @@ export class RemoteConsumer implements LinkConsumer {
   #applied = 0;
   #changing = false;
   #changedAt = 0;
+  #fillMs = firstFillMs;
   #timer: NodeJS.Timeout | null = null;
   #wake: (() => void) | null = null;
   /** Deliveries that could not be replaced, on their way back. */
@@ -136,6 +141,7 @@ export class RemoteConsumer implements LinkConsumer {
     if (this.#state !== 'open') return;
     this.#state = 'cancelled';
     this.#stopTimers();
+    this.#settlements?.hurry();
     await this.#do(() => this.#leave());
   }
 
@@ -145,6 +151,7 @@ export class RemoteConsumer implements LinkConsumer {
     this.#stopTimers();
     // The channel gives back what it holds.
     for (const timer of this.#given) clearTimeout(timer);
+    this.#settlements?.hurry();
     await this.#work;
     this.#settlements?.flush();
     const channel = this.#channel;
@@ -195,6 +202,7 @@ export class RemoteConsumer implements LinkConsumer {
       },
     );
     this.#consumerTag = consumerTag;
+    this.#settlements?.begin(this.#highest - this.#base);
   }
 
   /** Prefetch of the channel is that of its consumer, and may change at any time. */
@@ -216,6 +224,8 @@ export class RemoteConsumer implements LinkConsumer {
     readDelivery(delivery, message);
     delivery.tag = this.#base + message.deliveryTag;
     if (delivery.tag > this.#highest) this.#highest = delivery.tag;
+    this.#settlements?.received();
+    if (this.#applied !== this.#wanted) this.#adjust();
     if (this.#sink.deliver(delivery)) return;
     this.#stopped = true;
     // Without acknowledgements nothing else holds a broker back. What is on its way is kept.
@@ -240,7 +250,7 @@ export class RemoteConsumer implements LinkConsumer {
     const { noAck } = this.#traits;
     if (noAck || this.#fixed || this.#changing || this.#channel === null || this.#state !== 'open') return;
     const next = this.#adjustable ? this.#wanted : stepped(this.#applied, this.#wanted);
-    if (next === this.#applied) return;
+    if (next === this.#applied || !(this.#adjustable || this.#isBusy)) return;
     const pauseMs = this.#adjustable ? 0 : next > this.#applied ? growPauseMs : shrinkPauseMs;
     const waitMs = this.#changedAt + pauseMs - performance.now();
     if (waitMs > 0) {
@@ -266,8 +276,24 @@ export class RemoteConsumer implements LinkConsumer {
       await channel.basicQos({ prefetchCount: prefetch, global: true });
       return;
     }
-    await this.#leave();
-    await this.#consume(channel, prefetch);
+    const settlements = this.#settlements!;
+    const mayHave = this.#applied;
+    await settlements.hold(mayHave, this.#fillMs);
+    try {
+      if (settlements.out < mayHave) {
+        this.#fillMs = Math.min(2 * this.#fillMs, longestFillMs);
+      } else if (this.#state === 'open') {
+        await this.#leave();
+        await this.#consume(channel, prefetch);
+      }
+    } finally {
+      settlements.release();
+    }
+  }
+
+  /** It has so much that another prefetch is of use, and that what it may have is soon there. */
+  get #isBusy(): boolean {
+    return this.#settlements !== null && 2 * this.#settlements.out >= this.#applied;
   }
 
   /** The broker ended the consumer and not the channel: the queue is gone, or moved. */
@@ -287,6 +313,7 @@ export class RemoteConsumer implements LinkConsumer {
     if (this.#channel !== channel) return;
     this.#channel = null;
     this.#consumerTag = null;
+    this.#settlements?.hurry();
     this.#settlements?.flush();
     if (this.#state === 'closed') return;
     this.#sink.lost();
@@ -338,7 +365,7 @@ export class RemoteConsumer implements LinkConsumer {
   }
 }
 
-/** In few steps, since each has the broker count as delivered what was on its way. */
+/** In few steps, since each takes two round trips. */
 function stepped(applied: number, wanted: number): number {
   if (wanted > applied) return Math.min(mostPrefetch, Math.max(wanted, applied * 8));
   return wanted * 8 <= applied ? wanted : applied;

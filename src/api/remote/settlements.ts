@@ -17,9 +17,55 @@ export class Settlements {
   #acks: number[] = [];
   #told: Told[] = [];
   #due = false;
+  #held = false;
+  /** Tags above it are of the channel's present consumer. */
+  #before = 0;
+  /** Deliveries of that consumer whose settlement was not sent. */
+  #out = 0;
+  #full: { readonly count: number; readonly reached: () => void } | null = null;
 
   constructor(channel: Channel) {
     this.#channel = channel;
+  }
+
+  /** Deliveries of the present consumer that the broker takes for unsettled. */
+  get out(): number {
+    return this.#out;
+  }
+
+  /** Another consumer of the channel comes; tags up to this one were of the one before. */
+  begin(tag: number): void {
+    this.#before = tag;
+    this.#out = 0;
+  }
+
+  /** A delivery came. */
+  received(): void {
+    this.#out += 1;
+    if (this.#full !== null && this.#out >= this.#full.count) this.#full.reached();
+  }
+
+  /** Sends no acknowledgement until `release`, so that as many come as the broker may send and no more. Resolves then, or after a while. */
+  async hold(count: number, patienceMs: number): Promise<void> {
+    this.#held = true;
+    if (this.#out >= count) return;
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((reached) => {
+      this.#full = { count, reached };
+      timer = setTimeout(reached, patienceMs);
+    });
+    clearTimeout(timer);
+    this.#full = null;
+  }
+
+  /** Ends the wait of `hold`. */
+  hurry(): void {
+    this.#full?.reached();
+  }
+
+  release(): void {
+    this.#held = false;
+    this.flush();
   }
 
   ack(tag: number): void {
@@ -40,11 +86,13 @@ export class Settlements {
   requeue(tag: number): void {
     if (!this.#channel.active) throw lostDelivery();
     this.#channel.basicNack({ deliveryTag: tag, multiple: false, requeue: true });
+    if (tag > this.#before) this.#out -= 1;
     this.#settle(tag);
   }
 
   flush(): void {
     this.#due = false;
+    if (this.#held && this.#channel.active) return;
     const told = this.#told;
     this.#told = [];
     if (!this.#channel.active) {
@@ -55,6 +103,7 @@ export class Settlements {
     }
     const acks = this.#acks.sort((a, b) => a - b);
     this.#acks = [];
+    for (const tag of acks) if (tag > this.#before) this.#out -= 1;
     // The last below which nothing is open stands for all before it.
     let run = acks.length;
     while (run > 0 && acks[run - 1]! >= this.#oldest) run -= 1;

@@ -1,0 +1,82 @@
+/** A consumer whose prefetch changes, on a broker that takes notice of it for later consumers alone. */
+import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
+import { it } from 'node:test';
+import type { AsyncMessage, Channel } from 'rabbitmq-client';
+import type { ConsumeTraits, DeliverySink } from '../../../src/api/link.ts';
+import { type ConsumerHome, RemoteConsumer } from '../../../src/api/remote/remote-consumer.ts';
+import { until } from '../bench.ts';
+
+/** A broker's side of a channel, which notes what it is asked for. */
+class Recorded extends EventEmitter {
+  active = true;
+  readonly asked: string[] = [];
+  #deliver: (message: AsyncMessage) => void = () => undefined;
+  #tag = 0;
+
+  basicQos({ prefetchCount }: { prefetchCount: number }): Promise<void> {
+    this.asked.push(`qos ${prefetchCount}`);
+    return Promise.resolve();
+  }
+
+  basicConsume(_params: unknown, deliver: (message: AsyncMessage) => void): Promise<{ consumerTag: string }> {
+    this.asked.push('consume');
+    this.#deliver = deliver;
+    return Promise.resolve({ consumerTag: 'c' });
+  }
+
+  basicCancel(): Promise<void> {
+    this.asked.push('cancel');
+    return Promise.resolve();
+  }
+
+  basicAck({ deliveryTag }: { deliveryTag: number }): void {
+    this.asked.push(`ack ${deliveryTag}`);
+  }
+
+  deliver(count: number): void {
+    for (let n = 0; n < count; n++) {
+      this.#deliver({ deliveryTag: ++this.#tag, exchange: '', routingKey: 'q', body: Buffer.alloc(0) } as AsyncMessage);
+    }
+  }
+}
+
+it('leaves to come again only when all that it may have is here, and nothing on its way', async () => {
+  const channel = new Recorded();
+  const home = {
+    connection: {
+      server: { product: 'RabbitMQ' },
+      channel: () => Promise.resolve(channel as unknown as Channel),
+      closeChannel: () => Promise.resolve(),
+    },
+    topology: { known: () => undefined },
+    consumerClosed: () => undefined,
+  } as unknown as ConsumerHome;
+  const traits: ConsumeTraits = { prefetch: 1, noAck: false, exclusive: false, priority: 0 };
+  const sink: DeliverySink = { deliver: () => true, lost: () => undefined, ended: () => undefined };
+  const consumer = new RemoteConsumer(home, 'q', traits, sink);
+  await consumer.open(1_000);
+  consumer.setPrefetch(2);
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  assert.deepEqual(channel.asked.splice(0), ['qos 1', 'consume'], 'one may be on its way');
+  channel.deliver(1);
+  await until('it came again', () => channel.asked.length === 3);
+  assert.deepEqual(channel.asked.splice(0), ['cancel', 'qos 8', 'consume']);
+  consumer.setPrefetch(64);
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  channel.deliver(4);
+  for (const tag of [1, 2, 3, 4, 5]) consumer.ack(tag);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.deepEqual(channel.asked, [], 'else more would be on its way');
+  channel.deliver(4);
+  await until('it came again', () => channel.asked.length === 4);
+  assert.deepEqual(channel.asked.splice(0), ['cancel', 'qos 64', 'consume', 'ack 5']);
+  // Where not so many come, it stays as it is.
+  consumer.setPrefetch(512);
+  channel.deliver(40);
+  await new Promise((resolve) => setTimeout(resolve, 70));
+  consumer.ack(6);
+  await until('it goes on', () => channel.asked.length === 1);
+  assert.deepEqual(channel.asked, ['ack 6']);
+  await consumer.close();
+});
