@@ -342,7 +342,8 @@ test('what waits is tried queue by queue, however the letters of several alterna
   assert.deepEqual(loads, [200, 200]);
 });
 
-test('those that nobody takes do not keep back those behind them', async () => {
+/** Queue b, whose dead letters must be kept and go by their key; all those published with `keys` are rejected. */
+async function withRejected(keys: readonly string[], bind?: 'first') {
   const { bench, session, engine } = await withDeadLetters();
   await bench.exchange(session, 'in', 'fanout');
   await bench.exchange(session, 'by-key', 'direct');
@@ -352,32 +353,26 @@ test('those that nobody takes do not keep back those behind them', async () => {
     'x-overflow': 'reject-publish',
   });
   await bench.bind(session, 'b', 'in', '');
-  await bench.bind(session, 'd', 'by-key', 'wanted');
-  for (let n = 0; n < 600; n++) await bench.publish(session, 'in', n < 599 ? 'unwanted' : 'wanted', `m${n}`);
+  if (bind === 'first') await bench.bind(session, 'd', 'by-key', 'wanted');
+  for (const [n, key] of keys.entries()) await bench.publish(session, 'in', key, `m${n}`);
   const inbox = new Inbox();
   await bench.consume(session, 'b', inbox);
-  await until(() => inbox.got.length === 600, 'all');
+  await until(() => inbox.got.length === keys.length, 'all');
   await bench.commit((batch) => session.reject(batch, 0, true, false));
+  return { bench, session, engine };
+}
+
+test('those that nobody takes do not keep back those behind them', async () => {
+  const keys = Array.from({ length: 600 }, (_, n) => (n < 599 ? 'unwanted' : 'wanted'));
+  const { bench, session, engine } = await withRejected(keys, 'first');
   await until(() => engine.queues.get('1:/1:d')!.ready.length === 1, 'the last of them');
   assert.equal((await bench.get(session, 'd'))?.body, 'm599');
   assert.equal(engine.queues.get('1:/1:b')!.held.size, 599);
 });
 
 test('once some are taken, the others are tried at once and not a few each second', async () => {
-  const { bench, session, engine } = await withDeadLetters();
-  await bench.exchange(session, 'in', 'fanout');
-  await bench.exchange(session, 'by-key', 'direct');
-  await bench.queue(session, 'b', {
-    'x-dead-letter-exchange': 'by-key',
-    'x-dead-letter-strategy': 'at-least-once',
-    'x-overflow': 'reject-publish',
-  });
-  await bench.bind(session, 'b', 'in', '');
-  for (let n = 0; n < 3000; n++) await bench.publish(session, 'in', n % 3 === 0 ? 'unwanted' : 'wanted', `m${n}`);
-  const inbox = new Inbox();
-  await bench.consume(session, 'b', inbox);
-  await until(() => inbox.got.length === 3000, 'all');
-  await bench.commit((batch) => session.reject(batch, 0, true, false));
+  const keys = Array.from({ length: 3000 }, (_, n) => (n % 3 === 0 ? 'unwanted' : 'wanted'));
+  const { bench, session, engine } = await withRejected(keys);
   await rest();
   await bench.bind(session, 'd', 'by-key', 'wanted');
   const boundAt = Date.now();
