@@ -33,13 +33,14 @@ export class WaitingList {
 
   add(queue: EngineQueue, lease: Lease, reason: DeathReason, numbers: readonly number[]): void {
     const key = `${lease.id} ${reason} ${queue.key}`;
-    let entry = this.#entries.get(key);
+    const entry = this.#entries.get(key);
     // Numbers of a queue that is deleted mean nothing to one of the same name.
     if (entry === undefined || entry.queue.deleted) {
       if (entry !== undefined) this.#underWay.end(entry.queue);
-      entry = { queue, lease, reason, numbers: [] };
-      this.#entries.set(key, entry);
+      // It may be a whole backlog, put back each second.
+      this.#entries.set(key, { queue, lease, reason, numbers: numbers.slice() });
       this.#underWay.begin(queue);
+      return;
     }
     for (const number of numbers) entry.numbers.push(number);
   }
