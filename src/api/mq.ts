@@ -159,8 +159,8 @@ export class Mq extends EventEmitter<MqEvents> {
 
   /**
    * Ends it gracefully: consumers get nothing more, handlers that run are waited for, everything published is answered. Messages
-   * that nobody settled go back to their queues. Until the last handler has ended `publish` and `publishAll` go on, since handlers may need
-   * them to end well; everything else is CLOSED at once.
+   * that nobody settled go back to their queues. Until the last handler has ended `publish`, `publishAll` and `request` go on, since handlers
+   * may need them to end well; everything else is CLOSED at once.
    */
   async close(options: CloseOptions = {}): Promise<void> {
     checkOptions('close()', options, closeChecks);
@@ -306,7 +306,8 @@ export class Mq extends EventEmitter<MqEvents> {
 
   #requireOpen(verb: string): void {
     if (this.#failure !== null) throw this.#failure;
-    if (verb === 'publish' && !this.#drained && this.#link !== null) return;
+    // What a handler may need to end well.
+    if ((verb === 'publish' || verb === 'ask') && !this.#drained && this.#link !== null) return;
     if (this.#closing !== null || this.#link === null) throw closedError(`can't ${verb}: the connection`);
   }
 

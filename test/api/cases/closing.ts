@@ -42,6 +42,29 @@ export function closingCases(bench: Bench): void {
       await settledTo(await bench.mq.queue(results.name), 3);
     });
 
+    it('lets a handler that it waits for ask, and waits for the answer', async () => {
+      const here = await bench.mq.queue<number>(name());
+      await using responder = await here.respond((number) => number * 2);
+      assert.equal(responder.queue, here.name);
+      const other = await bench.other();
+      const asking = await other.queue<number>(here.name);
+      const queue = await other.queue<number>(name());
+      let begun = false;
+      let answer: unknown = null;
+      await queue.consume(async (number) => {
+        begun = true;
+        await sleep(30);
+        answer = await asking.request(number).catch((error: unknown) => error);
+      });
+      await queue.publish(21);
+      await until('a handler runs', () => begun);
+      const closed = other.close();
+      await rejects(asking.stats(), 'CLOSED');
+      await closed;
+      assert.equal(answer, 42);
+      await rejects(asking.request(1), 'CLOSED');
+    });
+
     it('takes nothing more at once where no handler runs', async () => {
       const other = await bench.other();
       const queue = await other.queue<number>(name());
