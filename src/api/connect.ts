@@ -6,13 +6,15 @@ import { PostriderError } from './errors.ts';
 import { EmbeddedLink } from './embedded/embedded-link.ts';
 import { EmbeddedMq } from './embedded-mq.ts';
 import { Mq } from './mq.ts';
-import { callable, checkOptions, type Checks, describe, object, text, waitMs } from './option-check.ts';
+import { callable, checkOptions, type Checks, describe, object, signal, text, waitMs } from './option-check.ts';
 
 export interface ConnectOptions {
   /** For `amqp:`: how long to try before the first connection is given up, in milliseconds. Default 10,000. */
   readonly connectTimeoutMs?: number;
   /** For `amqp:`: what this application is called in the broker's lists. */
   readonly name?: string;
+  /** For `amqp:`: gives up connecting, with ABORTED. What is connected stays so. */
+  readonly signal?: AbortSignal;
   /** For `amqps:`: options of `tls.connect`, such as `{ ca }` for a certificate of one's own. */
   readonly tls?: object;
   /** Gets a line now and then that an operator should see (a repaired journal, say). Default: they are written to stderr. */
@@ -22,6 +24,7 @@ export interface ConnectOptions {
 const checks: Checks<ConnectOptions> = {
   connectTimeoutMs: waitMs(1),
   name: text,
+  signal,
   tls: object,
   log: callable,
 };
@@ -30,7 +33,7 @@ const schemes = ['file:', 'memory:', 'amqp:', 'amqps:'];
 /**
  * Opens a durable queue in this process (`file:./data`), one that keeps nothing (`memory:`), or a connection to a broker
  * (`amqp://user:password@host:5672/vhost`, Postrider or RabbitMQ).
- * @throws PostriderError INVALID_URL, INVALID_OPTION, UNREACHABLE, ACCESS_REFUSED, DATA_LOCKED, DATA_FOREIGN, DATA_NEWER, DATA_CORRUPT, DATA_UNWRITABLE
+ * @throws PostriderError INVALID_URL, INVALID_OPTION, UNREACHABLE, ACCESS_REFUSED, ABORTED, DATA_LOCKED, DATA_FOREIGN, DATA_NEWER, DATA_CORRUPT, DATA_UNWRITABLE
  */
 export function connect(url: `file:${string}` | `memory:${string}`, options?: ConnectOptions): Promise<EmbeddedMq>;
 export function connect(url: string | URL, options?: ConnectOptions): Promise<Mq>;
@@ -47,7 +50,7 @@ export async function connect(url: string | URL, options: ConnectOptions = {}): 
 }
 
 async function embedded(url: string, scheme: string, options: ConnectOptions): Promise<EmbeddedMq> {
-  for (const name of ['connectTimeoutMs', 'name', 'tls'] as const) {
+  for (const name of ['connectTimeoutMs', 'name', 'signal', 'tls'] as const) {
     if (options[name] === undefined) continue;
     throw new PostriderError('INVALID_OPTION', `connect('${url}'): ${name} is for amqp: URLs`);
   }

@@ -1,7 +1,7 @@
 /** Connecting over AMQP: what goes wrong, and that nothing is left behind. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { createServer, type Server } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { connect, type EmbeddedMq } from '../../src/index.ts';
@@ -72,6 +72,32 @@ describe('connect() over amqp:', () => {
     await rejects(connect(`amqp://127.0.0.1:${nobody}`, { connectTimeoutMs: 200 }), 'UNREACHABLE', where);
     await rejects(connect(`amqp://127.0.0.1:${silentPort}`, { connectTimeoutMs: 200 }), 'UNREACHABLE');
     await rejects(connect(`amqps://127.0.0.1:${silentPort}`, { connectTimeoutMs: 200 }), 'UNREACHABLE');
+  });
+
+  it('gives up at once when its signal says so', async () => {
+    const reason = new Error('enough');
+    const before = await rejects(connect(`amqp://127.0.0.1:${port}`, { signal: AbortSignal.abort(reason) }), 'ABORTED');
+    assert.equal(before.cause, reason);
+    const controller = new AbortController();
+    const cut = new Promise((resolve) =>
+      silent.once('connection', (socket: Socket) => socket.resume().once('close', resolve)),
+    );
+    const asked = rejects(
+      connect(`amqp://127.0.0.1:${silentPort}`, { connectTimeoutMs: 600_000, signal: controller.signal }),
+      'ABORTED',
+      /connect\(\) was aborted by its signal/,
+    );
+    await new Promise((resolve) => silent.once('connection', resolve));
+    controller.abort(reason);
+    assert.equal((await asked).cause, reason);
+    await cut;
+    // What is connected stays so.
+    const later = new AbortController();
+    const mq = await connect(`amqp://127.0.0.1:${port}`, { signal: later.signal });
+    later.abort();
+    await mq.queue('after-the-abort');
+    await mq.close();
+    await rejects(connect('memory:', { signal: later.signal }), 'INVALID_OPTION', /signal is for amqp: URLs/);
   });
 
   it('leaves nothing behind that keeps the process alive', async () => {

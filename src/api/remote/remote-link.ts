@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { SyncMessage } from 'rabbitmq-client';
+import { abortable, throwIfAborted } from '../abort.ts';
 import type { ConnectOptions } from '../connect.ts';
 import { PostriderError } from '../errors.ts';
 import type {
@@ -46,11 +47,13 @@ export class RemoteLink implements Link {
   /** Connections that are lost at present. */
   #down = 0;
 
-  /** @throws PostriderError INVALID_URL, INVALID_OPTION, UNREACHABLE, ACCESS_REFUSED, UNSUPPORTED */
+  /** @throws PostriderError INVALID_URL, INVALID_OPTION, UNREACHABLE, ACCESS_REFUSED, UNSUPPORTED, ABORTED */
   static async open(url: string, options: ConnectOptions, events: LinkEvents): Promise<RemoteLink> {
-    const link = new RemoteLink(amqpAddress(url, options.tls), options, events);
-    await link.#connection.open(link.#patienceMs);
+    const address = amqpAddress(url, options.tls);
+    throwIfAborted(options.signal, 'connect()');
+    const link = new RemoteLink(address, options, events);
     try {
+      await abortable(link.#connection.open(link.#patienceMs), options.signal, 'connect()');
       link.#requireKnown();
     } catch (error) {
       await link.#connection.close();
