@@ -29,7 +29,12 @@ export interface ConsumeOptions {
    * dead-letter queue as many as it takes, since there it would be lost.
    */
   readonly retry?: RetryPolicy | false;
-  /** A handler that runs longer has failed, in milliseconds. Default 1,800,000 (half an hour); `Infinity`: no limit. */
+  /**
+   * A handler that runs longer has failed, in milliseconds. Default 1,800,000 (half an hour); `Infinity`: no limit of this consumer's.
+   *
+   * Over `amqp:` the broker has a limit of its own, 30 minutes unless its operator set another (`serve --consumer-timeout`): what is not
+   * settled by then is taken away, the handler's `signal` is aborted, and the message comes again. Embedded there is none.
+   */
   readonly timeoutMs?: number;
   /** Messages that are fetched ahead, at most 65,535. Default: adapts to the speed of the handler. */
   readonly prefetch?: number;
