@@ -8,7 +8,8 @@ import { claimDirectory, type DirectoryContents } from './journal/data-directory
 import type { DirectoryLock, Files } from './journal/files.ts';
 import { EntryKind } from './journal/directory.ts';
 import { sealGroup } from './journal/group.ts';
-import { Journal, type ClosedGroup, type GroupStore, type Place } from './journal/journal.ts';
+import type { ClosedGroup, GroupStore, Place } from './journal/group-store.ts';
+import { Journal } from './journal/journal.ts';
 import type { JournalOptions } from './journal/options.ts';
 import { Recovery, type Recovered } from './journal/recovery.ts';
 import { Scrub } from './journal/scrub.ts';

@@ -1,6 +1,7 @@
 /** `memory:` — the same journal without a disk: each block is a segment of its own, and is given up when nothing in it is alive. */
 import type { Clock } from '../clock.ts';
-import { Journal, type ClosedGroup, type GroupStore, type Place } from './journal/journal.ts';
+import type { ClosedGroup, GroupStore, Place } from './journal/group-store.ts';
+import { Journal } from './journal/journal.ts';
 import { DelayedBlocks } from './delayed-blocks.ts';
 import type { LocalQueue } from './queue.ts';
 import { SegmentTable, type Segment } from './segments.ts';

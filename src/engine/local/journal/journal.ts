@@ -20,70 +20,15 @@ import type { Mark } from '../level.ts';
 import type { LocalQueue } from '../queue.ts';
 import type { LocalTargets } from '../targets.ts';
 import type { Block, Window } from '../window.ts';
+import { CommitQueue } from './commit-queue.ts';
 import { EntryKind, EntryWriter, RUN_FLAG_DUE, RUN_FLAG_EXPIRES } from './directory.ts';
 import { GROUP_HEADER_BYTES, GROUP_TRAILER_BYTES, finishGroup } from './group.ts';
+import { ClosedGroup, type GroupStore, type Place } from './group-store.ts';
 
 /** Room kept in a block for what closing a group adds beyond what was counted. */
 const CLOSING_BYTES = 4096;
 /** Queues that one entry of the directory names. */
 const MOST_TARGETS = 0xffff;
-
-export interface Place {
-  readonly segment: number;
-  readonly offset: number;
-  /** Where the space of the segment ends; a group may only pass it when it can't be divided, and none begins there. */
-  readonly end: number;
-}
-
-/** Where closed groups go. */
-export interface GroupStore {
-  /** Where the next group goes, with room for at least `minBytes`. `after` is where the last one ended. */
-  place(after: Place | null, minBytes: number): Place;
-  /** Takes the group; `Journal.written` is called once it is durable, in the order of these calls. */
-  write(group: ClosedGroup): void;
-  /** True: directories and checksums are not needed, nothing outlives the process. */
-  readonly volatile: boolean;
-  /** Where nothing outlives the process: a copy of a delayed message's run, which is about to be appended to these queues, apart from what is published beside it. */
-  putAside?(
-    buffer: Buffer,
-    start: number,
-    length: number,
-    queues: readonly LocalQueue[],
-  ): Pick<Place, 'segment' | 'offset'>;
-}
-
-interface PendingCommit {
-  readonly receiver: CommitReceiver<unknown>;
-  readonly token: unknown;
-  readonly outcomes: readonly ItemOutcome[] | null;
-}
-
-export class ClosedGroup {
-  readonly sequence: number;
-  readonly block: Block;
-  /** In the block's buffer. */
-  readonly start: number;
-  readonly end: number;
-  readonly commits: PendingCommit[];
-  readonly marks: Mark[];
-
-  constructor(sequence: number, block: Block, start: number, end: number, commits: PendingCommit[], marks: Mark[]) {
-    this.sequence = sequence;
-    this.block = block;
-    this.start = start;
-    this.end = end;
-    this.commits = commits;
-    this.marks = marks;
-  }
-
-  get offset(): number {
-    return this.block.start + this.start;
-  }
-
-  get bytes(): number {
-    return this.end - this.start;
-  }
-}
 
 export class Journal {
   readonly window: Window;
@@ -91,10 +36,6 @@ export class Journal {
   readonly directory = new EntryWriter();
   /** Of the open group. */
   sequence: number;
-  /** Every group up to this sequence is durable. */
-  synced: number;
-  /** Bytes that are not durable yet. */
-  waitingBytes = 0;
   /** While set, the open group must not be closed: its items belong together. */
   atomic = false;
   /** The disk is full: an append may be refused. */
@@ -103,10 +44,8 @@ export class Journal {
   promisedBytes = 0;
 
   readonly #store: GroupStore;
-  readonly #pending: ClosedGroup[] = [];
-  #commits: PendingCommit[] = [];
+  readonly #commits: CommitQueue;
   #dirty: LocalQueue[] = [];
-  #early: PendingCommit[] = [];
   #place: Place | null = null;
   #closedTo: Place | null = null;
   #block: Block | null = null;
@@ -124,7 +63,6 @@ export class Journal {
   #lazy: Timer | null = null;
   #stopped = false;
   #failure: EngineError | null = null;
-  #waiting: { readonly sequence: number; readonly done: (error: EngineError | null) => void }[] = [];
 
   // The run being written.
   #targets: LocalTargets | null = null;
@@ -139,13 +77,23 @@ export class Journal {
     this.window = window;
     this.clock = clock;
     this.sequence = sequence;
-    this.synced = sequence - 1;
+    this.#commits = new CommitQueue(sequence - 1);
   }
 
   /** Continues behind what recovery found. */
   resume(sequence: number): void {
     this.sequence = sequence;
-    this.synced = sequence - 1;
+    this.#commits.synced = sequence - 1;
+  }
+
+  /** Every group up to this sequence is durable. */
+  get synced(): number {
+    return this.#commits.synced;
+  }
+
+  /** Bytes that are not durable yet. */
+  get waitingBytes(): number {
+    return this.#commits.waitingBytes;
   }
 
   get volatile(): boolean {
@@ -167,7 +115,7 @@ export class Journal {
   }
 
   get isIdle(): boolean {
-    return this.#pending.length === 0 && !this.#mustSync;
+    return this.#commits.isIdle && !this.#mustSync;
   }
 
   get failure(): EngineError | null {
@@ -400,15 +348,9 @@ export class Journal {
     const commit = { receiver, token, outcomes };
     if (durable) this.#mustSync = true;
     if (this.#mustSync) {
-      this.#commits.push(...this.#early, commit);
-      this.#early = [];
+      this.#commits.add(commit);
       this.schedule();
-    } else if (this.#pending.length > 0) {
-      // An earlier one may not have been handed to a group yet.
-      this.#pending[this.#pending.length - 1]!.commits.push(...this.#early, commit);
-      this.#early = [];
-    } else {
-      this.#early.push(commit);
+    } else if (!this.#commits.addEarly(commit)) {
       this.schedule();
     }
   }
@@ -425,7 +367,7 @@ export class Journal {
       this.clock.defer(() => done(this.#failure));
       return;
     }
-    this.#waiting.push({ sequence: this.#mustSync ? this.sequence : this.sequence - 1, done });
+    this.#commits.whenSynced(this.#mustSync ? this.sequence : this.sequence - 1, done);
   }
 
   schedule(): void {
@@ -487,11 +429,9 @@ export class Journal {
     this.promisedBytes = 0;
     block.used = end;
     block.pins++;
-    const group = new ClosedGroup(this.sequence, block, start, end, this.#commits, marks);
-    this.#commits = [];
+    const group = new ClosedGroup(this.sequence, block, start, end, this.#commits.takeOpen(), marks);
     this.#mustSync = false;
-    this.#pending.push(group);
-    this.waitingBytes += group.bytes;
+    this.#commits.closed(group);
     this.sequence++;
     this.#place = { segment: block.segment, offset: block.start + end, end: this.#place!.end };
     this.#closedTo = this.#place;
@@ -502,13 +442,7 @@ export class Journal {
   /** The store's word that the oldest group is durable. */
   written(group: ClosedGroup): void {
     this.window.recycle();
-    this.#pending.shift();
-    this.synced = group.sequence;
-    this.waitingBytes -= group.bytes;
-    group.block.pins--;
-    for (const mark of group.marks) mark.queue.marked(mark);
-    for (const { receiver, token, outcomes } of group.commits) receiver.committed(token, outcomes);
-    while (this.#waiting.length > 0 && this.#waiting[0]!.sequence <= this.synced) this.#waiting.shift()!.done(null);
+    this.#commits.written(group);
   }
 
   /** The store is free for another write. */
@@ -526,13 +460,7 @@ export class Journal {
   fail(error: EngineError): void {
     this.#failure = error;
     this.#forgetLazy();
-    const commits = [...this.#pending.flatMap((group) => group.commits), ...this.#commits, ...this.#early];
-    const waiting = this.#waiting;
-    this.#commits = [];
-    this.#early = [];
-    this.#waiting = [];
-    for (const { receiver, token } of commits) receiver.failed(token, error);
-    for (const { done } of waiting) done(error);
+    this.#commits.fail(error);
   }
 
   /** Where the next group will begin. */
@@ -548,15 +476,8 @@ export class Journal {
   #turn(): void {
     if (this.#failure !== null || this.#stopped) return;
     this.window.recycle();
-    if (this.#mustSync && (this.#pending.length === 0 || this.#store.volatile)) this.closeGroup();
-    if (this.#early.length > 0 && this.#pending.length === 0) {
-      const early = this.#early;
-      this.#early = [];
-      for (const { receiver, token, outcomes } of early) receiver.committed(token, outcomes);
-    } else if (this.#early.length > 0) {
-      this.#pending[this.#pending.length - 1]!.commits.push(...this.#early);
-      this.#early = [];
-    }
+    if (this.#mustSync && (this.#commits.isIdle || this.#store.volatile)) this.closeGroup();
+    this.#commits.tellEarly();
   }
 
   #hasContent(): boolean {

@@ -8,7 +8,7 @@ import { EngineError } from '../../errors.ts';
 import type { SegmentReader } from '../backlog-reader.ts';
 import { ReadAhead } from '../read-ahead.ts';
 import type { FileHandle, Files } from './files.ts';
-import type { Place } from './journal.ts';
+import type { Place } from './group-store.ts';
 import type { JournalOptions } from './options.ts';
 import { Pauses } from './pauses.ts';
 import { ReadingFiles, isShortage } from './reading-files.ts';
