@@ -48,6 +48,7 @@ const prefetch = 100;
 const mostPrefetch = 65_535;
 /** Another consumer may take what was counted, and somebody may close. */
 const lookMs = 500;
+const answeredWithinMs = 250;
 
 /** @throws PostriderError INVALID_OPTION, QUEUE_NOT_FOUND, ABORTED, and what publishing to the origin throws; its `moved` says how many were sent back before */
 export async function redrive(core: MqCore, name: string, options: RedriveOptions): Promise<number> {
@@ -101,10 +102,24 @@ class Redrive {
     await over;
     clearInterval(looking);
     signal?.removeEventListener('abort', stop);
+    if (this.#failure !== null) await this.#giveUp();
     await this.#work;
-    for (const taker of this.#takers) await taker.close();
+    await this.#closeTakers();
     if (this.#failure !== null) throw incomplete(this.#failure, this.#moved);
     return this.#moved;
+  }
+
+  /** What is on its way is soon answered, or waits for a full disk: then it goes back. */
+  async #giveUp(): Promise<void> {
+    const answered = new AbortController();
+    const late = sleep(answeredWithinMs, undefined, { signal: answered.signal }).catch(() => undefined);
+    await Promise.race([this.#work, late]);
+    answered.abort();
+    await this.#closeTakers();
+  }
+
+  async #closeTakers(): Promise<void> {
+    for (const taker of this.#takers) await taker.close();
   }
 
   /** A message that came to one of the consumers. */
@@ -196,8 +211,10 @@ class Redrive {
 /** One consumer of the run. */
 class Taker implements DeliverySink {
   readonly #run: Redrive;
+  #opening: Promise<LinkConsumer> | null = null;
   #link: LinkConsumer | null = null;
   #turnedDown = 0;
+  #closing: Promise<void> | null = null;
 
   constructor(run: Redrive) {
     this.#run = run;
@@ -205,7 +222,8 @@ class Taker implements DeliverySink {
 
   async open(core: MqCore, name: string): Promise<void> {
     const traits = { prefetch, noAck: false, exclusive: false, priority: 0 };
-    this.#link = await core.link.consume(name, traits, this);
+    this.#opening = core.link.consume(name, traits, this);
+    this.#link = await this.#opening;
     this.#link.setPrefetch(this.#prefetch);
   }
 
@@ -233,7 +251,13 @@ class Taker implements DeliverySink {
     this.#run.fail(error);
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#opening?.catch(() => undefined);
     await this.#link?.cancel().catch(() => undefined);
     await this.#link?.close().catch(() => undefined);
   }

@@ -13,6 +13,7 @@ import type {
 import { PostriderError } from '../errors.ts';
 import type { Address, DeliverySink, LinkConsumer, Outgoing } from '../link.ts';
 import { lostDelivery, unroutable } from '../message-outcomes.ts';
+import { Waits } from '../waits.ts';
 import { brokerFailure, refusal } from './broker-failure.ts';
 import { CountedBatch } from './counted-batch.ts';
 import { MessageReader } from './message-reader.ts';
@@ -32,6 +33,8 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer, Acknowledge
   /** Deliveries that could not be replaced, on their way back. */
   readonly #given = new Set<NodeJS.Timeout>();
   readonly #closed: (consumer: EmbeddedConsumer) => void;
+  /** For the disk to have space. */
+  readonly #waits = new Waits();
 
   constructor(
     broker: Broker,
@@ -106,7 +109,8 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer, Acknowledge
         else this.#giveBack(claim);
         throw refused;
       }
-      await this.#outbox.space();
+      // Closed meanwhile, its lease gives the message back.
+      await this.#waits.for(this.#outbox.space());
     }
   }
 
@@ -115,6 +119,7 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer, Acknowledge
   }
 
   async close(): Promise<void> {
+    this.#waits.end(lostDelivery());
     this.#outbox.flush();
     // Its lease gives back the rest.
     for (const timer of this.#given) clearTimeout(timer);

@@ -13,6 +13,7 @@ import type { AsyncMessage, Channel } from 'rabbitmq-client';
 import { PostriderError } from '../errors.ts';
 import type { Address, ConsumeTraits, DeliverySink, LinkConsumer, Outgoing } from '../link.ts';
 import { lostDelivery } from '../message-outcomes.ts';
+import { Waits } from '../waits.ts';
 import type { Publisher } from './publisher.ts';
 import type { RemoteConnection } from './remote-connection.ts';
 import { isLoss, remoteFailure } from './remote-failure.ts';
@@ -53,6 +54,8 @@ export class RemoteConsumer implements LinkConsumer {
   #base = 0;
   #highest = 0;
   #state: 'open' | 'cancelled' | 'closed' = 'open';
+  /** For a broker that is blocked to take what replaces a message. */
+  readonly #waits = new Waits();
   /** Changes of the consumer, one after another. */
   #work: Promise<void> = Promise.resolve();
   #wanted: number;
@@ -128,7 +131,7 @@ export class RemoteConsumer implements LinkConsumer {
     if (to === null || message === null) return this.acked(tag);
     if (!this.#holds(tag)) throw lostDelivery();
     try {
-      await this.#home.publisher.publish(to, message, true);
+      await this.#waits.for(this.#home.publisher.publish(to, message, true));
     } catch (error) {
       // Better twice than not at all; and after a while, or it would come again at once, and fail again.
       this.#giveBackLater(tag);
@@ -148,6 +151,7 @@ export class RemoteConsumer implements LinkConsumer {
   async close(): Promise<void> {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    this.#waits.end(lostDelivery());
     this.#stopTimers();
     // The channel gives back what it holds.
     for (const timer of this.#given) clearTimeout(timer);
@@ -161,6 +165,7 @@ export class RemoteConsumer implements LinkConsumer {
   }
 
   #giveBackLater(tag: number): void {
+    if (this.#state === 'closed') return;
     const timer = setTimeout(() => {
       this.#given.delete(timer);
       void this.requeue(tag).catch(() => undefined);

@@ -1,0 +1,60 @@
+/** What waits until an embedded disk has space, and who need not wait. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { it, type TestContext } from 'node:test';
+import { EmbeddedLink } from '../../src/api/embedded/embedded-link.ts';
+import { EmbeddedMq } from '../../src/api/embedded-mq.ts';
+import { openLocal } from '../../src/engine/local/index.ts';
+import { small } from '../engine/local/crashing.ts';
+import { FullDisk } from '../engine/local/journal/full-disks.ts';
+import { rejects, settledTo, sleep, until } from './bench.ts';
+
+/** An embedded broker whose disk can be full. */
+async function openOn(context: TestContext, files: FullDisk): Promise<EmbeddedMq> {
+  const directory = await mkdtemp(join(tmpdir(), 'postrider-full-'));
+  const log = (): void => undefined;
+  const mq = new EmbeddedMq(log);
+  await mq.begin(async (events) => {
+    const link = await EmbeddedLink.open(openLocal(directory, { ...small, files }), events, log);
+    mq.broker = link.broker;
+    return link;
+  });
+  context.after(async () => {
+    await mq.close();
+    await rm(directory, { recursive: true, force: true });
+  });
+  return mq;
+}
+
+it('a redrive that is aborted does not wait until the disk has space', { timeout: 20_000 }, async (context) => {
+  const disk = new FullDisk();
+  const mq = await openOn(context, disk);
+  const queue = await mq.queue<string>('orders');
+  const dead = queue.deadLetters!;
+  await dead.publishAll(['x'.repeat(30_000), 'y'.repeat(30_000), 'z'.repeat(30_000)]);
+  disk.full = true;
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const redriving = rejects(dead.redrive({ signal: controller.signal }), 'ABORTED');
+  let before = -1;
+  // It waits.
+  await until('nothing more is moved', async () => {
+    const { ready } = await queue.stats();
+    await sleep(100);
+    const isStill = ready === before;
+    before = ready;
+    return isStill;
+  });
+  assert.ok(before < 3, `${before} of 3`);
+  controller.abort(reason);
+  const { moved, cause } = await redriving;
+  assert.equal(cause, reason);
+  // While the disk is still full.
+  await settledTo(dead, 3 - moved!);
+  await settledTo(queue, moved!);
+  disk.full = false;
+  assert.equal(await dead.redrive(), 3 - moved!);
+  await settledTo(queue, 3);
+});
