@@ -14,6 +14,7 @@ import { checkOptions, closeChecks } from './option-check.ts';
 import type { PayloadCodec } from './payload-codec.ts';
 import { Places } from './places.ts';
 import { Prefetch } from './prefetch.ts';
+import { TimeLimit } from './time-limit.ts';
 
 /**
  * Handles one message. What it returns is waited for where it is a promise, and otherwise not looked at (but see `Queue.respond`); what it
@@ -64,13 +65,11 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   /** Settlements and decodings that are under way. */
   #busy = 0;
   #due = false;
-  /** Of the watch on time-outs. */
-  #period = 0;
+  readonly #limit: TimeLimit;
   readonly #bodies = new BodySlab();
   #stopped = false;
   #closing: Promise<void> | null = null;
   #idle: (() => void) | null = null;
-  #watch: NodeJS.Timeout | null = null;
   #resolveClosed!: () => void;
   #rejectClosed!: (error: PostriderError) => void;
   readonly #run = (): void => this.#turn();
@@ -89,6 +88,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     this.#handler = handler;
     this.#settings = settings;
     this.#failures = new FailurePath(queue, settings);
+    this.#limit = new TimeLimit(settings.timeoutMs);
     this.#prefetch = new Prefetch(settings.concurrency, settings.prefetch);
     this.closed = new Promise((resolve, reject) => {
       this.#resolveClosed = resolve;
@@ -102,7 +102,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   begin(link: LinkConsumer): void {
     this.#link = link;
     if (this.#closing === null) {
-      if (this.#settings.timeoutMs !== Infinity) this.#watchTimeouts(this.#settings.timeoutMs);
+      this.#limit.watch(this.#running, (message) => this.#late(message));
       return;
     }
     // It ended before it had begun: its queue was deleted meanwhile.
@@ -248,12 +248,12 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
       return;
     }
     if (answer !== null) {
-      this.#running.take(message, answer, this.#period);
+      this.#running.take(message, answer, this.#limit.period);
       return;
     }
     this.#succeeded(message);
     // It holds its place among the concurrent ones until it is settled.
-    if (!message.settled) this.#running.take(message, null, this.#period);
+    if (!message.settled) this.#running.take(message, null, this.#limit.period);
   }
 
   #fulfilled(message: Message): void {
@@ -407,24 +407,15 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     return this.#running.size > 0 || this.#busy > 0 || (this.#settings.atMostOnce && this.#next < this.#waiting.length);
   }
 
-  #watchTimeouts(timeoutMs: number): void {
-    const periodMs = Math.max(5, Math.min(timeoutMs / 4, 5_000));
-    // No clock is read for each message. One that began just before the end of its period has had so many since.
-    const most = Math.ceil(timeoutMs / periodMs);
-    this.#watch = setInterval(() => {
-      this.#period += 1;
-      for (const message of this.#running.since(this.#period - most - 1)) {
-        // An abort before may have had it settled.
-        if (!this.#running.leave(message)) continue;
-        const error = new PostriderError(
-          'TIMEOUT',
-          `the handler of queue '${this.queue}' did not end within ${timeoutMs} ms`,
-        );
-        message.abort(error);
-        this.#failed(message, error);
-        this.#goOn();
-      }
-    }, periodMs).unref();
+  #late(message: Message): void {
+    const { timeoutMs } = this.#settings;
+    const error = new PostriderError(
+      'TIMEOUT',
+      `the handler of queue '${this.queue}' did not end within ${timeoutMs} ms`,
+    );
+    message.abort(error);
+    this.#failed(message, error);
+    this.#goOn();
   }
 
   async #close(graceMs: number): Promise<void> {
@@ -455,7 +446,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
         for (const message of this.#waiting.splice(this.#next)) this.#host.handlerFailed(error, message, 'lost');
       }
     }
-    if (this.#watch !== null) clearInterval(this.#watch);
+    this.#limit.end();
     if (link !== null) await link.close().catch(() => undefined);
     this.#host.consumerClosed(this);
     this.#resolveClosed();
