@@ -113,8 +113,11 @@ export interface Link {
   declareExchange(name: string, type: string): Promise<void>;
   bindQueue(queue: string, exchange: string, routingKey: string): Promise<void>;
   unbindQueue(queue: string, exchange: string, routingKey: string): Promise<void>;
-  /** Resolves once the message is on disk. @throws PostriderError what became of it */
-  publish(to: Address, message: Outgoing): Promise<void>;
+  /**
+   * Resolves once the message is on disk. What is not sent when `signal` is aborted never is, and rejects with ABORTED: not at once
+   * though, but when it would have been its turn. @throws PostriderError what became of it
+   */
+  publish(to: Address, message: Outgoing, signal?: AbortSignal): Promise<void>;
   consume(queue: string, traits: ConsumeTraits, sink: DeliverySink): Promise<LinkConsumer>;
   /** Ready messages from the head, left there. */
   peek(queue: string, limit: number, each: (delivery: Delivery) => void): Promise<void>;

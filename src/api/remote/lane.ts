@@ -5,6 +5,7 @@
  * What is in flight when channel or connection end is of unknown outcome and never sent again. What was not sent waits.
  */
 import type { Channel, Envelope, ReturnedMessage } from 'rabbitmq-client';
+import { aborted } from '../abort.ts';
 import { closedError, PostriderError } from '../errors.ts';
 import type { Address } from '../link.ts';
 import { unroutable } from '../message-outcomes.ts';
@@ -18,6 +19,8 @@ export interface Pending {
   /** Not to be sent any more from then on, but given to `late`; `Infinity`: never. */
   readonly until: number;
   late(): void;
+  /** Aborted: not to be sent any more. */
+  readonly signal: AbortSignal | undefined;
   resolve(): void;
   reject(error: PostriderError): void;
   /** The broker sent it back. */
@@ -26,6 +29,8 @@ export interface Pending {
 
 /** Unconfirmed at a time: what is beyond waits here, where a lost connection can do it no harm. */
 const mostInFlight = 4_096;
+/** Waiting, until those among them that were aborted are let go for the first time. */
+const firstSweep = 1_024;
 
 export class Lane {
   readonly #connection: RemoteConnection;
@@ -37,6 +42,7 @@ export class Lane {
   #proven = false;
   #waiting: Pending[] = [];
   #next = 0;
+  #sweepAt = firstSweep;
   readonly #inFlight = new Set<Pending>();
   /** Confirmed, and told a little later: whether the broker sent a message back is known after its confirm. */
   #confirmed: Pending[] = [];
@@ -54,6 +60,7 @@ export class Lane {
   push(pending: Pending): void {
     this.#waiting.push(pending);
     this.pump();
+    if (this.#left > this.#sweepAt) this.#sweep();
   }
 
   /** Sends what may be sent. */
@@ -68,12 +75,15 @@ export class Lane {
     while (this.#inFlight.size < window && this.#left > 0) {
       const pending = this.#waiting[this.#next]!;
       this.#next += 1;
-      if (pending.until !== Infinity && pending.until <= Date.now()) pending.late();
+      if (pending.signal?.aborted === true) pending.reject(aborted(pending.signal, 'the publish'));
+      else if (pending.until !== Infinity && pending.until <= Date.now()) pending.late();
       else this.#send(channel, pending);
     }
     if (this.#left === 0) {
       this.#waiting = [];
       this.#next = 0;
+      this.#sweepAt = firstSweep;
+      this.#tellIdle();
     } else if (this.#next > 4_096) {
       this.#waiting = this.#waiting.slice(this.#next);
       this.#next = 0;
@@ -103,6 +113,18 @@ export class Lane {
   abandon(): void {
     this.giveUp();
     this.#lost(new Error('the broker gave no answer before the connection was closed'));
+  }
+
+  /** What was aborted is not kept until a broker is back. */
+  #sweep(): void {
+    const waiting = this.#waiting.slice(this.#next);
+    this.#waiting = waiting.filter((pending) => {
+      if (pending.signal?.aborted !== true) return true;
+      pending.reject(aborted(pending.signal, 'the publish'));
+      return false;
+    });
+    this.#next = 0;
+    this.#sweepAt = Math.max(firstSweep, 2 * this.#waiting.length);
   }
 
   get #left(): number {

@@ -27,6 +27,7 @@ interface Job {
   readonly message: Outgoing;
   /** From a broker, and back to it. */
   readonly again: boolean;
+  readonly signal: AbortSignal | undefined;
   readonly resolve: () => void;
   readonly reject: (error: PostriderError) => void;
 }
@@ -59,10 +60,10 @@ export class Publisher {
     this.#delays = delays;
   }
 
-  publish(to: Address, message: Outgoing, again = false): Promise<void> {
+  publish(to: Address, message: Outgoing, again = false, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#closed) reject(closedError("can't publish: the connection"));
-      else this.#begin({ to, message, again, resolve, reject });
+      else this.#begin({ to, message, again, signal, resolve, reject });
     });
   }
 
@@ -87,7 +88,7 @@ export class Publisher {
       void prepared.then(() => this.#preparing.delete(prepared));
       return;
     }
-    const { to, message, again, resolve, reject } = job;
+    const { to, message, again, signal, resolve, reject } = job;
     try {
       const { properties, body } = message;
       if (to !== this.#address || properties !== this.#properties || again) {
@@ -101,6 +102,7 @@ export class Publisher {
         body: asBuffer(body),
         until: Infinity,
         late: never,
+        signal,
         resolve,
         reject,
         returned: false,
@@ -111,7 +113,7 @@ export class Publisher {
   }
 
   async #delay(job: Job): Promise<void> {
-    const { to, message, again, resolve } = job;
+    const { to, message, again, signal, resolve } = job;
     // The broker would take it for the delay. A message that was delivered in time and is tried again has no other any more.
     const { expiration, ...properties } = message.properties;
     if (expiration !== undefined && !again) {
@@ -131,7 +133,8 @@ export class Publisher {
     };
     const late = (): void => this.#begin(job);
     const envelope = envelopeOf(address, properties, again, this.#connected().frameMaxBytes);
-    this.#send({ to: address, envelope, body: asBuffer(message.body), until, late, resolve, reject, returned: false });
+    const body = asBuffer(message.body);
+    this.#send({ to: address, envelope, body, until, late, signal, resolve, reject, returned: false });
   }
 
   #send(pending: Pending): void {

@@ -126,12 +126,12 @@ export class RemoteLink implements Link {
     this.#topology.unbound(queue, exchange, routingKey);
   }
 
-  publish(to: Address, message: Outgoing): Promise<void> {
+  publish(to: Address, message: Outgoing, signal?: AbortSignal): Promise<void> {
     const { replyTo } = message.properties;
     // The answer must find the queue that waits for it.
     const present = replyTo === undefined ? null : this.#topology.present(replyTo);
-    if (present !== null) return present.then(() => this.#publisher.publish(to, message));
-    return this.#publisher.publish(to, message);
+    if (present !== null) return present.then(() => this.#publisher.publish(to, message, false, signal));
+    return this.#publisher.publish(to, message, false, signal);
   }
 
   async consume(queue: string, traits: ConsumeTraits, sink: DeliverySink): Promise<LinkConsumer> {
