@@ -10,7 +10,7 @@ import { closedError, PostriderError } from '../errors.ts';
 import type { Address } from '../link.ts';
 import { unroutable } from '../message-outcomes.ts';
 import type { RemoteConnection } from './remote-connection.ts';
-import { isLoss, remoteFailure } from './remote-failure.ts';
+import { isLoss, isVerdict, remoteFailure } from './remote-failure.ts';
 
 export interface Pending {
   readonly to: Address;
@@ -187,7 +187,7 @@ export class Lane {
   #failed(pending: Pending, error: unknown): void {
     if ((error as { code?: unknown }).code !== 'NACK') {
       // The channel has ended. With several in flight nobody knows whose fault it was: all are told when that is told.
-      if (!isLoss(error)) this.#why = error;
+      if (isVerdict(error)) this.#why = error;
       return;
     }
     this.#proven = true;

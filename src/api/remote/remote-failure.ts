@@ -1,4 +1,5 @@
 /** What the client and the broker behind it answer, in the API's words. */
+import { AMQPConnectionError } from 'rabbitmq-client';
 import { bare, isRefusalCode, refusedBy } from '../broker-words.ts';
 import { PostriderError } from '../errors.ts';
 
@@ -6,6 +7,11 @@ import { PostriderError } from '../errors.ts';
 export function isLoss(error: unknown): boolean {
   if (error instanceof PostriderError) return error.code === 'UNKNOWN_OUTCOME' || error.code === 'UNREACHABLE';
   return !isRefusalCode(codeOf(error));
+}
+
+/** The broker refused it: what ends a whole connection says nothing of one message on it, which may be stored. */
+export function isVerdict(error: unknown): boolean {
+  return !(error instanceof AMQPConnectionError) && !isLoss(error);
 }
 
 export function remoteFailure(error: unknown): PostriderError {

@@ -1,0 +1,73 @@
+/** What becomes of a message when its channel, or the whole connection, is ended by the broker. */
+import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
+import { describe, it } from 'node:test';
+import { AMQPChannelError, AMQPConnectionError, type AMQPError, type Channel } from 'rabbitmq-client';
+import { PostriderError } from '../../../src/api/errors.ts';
+import { Lane, type Pending } from '../../../src/api/remote/lane.ts';
+import type { RemoteConnection } from '../../../src/api/remote/remote-connection.ts';
+import { until } from '../bench.ts';
+
+/** A broker's side of a channel that never confirms. */
+class Ending extends EventEmitter {
+  active = true;
+  readonly #fail: ((error: Error) => void)[] = [];
+
+  get published(): number {
+    return this.#fail.length;
+  }
+
+  confirmSelect(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  basicPublish(): Promise<void> {
+    return new Promise((_resolve, reject) => this.#fail.push(reject));
+  }
+
+  end(error: Error): void {
+    this.active = false;
+    for (const fail of this.#fail) fail(error);
+    this.emit('close');
+  }
+}
+
+async function codeAfter(error: AMQPError): Promise<string> {
+  const channel = new Ending();
+  const connection = {
+    up: true,
+    blocked: false,
+    channel: () => Promise.resolve(channel as unknown as Channel),
+    closeChannel: () => Promise.resolve(),
+  } as unknown as RemoteConnection;
+  const lane = new Lane(connection, () => new PostriderError('REFUSED', 'nack'), false);
+  const told = new Promise<string>((resolve) => {
+    const pending: Pending = {
+      to: { exchange: '', routingKey: 'q', mandatory: true },
+      envelope: {},
+      body: Buffer.alloc(0),
+      until: Infinity,
+      late: () => undefined,
+      signal: undefined,
+      resolve: () => resolve('stored'),
+      reject: ({ code }) => resolve(code),
+      returned: false,
+    };
+    lane.push(pending);
+  });
+  await until('it is sent', () => channel.published === 1);
+  channel.end(error);
+  return told;
+}
+
+describe('the only publish in flight', () => {
+  for (const code of ['INTERNAL_ERROR', 'RESOURCE_ERROR', 'NOT_ALLOWED']) {
+    it(`may be stored when the broker ends its connection with ${code}`, async () => {
+      assert.equal(await codeAfter(new AMQPConnectionError(code, `${code} - the broker stops`)), 'UNKNOWN_OUTCOME');
+    });
+  }
+
+  it('is refused when the broker ends its channel with that', async () => {
+    assert.equal(await codeAfter(new AMQPChannelError('ACCESS_REFUSED', 'ACCESS_REFUSED - no')), 'ACCESS_REFUSED');
+  });
+});
