@@ -97,3 +97,33 @@ test('a message keeps what its publisher wrote, byte by byte, when it is tried a
   assert.equal(letter!.headers['x-dead-letter-attempts'], 2);
   assert.equal(letter!.headers['CC'], undefined);
 });
+
+test(
+  'a redrive that is aborted does not wait for a broker that takes nothing',
+  { timeout: 20_000 },
+  async (context) => {
+    const here = await connect('memory:', { log: () => undefined });
+    const { amqp } = await here.listen({ amqp: { port: 0 } });
+    const mq = await connect(`amqp://127.0.0.1:${amqp!.port}`);
+    context.after(async () => {
+      await mq.close();
+      await here.close();
+    });
+    let blocked = false;
+    mq.on('blocked', () => (blocked = true));
+    const queue = await mq.queue<number>('orders');
+    const dead = queue.deadLetters!;
+    await dead.publishAll([1, 2]);
+    const { pressure } = here.broker!;
+    pressure.setDisk(true);
+    await until('it is told', () => blocked);
+    const controller = new AbortController();
+    const redriving = rejects(dead.redrive({ signal: controller.signal }), 'ABORTED');
+    const there = await here.queue('orders.dead');
+    await until('it has them', async () => (await there.stats()).unacked === 2);
+    controller.abort();
+    assert.equal((await redriving).moved, 0);
+    await settledTo(there, 2);
+    pressure.setDisk(false);
+  },
+);
