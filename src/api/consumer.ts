@@ -6,6 +6,7 @@
 import { BodySlab } from './body-slab.ts';
 import { asError, PostriderError } from './errors.ts';
 import { FailurePath } from './failure-path.ts';
+import { Grace } from './grace.ts';
 import type { ConsumeSettings } from './consume-options.ts';
 import type { Delivery, DeliverySink, LinkConsumer } from './link.ts';
 import { Message, type MessageHolder } from './message.ts';
@@ -69,6 +70,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   readonly #bodies = new BodySlab();
   #stopped = false;
   #closing: Promise<void> | null = null;
+  #grace: Grace | null = null;
   #idle: (() => void) | null = null;
   #resolveClosed!: () => void;
   #rejectClosed!: (error: PostriderError) => void;
@@ -147,17 +149,21 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   /** @internal */
   ended(error: PostriderError): void {
     this.#rejectClosed(error);
+    for (const message of this.#running.messages) message.abort(error);
     void this.close();
   }
 
   /**
    * No more messages; resolves once the handlers that run have ended. What waits here unhandled goes back to the queue; with
    * `delivery: 'at-most-once'` it was settled already, and is handled first.
-   * `graceMs`: after so long (default 30 seconds) the rest is given back too, and its handlers' signals are aborted.
+   * `graceMs`: after so long (default 30 seconds) the rest is given back too, and its handlers' signals are aborted. Called again, it
+   * can only make that shorter.
    */
   async close(options: { readonly graceMs?: number } = {}): Promise<void> {
     checkOptions(`close() of the consumer of queue '${this.queue}'`, options, closeChecks);
-    this.#closing ??= this.#close(options.graceMs ?? 30_000);
+    this.#grace ??= new Grace();
+    this.#grace.shorten(options.graceMs ?? 30_000);
+    this.#closing ??= this.#close(this.#grace);
     await this.#closing;
   }
 
@@ -418,9 +424,9 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     this.#goOn();
   }
 
-  async #close(graceMs: number): Promise<void> {
+  async #close(grace: Grace): Promise<void> {
     const link = this.#link;
-    if (link !== null) await link.cancel().catch(() => undefined);
+    if (link !== null) await Promise.race([link.cancel().catch(() => undefined), grace.over]);
     if (this.#settings.atMostOnce && link !== null) {
       this.#stopped = false;
       link.resume();
@@ -429,11 +435,8 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
       this.#goOn();
     }
     if (this.#works) {
-      const timer = graceMs === Infinity ? null : setTimeout(() => this.#idle?.(), graceMs);
-      await new Promise<void>((resolve) => {
-        this.#idle = resolve;
-      });
-      if (timer !== null) clearTimeout(timer);
+      this.#idle = () => grace.end();
+      await grace.over;
       const error = new PostriderError(
         'CLOSED',
         'the consumer was closed while the message was handled; it will come again',
@@ -446,6 +449,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
         for (const message of this.#waiting.splice(this.#next)) this.#host.handlerFailed(error, message, 'lost');
       }
     }
+    grace.end();
     this.#limit.end();
     if (link !== null) await link.close().catch(() => undefined);
     this.#host.consumerClosed(this);

@@ -1,5 +1,6 @@
 import type { ConsumeSettings } from './consume-options.ts';
 import type { Consumer, Handler } from './consumer.ts';
+import type { PostriderError } from './errors.ts';
 import type { Link } from './link.ts';
 import type { PayloadCodec } from './payload-codec.ts';
 import type { Answers } from './request.ts';
@@ -16,6 +17,8 @@ export interface MqCore {
     settings: ConsumeSettings,
     signal: AbortSignal | undefined,
   ): Promise<Consumer<Payload>>;
+  /** Of a consumer that nobody closed. */
+  consumerEnded(error: PostriderError, queue: string): void;
   /** The queue for answers; made when it is first needed. */
   answers(): Promise<Answers>;
 }

@@ -45,6 +45,8 @@ export interface MqEvents {
   reconnected: [];
   /** The embedded engine failed: nothing more is stored, and what was pending is rejected. The application lives on. */
   failed: [error: PostriderError];
+  /** A consumer ended for good, by itself: its queue was deleted, or the broker refuses to let it come back. An engine's failure is `failed` alone. */
+  consumerEnded: [error: PostriderError, queue: string];
   /** A handler failed; `then` says what is done with its message. */
   handlerFailed: [error: Error, message: Message, then: FailureEnd];
   /** Everything is closed. */
@@ -53,7 +55,10 @@ export interface MqEvents {
 
 /** How `mq.close()` ends. */
 export interface CloseOptions {
-  /** How long to wait for handlers that run, in milliseconds. Default 30,000; `Infinity`: as long as it takes. */
+  /**
+   * How long to wait for handlers that run, in milliseconds. Default 30,000; `Infinity`: as long as it takes. Called again, `close()` can
+   * only make it shorter.
+   */
   readonly graceMs?: number;
 }
 
@@ -64,6 +69,7 @@ export class Mq extends EventEmitter<MqEvents> {
   readonly #core: MqCore & ConsumerHost;
   readonly #consumers = new Set<ClosableConsumer>();
   #link: Link | null = null;
+  /** Null: nobody has asked yet, or the queue for answers is gone. */
   #answers: Promise<Answers> | null = null;
   #failure: PostriderError | null = null;
   #closing: Promise<void> | null = null;
@@ -85,6 +91,7 @@ export class Mq extends EventEmitter<MqEvents> {
       consume: (queue, codec, handler, settings, signal) => this.#consume(queue, codec, handler, settings, signal),
       answers: () => this.#openAnswers(),
       handlerFailed: (error, message, then) => this.#tellFailure(error, message, then),
+      consumerEnded: (error, queue) => this.#tellEnd(error, queue),
       consumerClosed: (consumer) => this.#forget(consumer),
     };
   }
@@ -164,7 +171,9 @@ export class Mq extends EventEmitter<MqEvents> {
    */
   async close(options: CloseOptions = {}): Promise<void> {
     checkOptions('close()', options, closeChecks);
-    this.#closing ??= this.#close(options.graceMs ?? 30_000);
+    const { graceMs = 30_000 } = options;
+    const consumers = Array.from(this.#consumers, (consumer) => consumer.close({ graceMs }));
+    this.#closing ??= this.#close(consumers);
     await this.#closing;
   }
 
@@ -240,6 +249,11 @@ export class Mq extends EventEmitter<MqEvents> {
     }
   }
 
+  #tellEnd(error: PostriderError, queue: string): void {
+    if (error === this.#failure || this.#tell('consumerEnded', error, queue)) return;
+    console.error(`postrider: the consumer of queue '${queue}' has ended: ${error.message}`);
+  }
+
   /** Nobody listens: then the log is where it is seen. */
   #tellFailure(error: Error, message: Message, then: FailureEnd): void {
     if (this.#tell('handlerFailed', error, message, then)) return;
@@ -291,17 +305,26 @@ export class Mq extends EventEmitter<MqEvents> {
   }
 
   #openAnswers(): Promise<Answers> {
-    this.#answers ??= Answers.open(this.#core).catch((error: unknown) => {
-      this.#answers = null;
+    if (this.#answers !== null) return this.#answers;
+    const opening: Promise<Answers> = Answers.open(this.#core, () => forget()).catch((error: unknown) => {
+      forget();
       throw error;
     });
-    return this.#answers;
+    // The next request makes another.
+    const forget = (): void => {
+      if (this.#answers === opening) this.#answers = null;
+    };
+    this.#answers = opening;
+    return opening;
   }
 
   #failed(error: PostriderError): void {
     this.#failure = error;
-    this.#tell('failed', error);
+    if (!this.#tell('failed', error)) console.error(`postrider: ${error.message}`);
     for (const consumer of this.#consumers) consumer.ended(error);
+    void this.#answers?.then((answers) => answers.ended(error)).catch(() => undefined);
+    // Who connects elsewhere may find a broker that stores something.
+    for (const close of this.#services) void close().catch(() => undefined);
   }
 
   #requireOpen(verb: string): void {
@@ -311,10 +334,8 @@ export class Mq extends EventEmitter<MqEvents> {
     if (this.#closing !== null || this.#link === null) throw closedError(`can't ${verb}: the connection`);
   }
 
-  async #close(graceMs: number): Promise<void> {
-    if (this.#consumers.size > 0) {
-      await Promise.all(Array.from(this.#consumers, (consumer) => consumer.close({ graceMs })));
-    }
+  async #close(consumers: readonly Promise<void>[]): Promise<void> {
+    if (consumers.length > 0) await Promise.all(consumers);
     this.#drained = true;
     for (const close of this.#services) await close();
     const answers = await this.#answers?.catch(() => null);

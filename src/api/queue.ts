@@ -83,7 +83,10 @@ export class Queue<Out = unknown, In = Out> {
       );
     }
     const settings = consumeSettings(`consume() of ${this.#where}`, options, this.#fate);
-    return this.#core.consume(this.name, this.#codec as PayloadCodec<Out, never>, handler, settings, options.signal);
+    const codec = this.#codec as PayloadCodec<Out, never>;
+    const consumer = await this.#core.consume(this.name, codec, handler, settings, options.signal);
+    consumer.closed.catch((error: unknown) => this.#core.consumerEnded(error as PostriderError, this.name));
+    return consumer;
   }
 
   /**

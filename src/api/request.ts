@@ -36,9 +36,13 @@ export class Answers implements DeliverySink {
   readonly queue: string;
   readonly #codec = new PayloadCodec<unknown, unknown>('the queue for answers', undefined, undefined);
   readonly #waiting = new Map<string, Waiting>();
+  readonly #ended: () => void;
   #consumer: LinkConsumer | null = null;
+  /** No answer comes any more. */
+  #over: PostriderError | null = null;
 
-  static async open(core: MqCore): Promise<Answers> {
+  /** `ended`: its queue is gone. */
+  static async open(core: MqCore, ended: () => void): Promise<Answers> {
     const queue = await core.link.declareQueue({
       name: '',
       durable: false,
@@ -46,17 +50,19 @@ export class Answers implements DeliverySink {
       autoDelete: true,
       arguments: {},
     });
-    const answers = new Answers(queue);
+    const answers = new Answers(queue, ended);
     answers.#consumer = await core.link.consume(queue, answerTraits, answers);
     return answers;
   }
 
-  constructor(queue: string) {
+  constructor(queue: string, ended: () => void) {
     this.queue = queue;
+    this.#ended = ended;
   }
 
   wait(id: string, waiting: Waiting): void {
-    this.#waiting.set(id, waiting);
+    if (this.#over !== null) waiting.reject(this.#over);
+    else this.#waiting.set(id, waiting);
   }
 
   forget(id: string): void {
@@ -87,19 +93,22 @@ export class Answers implements DeliverySink {
   }
 
   ended(error: PostriderError): void {
-    this.#giveUp(`the queue for answers is gone: ${error.message}`);
+    this.#over = this.#giveUp(`the queue for answers is gone: ${error.message}; the request may have been handled`);
+    this.#ended();
+    void this.#consumer?.close().catch(() => undefined);
   }
 
   async close(): Promise<void> {
-    this.#giveUp('it was closed before the answer came; the request may have been handled');
+    this.#over = this.#giveUp('it was closed before the answer came; the request may have been handled');
     await this.#consumer?.cancel();
     await this.#consumer?.close();
   }
 
-  #giveUp(why: string): void {
+  #giveUp(why: string): PostriderError {
     const error = new PostriderError('UNKNOWN_OUTCOME', why);
     for (const waiting of this.#waiting.values()) waiting.reject(error);
     this.#waiting.clear();
+    return error;
   }
 }
 

@@ -1,6 +1,7 @@
 /** An embedded engine whose disk fails: it closes, rejects what is pending, tells, and the application lives. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it, type TestContext } from 'node:test';
@@ -100,6 +101,40 @@ it('an engine that fails rejects what is pending, tells, and leaves the applicat
   const { ready } = await there.stats();
   const payloads = (await take(there, ready)).map(({ payload }) => payload);
   assert.ok(payloads.includes(1_000));
+});
+
+it('an engine that fails ends what waits: requests, its server, and handlers by their signals', async (context) => {
+  const lines = context.mock.method(console, 'error', () => undefined).mock;
+  const disk = new FailingDisk();
+  const { mq } = await openOn(context, disk);
+  const { amqp } = await mq.listen({ amqp: { port: 0 } });
+  const queue = await mq.queue<number>('asked');
+  const asked = rejects(queue.request(1), 'UNKNOWN_OUTCOME', /may have been handled/);
+  let why: unknown = null;
+  const consumer = await queue.consume(async (_payload, { signal }) => {
+    signal.addEventListener('abort', () => (why = signal.reason));
+    await new Promise(() => undefined);
+  });
+  await until('a handler runs', async () => (await queue.stats()).unacked === 1);
+  await sleep(10);
+  disk.broken = true;
+  await rejects(queue.publish(2), 'UNKNOWN_OUTCOME');
+  await asked;
+  await rejects(consumer.closed, 'ENGINE_FAILED');
+  await until('the handler was told', () => why !== null);
+  assert.equal((why as PostriderError).code, 'ENGINE_FAILED');
+  // Once, and not for its consumers too.
+  assert.equal(lines.callCount(), 1);
+  assert.match(String(lines.calls[0]!.arguments[0]), /^postrider: the engine failed/);
+  await until('nobody listens', async () => {
+    const socket = createConnection(amqp!.port, '127.0.0.1');
+    const refused = await new Promise<boolean>((resolve) => {
+      socket.on('connect', () => resolve(false)).on('error', () => resolve(true));
+    });
+    socket.destroy();
+    return refused;
+  });
+  await mq.close({ graceMs: 10 });
 });
 
 it('a directory is one process’s alone, and says whose', async (context) => {

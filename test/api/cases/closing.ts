@@ -145,6 +145,27 @@ export function closingCases(bench: Bench): void {
       await settledTo(here, 1);
     });
 
+    it('waits no longer than whoever closes last, however it began', { timeout: 10_000 }, async () => {
+      const other = await bench.other();
+      const queue = await other.queue<number>(name());
+      await queue.publish(1);
+      const stop = new AbortController();
+      let begun = false;
+      const consumer = await queue.consume(
+        () => {
+          begun = true;
+          return new Promise(() => undefined);
+        },
+        { signal: stop.signal },
+      );
+      await until('a handler runs', () => begun);
+      stop.abort();
+      const first = other.close();
+      await other.close({ graceMs: 20 });
+      await Promise.all([first, consumer.closed]);
+      await settledTo(await bench.mq.queue(queue.name), 1);
+    });
+
     it('ends with its block', async () => {
       let ended;
       {

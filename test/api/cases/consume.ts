@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, it } from 'node:test';
-import type { ConsumeOptions, Message, StandardSchema, StreamOptions } from '../../../src/index.ts';
+import type { ConsumeOptions, Message, PostriderError, StandardSchema, StreamOptions } from '../../../src/index.ts';
 import { type Bench, rejects, settledTo, sleep, until } from '../bench.ts';
 
 export function consumeCases(bench: Bench): void {
@@ -361,9 +362,11 @@ export function consumeCases(bench: Bench): void {
 
     it('says so when there is no such queue, or no longer', async () => {
       const queue = await bench.mq.queue(name());
+      const heard = once(bench.mq, 'consumerEnded');
       const consumer = await queue.consume(() => undefined);
       await queue.delete();
       await rejects(consumer.closed, 'QUEUE_NOT_FOUND');
+      await heard;
       await rejects(
         queue.consume(() => undefined),
         'QUEUE_NOT_FOUND',
@@ -371,6 +374,29 @@ export function consumeCases(bench: Bench): void {
       await rejects(queue.stats(), 'QUEUE_NOT_FOUND');
       await rejects(queue.peek(), 'QUEUE_NOT_FOUND');
       await rejects(queue.purge(), 'QUEUE_NOT_FOUND');
+    });
+
+    it('tells of a consumer that ended by itself, and of one that was closed it does not', async (context) => {
+      const told: unknown[] = [];
+      const listener = (error: Error, of: string): number => told.push([(error as PostriderError).code, of]);
+      bench.mq.on('consumerEnded', listener);
+      const queue = await bench.mq.queue(name());
+      const closed = await queue.consume(() => undefined);
+      await closed.close();
+      const consumer = await queue.consume(() => undefined);
+      await queue.delete();
+      await rejects(consumer.closed, 'QUEUE_NOT_FOUND');
+      await until('it was told', () => told.length > 0);
+      bench.mq.off('consumerEnded', listener);
+      assert.deepEqual(told, [['QUEUE_NOT_FOUND', queue.name]]);
+
+      const lines = context.mock.method(console, 'error', () => undefined).mock;
+      const unheard = await bench.mq.queue(name());
+      const another = await unheard.consume(() => undefined);
+      await unheard.delete();
+      await rejects(another.closed, 'QUEUE_NOT_FOUND');
+      await until('it was printed', () => lines.callCount() > 0);
+      assert.match(String(lines.calls[0]!.arguments[0]), new RegExp(`consumer of queue '${unheard.name}' has ended`));
     });
 
     it('fetches as many as it is told', async () => {
