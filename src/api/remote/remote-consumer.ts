@@ -16,7 +16,7 @@ import { lostDelivery } from '../message-outcomes.ts';
 import { Waits } from '../waits.ts';
 import type { Publisher } from './publisher.ts';
 import type { RemoteConnection } from './remote-connection.ts';
-import { isLoss, remoteFailure } from './remote-failure.ts';
+import { isLoss, mayPass, remoteFailure } from './remote-failure.ts';
 import { emptyDelivery, readDelivery } from './remote-message.ts';
 import { Settlements } from './settlements.ts';
 import type { Topology } from './topology.ts';
@@ -309,7 +309,8 @@ export class RemoteConsumer implements LinkConsumer {
       try {
         if (this.#state === 'open' && this.#consumerTag === null) await this.#consume(channel);
       } catch (error) {
-        if (!isLoss(error)) this.#end(remoteFailure(error));
+        // What passes has ended the channel: the consumer comes back by itself.
+        if (!isLoss(error) && !mayPass(error)) this.#end(remoteFailure(error));
       }
     });
   }
@@ -335,8 +336,8 @@ export class RemoteConsumer implements LinkConsumer {
         return;
       } catch (error) {
         const failure = remoteFailure(error);
-        // Of this very consumer, perhaps: the broker has not noticed yet that its connection is gone.
-        if (!isLoss(error) && failure.code !== 'QUEUE_LOCKED') {
+        // It is locked by this very consumer, perhaps: the broker has not noticed yet that its connection is gone.
+        if (!isLoss(error) && failure.code !== 'QUEUE_LOCKED' && !mayPass(error)) {
           this.#end(failure);
           return;
         }

@@ -14,6 +14,12 @@ export function isVerdict(error: unknown): boolean {
   return !(error instanceof AMQPConnectionError) && !isLoss(error);
 }
 
+/** The broker could not, and may be able to later: it fails, has no room for it, or the queue's node is away (RabbitMQ). */
+export function mayPass(error: unknown): boolean {
+  const said = error instanceof PostriderError ? error.cause : error;
+  return /^(?:INTERNAL|RESOURCE)_ERROR$/.test(codeOf(said)) || /\bhome node\b.*\bis down\b/s.test(whatHappened(said));
+}
+
 export function remoteFailure(error: unknown): PostriderError {
   if (error instanceof PostriderError) return error;
   const text = error instanceof Error ? error.message : String(error);

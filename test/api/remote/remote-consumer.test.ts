@@ -1,8 +1,9 @@
 /** A consumer whose prefetch changes, on a broker that takes notice of it for later consumers alone. */
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
-import { it } from 'node:test';
+import { describe, it } from 'node:test';
 import type { AsyncMessage, Channel } from 'rabbitmq-client';
+import type { PostriderError } from '../../../src/api/errors.ts';
 import type { ConsumeTraits, DeliverySink } from '../../../src/api/link.ts';
 import { type ConsumerHome, RemoteConsumer } from '../../../src/api/remote/remote-consumer.ts';
 import { until } from '../bench.ts';
@@ -79,4 +80,67 @@ it('leaves to come again only when all that it may have is here, and nothing on 
   await until('it goes on', () => channel.asked.length === 1);
   assert.deepEqual(channel.asked, ['ack 6']);
   await consumer.close();
+});
+
+describe('a consumer that comes back after its channel ended', () => {
+  const traits: ConsumeTraits = { prefetch: 1, noAck: false, exclusive: false, priority: 0 };
+  const text = {
+    failed: 'BasicConsume: INTERNAL_ERROR',
+    full: 'BasicConsume: RESOURCE_ERROR - no room for it',
+    away: "BasicConsume: NOT_FOUND - home node 'rabbit@b' of durable queue 'q' in vhost '/' is down or inaccessible",
+    deleted: "BasicConsume: NOT_FOUND - no queue 'q' in vhost '/'",
+  };
+
+  /** Opens a consumer, ends its channel, and answers with these until there are no more. */
+  async function back(
+    answers: readonly (readonly [string, string])[],
+  ): Promise<{ opened: Recorded[]; ended: PostriderError[]; consumer: RemoteConsumer }> {
+    const left = [...answers];
+    const opened: Recorded[] = [];
+    const ended: PostriderError[] = [];
+    const home = {
+      connection: {
+        server: { product: 'Postrider' },
+        whenUp: () => Promise.resolve(),
+        channel: () => {
+          const channel = new Recorded();
+          const failure = opened.length === 0 ? undefined : left.shift();
+          if (failure !== undefined) {
+            const [code, message] = failure;
+            channel.basicConsume = () => Promise.reject(Object.assign(new Error(message), { code }));
+          }
+          opened.push(channel);
+          return Promise.resolve(channel as unknown as Channel);
+        },
+        closeChannel: () => Promise.resolve(),
+      },
+      topology: { known: () => undefined, restore: () => Promise.resolve() },
+      consumerClosed: () => undefined,
+    } as unknown as ConsumerHome;
+    const sink: DeliverySink = { deliver: () => true, lost: () => undefined, ended: (error) => void ended.push(error) };
+    const consumer = new RemoteConsumer(home, 'q', traits, sink);
+    await consumer.open(1_000);
+    opened[0]!.active = false;
+    opened[0]!.emit('close');
+    return { opened, ended, consumer };
+  }
+
+  it('tries again what the broker may be able to do later', async () => {
+    const { opened, ended, consumer } = await back([
+      ['INTERNAL_ERROR', text.failed],
+      ['RESOURCE_ERROR', text.full],
+      ['NOT_FOUND', text.away],
+    ]);
+    await until('it consumes', () => opened[4]?.asked.includes('consume') === true);
+    assert.deepEqual(ended, []);
+    await consumer.close();
+  });
+
+  it('ends when its queue is gone', async () => {
+    const { opened, ended, consumer } = await back([['NOT_FOUND', text.deleted]]);
+    await until('it is told', () => ended.length === 1);
+    assert.equal(ended[0]!.code, 'QUEUE_NOT_FOUND');
+    assert.equal(opened.length, 2);
+    await consumer.close();
+  });
 });
