@@ -30,7 +30,7 @@ export interface ConsumeOptions {
    */
   readonly retry?: RetryPolicy | false;
   /**
-   * A handler that runs longer has failed, in milliseconds. Default 1,800,000 (half an hour); `Infinity`: no limit of this consumer's.
+   * A handler that runs longer, or a schema that answers later, has failed, in milliseconds. Default 1,800,000 (half an hour); `Infinity`: no limit of this consumer's.
    *
    * Over `amqp:` the broker has a limit of its own, 30 minutes unless its operator set another (`serve --consumer-timeout`): what is not
    * settled by then is taken away, the handler's `signal` is aborted, and the message comes again. Embedded there is none.

@@ -48,6 +48,8 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   readonly queue: string;
   /** Resolves once it is closed, whoever closed it; rejects when the queue is gone, or the engine failed. */
   readonly closed: Promise<void>;
+  /** @internal */
+  readonly atMostOnce: boolean;
   readonly #host: ConsumerHost;
   readonly #codec: PayloadCodec<Payload, never>;
   readonly #handler: Handler<Payload>;
@@ -63,7 +65,12 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     fulfilled: (message) => this.#fulfilled(message),
     rejected: (message, error) => this.#rejected(message, error),
   });
-  /** Settlements and decodings that are under way. */
+  /** Of schemas that have not answered. */
+  readonly #reading = new Places({
+    fulfilled: (message) => this.#read(message),
+    rejected: (message, error) => this.#unreadable(message, error),
+  });
+  /** Settlements that are under way. */
   #busy = 0;
   #due = false;
   readonly #limit: TimeLimit;
@@ -89,6 +96,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     this.#codec = codec;
     this.#handler = handler;
     this.#settings = settings;
+    this.atMostOnce = settings.atMostOnce;
     this.#failures = new FailurePath(queue, settings);
     this.#limit = new TimeLimit(settings.timeoutMs);
     this.#prefetch = new Prefetch(settings.concurrency, settings.prefetch);
@@ -104,7 +112,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   begin(link: LinkConsumer): void {
     this.#link = link;
     if (this.#closing === null) {
-      this.#limit.watch(this.#running, (message) => this.#late(message));
+      this.#limit.watch([this.#running, this.#reading], (message) => this.#late(message));
       return;
     }
     // It ended before it had begun: its queue was deleted meanwhile.
@@ -125,7 +133,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     // To be read in a turn of its own, and published again, should its handler fail.
     this.#bodies.keep(message, delivery);
     this.#take(message);
-    if (!this.#settings.atMostOnce) return true;
+    if (!this.atMostOnce) return true;
     // Nothing else bounds what is sent without acknowledgements.
     if (this.#waiting.length - this.#next < this.#prefetch.count) return true;
     this.#stopped = true;
@@ -135,7 +143,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   /** @internal */
   lost(): void {
     // What was settled before it came is not lost.
-    if (this.#settings.atMostOnce) return;
+    if (this.atMostOnce) return;
     for (let at = this.#next; at < this.#waiting.length; at++) this.#waiting[at]!.end();
     this.#waiting = [];
     this.#next = 0;
@@ -176,7 +184,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   async ack(message: Message): Promise<void> {
     this.#ended(message);
     message.keepBody(noBytes, 0, 0);
-    if (!this.#settings.atMostOnce) await this.#settling(this.#link!.acked(message.tag));
+    if (!this.atMostOnce) await this.#settling(this.#link!.acked(message.tag));
   }
 
   /** @internal */
@@ -195,7 +203,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   async requeue(message: Message): Promise<void> {
     this.#ended(message);
     message.keepBody(noBytes, 0, 0);
-    if (!this.#settings.atMostOnce) await this.#settling(this.#link!.requeue(message.tag));
+    await this.#settling(this.#link!.requeue(message.tag));
   }
 
   /** Handlers begin once what brought their messages is done: what was published with them is on its way to the disk then. */
@@ -235,14 +243,14 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   }
 
   #adapt(): void {
-    if (this.#settings.atMostOnce || this.#closing !== null) return;
+    if (this.atMostOnce || this.#closing !== null) return;
     const rests = this.#running.size === 0 && this.#waiting.length === 0;
     if (this.#prefetch.adapt(rests)) this.#link!.setPrefetch(this.#prefetch.count);
   }
 
   /** Whether handlers may begin. What is settled before it is delivered is handled even if the consumer closes: it would be lost. */
   get #begins(): boolean {
-    return this.#closing === null || this.#settings.atMostOnce;
+    return this.#closing === null || this.atMostOnce;
   }
 
   #handle(message: Message<Payload>): void {
@@ -280,7 +288,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     this.#prefetch.handled();
     if (!message.end()) return;
     message.keepBody(noBytes, 0, 0);
-    if (!this.#settings.atMostOnce) this.#link!.ack(message.tag);
+    if (!this.atMostOnce) this.#link!.ack(message.tag);
   }
 
   #failed(message: Message, thrown: unknown): void {
@@ -295,7 +303,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   }
 
   async #fail(message: Message, error: Error, delayMs: number | undefined): Promise<void> {
-    if (this.#settings.atMostOnce) {
+    if (this.atMostOnce) {
       this.#host.handlerFailed(error, message, 'lost');
       return;
     }
@@ -306,7 +314,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   }
 
   async #giveUp(message: Message, error: Error, reason: DeadLetterReason): Promise<void> {
-    if (this.#settings.atMostOnce) {
+    if (this.atMostOnce) {
       this.#host.handlerFailed(error, message, 'lost');
       return;
     }
@@ -341,7 +349,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
       return false;
     } finally {
       // It is not published again.
-      if (this.#settings.atMostOnce && !message.decoding) message.keepBody(noBytes, 0, 0);
+      if (this.atMostOnce && !message.decoding) message.keepBody(noBytes, 0, 0);
     }
   }
 
@@ -355,14 +363,22 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
 
   #decodeLater(message: Message<Payload>, payload: Promise<Payload>): void {
     message.decoding = true;
-    const decoded = payload.then(
-      (value) => message.decode(value),
-      (thrown: unknown) => this.#undecodable(message, asError(thrown), 'schema-mismatch'),
-    );
-    void this.#settling(decoded.then(() => this.#goOn()));
+    const decoded = payload.then((value) => message.decode(value));
+    this.#reading.take(message, decoded, this.#limit.period);
   }
 
-  #undecodable(message: Message<Payload>, error: Error, why?: DeadLetterReason): void {
+  #read(message: Message): void {
+    this.#reading.leave(message);
+    this.#turnAgain();
+  }
+
+  #unreadable(message: Message, thrown: unknown): void {
+    this.#reading.leave(message);
+    this.#undecodable(message, asError(thrown), 'schema-mismatch');
+    this.#turnAgain();
+  }
+
+  #undecodable(message: Message, error: Error, why?: DeadLetterReason): void {
     // Its connection may be gone: it comes again then.
     if (!message.end()) return;
     const mismatch = error instanceof PostriderError && error.code === 'SCHEMA_MISMATCH';
@@ -410,24 +426,27 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
 
   /** Something is under way that a close waits for. */
   get #works(): boolean {
-    return this.#running.size > 0 || this.#busy > 0 || (this.#settings.atMostOnce && this.#next < this.#waiting.length);
+    const runs = this.#running.size + this.#reading.size > 0;
+    return runs || this.#busy > 0 || (this.atMostOnce && this.#next < this.#waiting.length);
   }
 
   #late(message: Message): void {
     const { timeoutMs } = this.#settings;
+    const what = message.decoded ? 'handler' : 'schema';
     const error = new PostriderError(
       'TIMEOUT',
-      `the handler of queue '${this.queue}' did not end within ${timeoutMs} ms`,
+      `the ${what} of queue '${this.queue}' did not end within ${timeoutMs} ms`,
     );
     message.abort(error);
-    this.#failed(message, error);
+    // While its payload is read, the connection may be lost: it comes again then.
+    if (message.decoded || !message.settled) this.#failed(message, error);
     this.#goOn();
   }
 
   async #close(grace: Grace): Promise<void> {
     const link = this.#link;
     if (link !== null) await Promise.race([link.cancel().catch(() => undefined), grace.over]);
-    if (this.#settings.atMostOnce && link !== null) {
+    if (this.atMostOnce && link !== null) {
       this.#stopped = false;
       link.resume();
       // What the link kept comes in a turn of its own.
@@ -445,8 +464,8 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
         message.end();
         message.abort(error);
       }
-      if (this.#settings.atMostOnce) {
-        for (const message of this.#waiting.splice(this.#next)) this.#host.handlerFailed(error, message, 'lost');
+      for (const message of this.#waiting.splice(this.#next)) {
+        if (message.end() && this.atMostOnce) this.#host.handlerFailed(error, message, 'lost');
       }
     }
     grace.end();

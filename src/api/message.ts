@@ -10,6 +10,8 @@ export type Headers = Readonly<FieldTable>;
 
 /** What a message asks of whoever consumes it. */
 export interface MessageHolder {
+  /** Its messages were settled before they came. */
+  readonly atMostOnce: boolean;
   ack(message: Message): Promise<void>;
   retry(message: Message, error: Error, delayMs: number | undefined): Promise<void>;
   deadLetter(message: Message, error: Error, reason: DeadLetterReason): Promise<void>;
@@ -121,22 +123,25 @@ export class Message<Payload = unknown> {
     await this.#settle().ack(this);
   }
 
-  /** It failed, and is tried again after a while, or dead-lettered after its last attempt. `delayMs`: instead of what the consumer's retry policy says. */
+  /**
+   * It failed, and is tried again after a while, or dead-lettered after its last attempt. `delayMs`: instead of what the consumer's retry policy says.
+   * @throws PostriderError ALREADY_SETTLED (always with `delivery: 'at-most-once'`), DELIVERY_LOST
+   */
   async retry(error?: unknown, options: { readonly delayMs?: number } = {}): Promise<void> {
     checkOptions('retry()', options, retryChecks);
     const reason = error === undefined ? new Error('retried by its handler') : asError(error);
-    await this.#settle().retry(this, reason, options.delayMs);
+    await this.#settleAgain().retry(this, reason, options.delayMs);
   }
 
-  /** It can't be handled, and another attempt wouldn't help: it goes to the dead-letter queue with the reason. */
+  /** It can't be handled, and another attempt wouldn't help: it goes to the dead-letter queue with the reason. @throws PostriderError as `retry` */
   async deadLetter(reason?: unknown): Promise<void> {
     const error = reason === undefined ? new Error('rejected by its handler') : asError(reason);
-    await this.#settle().deadLetter(this, error, 'rejected');
+    await this.#settleAgain().deadLetter(this, error, 'rejected');
   }
 
-  /** Back to its place in the queue, for whichever consumer is next. */
+  /** Back to its place in the queue, for whichever consumer is next. Each delivery counts towards the queue's `deliveryLimit`. @throws PostriderError as `retry` */
   async requeue(): Promise<void> {
-    await this.#settle().requeue(this);
+    await this.#settleAgain().requeue(this);
   }
 
   /** @internal Ends it without the holder's part. False: it was settled already. */
@@ -169,6 +174,15 @@ export class Message<Payload = unknown> {
   abort(reason: Error): void {
     this.#abort ??= new AbortController();
     this.#abort.abort(reason);
+  }
+
+  /** Where it was settled before it came, nothing is left that could come again. */
+  #settleAgain(): MessageHolder {
+    if (this.#holder?.atMostOnce !== true) return this.#settle();
+    throw new PostriderError(
+      'ALREADY_SETTLED',
+      `this message from queue '${this.queue}' was settled before it was handled, as delivery: 'at-most-once' says: it can't come again`,
+    );
   }
 
   #settle(): MessageHolder {

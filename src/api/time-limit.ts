@@ -17,16 +17,18 @@ export class TimeLimit {
   }
 
   /** `late` is told of each message that has held its place for too long; it has left then. */
-  watch(places: Places, late: (message: Message) => void): void {
+  watch(all: readonly Places[], late: (message: Message) => void): void {
     if (this.#timeoutMs === Infinity) return;
     const periodMs = Math.max(leastPeriodMs, Math.min(this.#timeoutMs / 4, longestPeriodMs));
     // One that began just before the end of its period has had so many since.
     const most = Math.ceil(this.#timeoutMs / periodMs);
     this.#timer = setInterval(() => {
       this.period += 1;
-      for (const message of places.since(this.period - most - 1)) {
-        // What was told of one before may have had it settled.
-        if (places.leave(message)) late(message);
+      for (const places of all) {
+        for (const message of places.since(this.period - most - 1)) {
+          // What was told of one before may have had it settled.
+          if (places.leave(message)) late(message);
+        }
       }
     }, periodMs).unref();
   }

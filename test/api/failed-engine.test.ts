@@ -112,7 +112,9 @@ it('an engine that fails ends what waits: requests, its server, and handlers by 
   const asked = rejects(queue.request(1), 'UNKNOWN_OUTCOME', /may have been handled/);
   let why: unknown = null;
   const consumer = await queue.consume(async (_payload, { signal }) => {
-    signal.addEventListener('abort', () => (why = signal.reason));
+    signal.addEventListener('abort', () => {
+      why = signal.reason;
+    });
     await new Promise(() => undefined);
   });
   await until('a handler runs', async () => (await queue.stats()).unacked === 1);

@@ -138,6 +138,25 @@ export function consumeCases(bench: Bench): void {
       await settledTo(queue, 0);
     });
 
+    it('says that nothing can come again that was settled before it came', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      await queue.publish(1);
+      let asked = 0;
+      const consumer = await queue.consume(
+        async (_payload, message) => {
+          for (const settle of [() => message.requeue(), () => message.retry(), () => message.deadLetter()]) {
+            await rejects(settle, 'ALREADY_SETTLED', /at-most-once/);
+            asked += 1;
+          }
+          await message.ack();
+        },
+        { delivery: 'at-most-once' },
+      );
+      await until('it was handled', () => asked === 3);
+      await consumer.close();
+      await settledTo(queue, 0);
+    });
+
     it('counts the time of a handler that settles later from its own beginning', async () => {
       const queue = await bench.mq.queue<number>(name());
       let settled = 0;

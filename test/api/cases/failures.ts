@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type ConsumeOptions, type Message, PostriderError, type Queue } from '../../../src/index.ts';
+import {
+  type ConsumeOptions,
+  type Message,
+  PostriderError,
+  type Queue,
+  type StandardSchema,
+} from '../../../src/index.ts';
 import { evenNumber } from '../schemas.ts';
-import { type Bench, rejects, settledTo, sleep, until } from '../bench.ts';
+import { type Bench, rejects, settledTo, sleep, take, until } from '../bench.ts';
 
 const atOnce = { minDelayMs: 0, attempts: 3 };
 
@@ -151,6 +157,26 @@ export function failureCases(bench: Bench): void {
       );
       assert.match(dead.headers['x-dead-letter-error'] as string, /did not end within 30 ms/);
       assert.ok(reason instanceof PostriderError && reason.code === 'TIMEOUT');
+    });
+
+    it('gives up a schema that never answers, and goes on with the next message', async () => {
+      const schema: StandardSchema<string> = {
+        '~standard': {
+          version: 1,
+          vendor: 'test',
+          validate: (value) => (value === 'stuck' ? new Promise(() => undefined) : { value: value as string }),
+        },
+      };
+      const plain = await bench.mq.queue<string>(name());
+      await plain.publishAll(['stuck', 'next']);
+      const queue = await bench.mq.queue(plain.name, { schema });
+      const got: string[] = [];
+      const consumer = await queue.consume((payload) => got.push(payload), { timeoutMs: 30, retry: false });
+      await until('the next one came', () => got.length === 1);
+      await consumer.close();
+      assert.deepEqual(got, ['next']);
+      const [letter] = await take(queue.deadLetters!, 1);
+      assert.match(letter!.headers['x-dead-letter-error'] as string, /the schema .* did not end within 30 ms/);
     });
 
     it('dead-letters what can not be read', async () => {
