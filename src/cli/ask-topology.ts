@@ -29,7 +29,13 @@ export async function askRemote(url: string, timeoutMs: number): Promise<VhostDe
   const { topologyKey } = await import('../server/amqp/reply-to.ts');
   let down: (error: Error) => void = () => undefined;
   const ignore = (): void => undefined;
-  const watch = { up: ignore, down: (error: Error) => down(error), blocked: ignore, unblocked: ignore };
+  const watch = {
+    up: ignore,
+    down: (error: Error) => down(error),
+    refused: ignore,
+    blocked: ignore,
+    unblocked: ignore,
+  };
   const connection = new RemoteConnection(amqpAddress(url, undefined), 'postrider', timeoutMs, watch);
   let late: NodeJS.Timeout | undefined;
   let open: Channel | null = null;

@@ -1,4 +1,4 @@
-/** A TCP proxy whose connections can be cut, and which can refuse new ones for a while. */
+/** A TCP proxy whose connections can be cut or silenced, and which can refuse new ones for a while. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 export class CuttableProxy {
@@ -8,6 +8,8 @@ export class CuttableProxy {
   /** New connections are cut at once. */
   refusing = false;
   connections = 0;
+  /** What the broker is to read in place of what a client writes. */
+  rewrite: ((bytes: Buffer) => Buffer) | null = null;
 
   constructor(target: () => number) {
     this.#target = target;
@@ -23,6 +25,11 @@ export class CuttableProxy {
   cut(): void {
     for (const pair of this.#pairs) for (const socket of pair) socket.destroy();
     this.#pairs.clear();
+  }
+
+  /** As when the broker hangs: connections stay open, and nothing comes through any more. */
+  silence(): void {
+    for (const pair of this.#pairs) for (const socket of pair) socket.removeAllListeners('data').pause();
   }
 
   get open(): number {
@@ -45,7 +52,8 @@ export class CuttableProxy {
     outer.on('error', () => inner.destroy());
     const pair = [inner, outer] as const;
     this.#pairs.add(pair);
-    inner.pipe(outer).pipe(inner);
+    inner.on('data', (bytes) => outer.write(this.rewrite?.(bytes) ?? bytes));
+    outer.on('data', (bytes) => inner.write(bytes));
     for (const socket of pair) {
       socket.on('close', () => {
         this.#pairs.delete(pair);

@@ -61,7 +61,7 @@ export class Control {
   }
 
   async close(): Promise<void> {
-    await this.#last;
+    await this.#connection.lastAnswer(this.#last);
     if (this.#channel !== null) await this.#connection.closeChannel(this.#channel);
   }
 }

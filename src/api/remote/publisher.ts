@@ -3,7 +3,7 @@
  * the connections that publish, and acknowledgements, which make room, must not wait behind them.
  *
  * While the broker is away or blocked, publishes wait, for as long as it takes: whoever wants an end to it gives an `AbortSignal`, or
- * closes. Nothing bounds their number but that whoever publishes should await.
+ * closes. A broker that is there and does not let them in is told to them at each attempt. Nothing bounds their number but that whoever publishes should await.
  */
 import type { Envelope } from 'rabbitmq-client';
 import { closedError, PostriderError } from '../errors.ts';
@@ -163,6 +163,10 @@ export class Publisher {
       down: (error) => {
         this.#events.down(error);
         if (this.#closed) for (const lane of this.#lanes.values()) lane.giveUp();
+      },
+      refused: (error) => {
+        this.#events.refused(error);
+        for (const lane of this.#lanes.values()) lane.giveUp(error);
       },
       blocked: (reason) => {
         this.#events.blocked(reason);

@@ -6,8 +6,12 @@ import { BrokerConnection, type Server } from './broker-connection.ts';
 import { hopeless, unreachable, whatHappened } from './remote-failure.ts';
 
 export interface ConnectionWatch {
+  /** `first`: nobody was told that it is down. */
   up(first: boolean): void;
+  /** It is lost; or, where nobody waits in `open`, could not be made at the first attempt. */
   down(error: PostriderError): void;
+  /** While it is down, at each attempt: the broker does not let it in. It is tried again all the same, since somebody may mend that. */
+  refused(error: PostriderError): void;
   blocked(reason: string): void;
   unblocked(): void;
 }
@@ -19,7 +23,7 @@ interface Waiting {
 
 /** Waits between attempts, in milliseconds; drawn at random between the first and what doubles up to the last. */
 const retryMs = { retryLow: 100, retryHigh: 5_000 };
-/** How long the broker may take to say goodbye. */
+/** How long the broker may take for what it is asked at a close. */
 const closeWithinMs = 5_000;
 
 export class RemoteConnection {
@@ -30,7 +34,10 @@ export class RemoteConnection {
   #state: 'first' | 'up' | 'down' | 'closed' = 'first';
   #blocked = false;
   #lastError: unknown = null;
-  #hopeless: (error: PostriderError) => void = () => undefined;
+  /** It left a close without an answer. */
+  #isSilent = false;
+  /** Somebody waits for the first connection, and is told why there is none. */
+  #opening: ((error: PostriderError) => void) | null = null;
 
   constructor(address: AmqpAddress, name: string | undefined, attemptMs: number, watch: ConnectionWatch) {
     this.#address = address;
@@ -72,14 +79,14 @@ export class RemoteConnection {
 
   /** The first connection; a failure closes this one. @throws PostriderError UNREACHABLE, ACCESS_REFUSED */
   async open(timeoutMs: number): Promise<void> {
-    const hopelessly = new Promise<never>((_resolve, reject) => (this.#hopeless = reject));
+    const hopelessly = new Promise<never>((_resolve, reject) => (this.#opening = reject));
     try {
       await Promise.race([this.whenUp(timeoutMs), hopelessly]);
     } catch (error) {
       this.#destroy();
       throw error;
     } finally {
-      this.#hopeless = () => undefined;
+      this.#opening = null;
     }
   }
 
@@ -113,16 +120,29 @@ export class RemoteConnection {
 
   /** Gives back what is unsettled. A broker that does not answer is not waited for. */
   async closeChannel(channel: Channel): Promise<void> {
+    await this.lastAnswer(channel.close());
+  }
+
+  /** For what is still to be answered at a close, as long as a broker may take: once for all of it, should it not answer at all. */
+  async lastAnswer(work: Promise<unknown>): Promise<void> {
+    const answered = work.catch(() => undefined);
+    if (this.#isSilent) return;
     let impatient: NodeJS.Timeout | undefined;
-    const given = new Promise<void>((resolve) => (impatient = setTimeout(resolve, closeWithinMs)));
-    await Promise.race([channel.close().catch(() => undefined), given]);
+    const given = new Promise<void>((resolve) => {
+      impatient = setTimeout(() => {
+        this.#isSilent = true;
+        void answered.then(() => (this.#isSilent = false));
+        resolve();
+      }, closeWithinMs);
+    });
+    await Promise.race([answered, given]);
     clearTimeout(impatient);
   }
 
   async close(): Promise<void> {
     if (this.#state === 'closed') return;
     // A broker that takes nothing does not take a goodbye.
-    const polite = this.#state === 'up' && !this.#blocked;
+    const polite = this.#state === 'up' && !this.#blocked && !this.#isSilent;
     this.#shut();
     if (!polite) {
       this.#client.unsafeDestroy();
@@ -138,6 +158,7 @@ export class RemoteConnection {
     if (this.#state === 'closed') return;
     this.#state = 'up';
     this.#lastError = null;
+    this.#isSilent = false;
     for (const { resolve } of this.#waiting) resolve();
     this.#waiting.clear();
     this.#watch.up(first);
@@ -146,19 +167,22 @@ export class RemoteConnection {
   #ended(error: Error): void {
     if (this.#state === 'closed') return;
     this.#lastError = error;
-    if (this.#state === 'first') {
-      const never = hopeless(error, this.#address.shown, this.#address.user);
-      if (never !== null) this.#hopeless(never);
+    const { shown, user } = this.#address;
+    const wasUp = this.#state === 'up';
+    const refusal = wasUp ? null : hopeless(error, shown, user);
+    if (this.#state === 'first' && this.#opening !== null) {
+      if (refusal !== null) this.#opening(refusal);
+      return;
     }
-    if (this.#state !== 'up') return;
-    this.#state = 'down';
-    this.#watch.down(
-      new PostriderError('UNREACHABLE', `the connection to ${this.#address.shown} was lost: ${whatHappened(error)}`, {
-        cause: error,
-      }),
-    );
-    // The next connection is told anew.
-    this.#unblock();
+    if (this.#state !== 'down') {
+      this.#state = 'down';
+      const what = wasUp ? `the connection to ${shown} was lost` : `no connection to ${shown} could be made`;
+      const because = { cause: error };
+      this.#watch.down(refusal ?? new PostriderError('UNREACHABLE', `${what}: ${whatHappened(error)}`, because));
+      // The next connection is told anew.
+      this.#unblock();
+    }
+    if (refusal !== null) this.#watch.refused(refusal);
   }
 
   #unblock(): void {

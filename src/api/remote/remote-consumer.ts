@@ -145,7 +145,7 @@ export class RemoteConsumer implements LinkConsumer {
     this.#state = 'cancelled';
     this.#stopTimers();
     this.#settlements?.hurry();
-    await this.#do(() => this.#leave());
+    await this.#home.connection.lastAnswer(this.#do(() => this.#leave()));
   }
 
   async close(): Promise<void> {
@@ -156,7 +156,7 @@ export class RemoteConsumer implements LinkConsumer {
     // The channel gives back what it holds.
     for (const timer of this.#given) clearTimeout(timer);
     this.#settlements?.hurry();
-    await this.#work;
+    await this.#home.connection.lastAnswer(this.#work);
     this.#settlements?.flush();
     const channel = this.#channel;
     this.#channel = null;

@@ -190,16 +190,25 @@ export class RemoteLink implements Link {
   }
 
   #watch(): ConnectionWatch {
+    /** What was told last: each attempt to come back may meet the same. */
+    let told = '';
+    const tell = (error: PostriderError): void => {
+      if (error.message !== told) this.#events.disconnected(error);
+      told = error.message;
+    };
     return {
       up: (first) => {
         if (first) return;
         this.#down -= 1;
-        if (this.#down === 0) this.#events.reconnected();
+        if (this.#down > 0) return;
+        told = '';
+        this.#events.reconnected();
       },
       down: (error) => {
         this.#down += 1;
-        if (this.#down === 1) this.#events.disconnected(error);
+        if (this.#down === 1) tell(error);
       },
+      refused: tell,
       blocked: (reason) => this.#events.blocked(reason),
       unblocked: () => this.#events.unblocked(),
     };

@@ -49,6 +49,7 @@ it('leaves to come again only when all that it may have is here, and nothing on 
       server: { product: 'RabbitMQ' },
       channel: () => Promise.resolve(channel as unknown as Channel),
       closeChannel: () => Promise.resolve(),
+      lastAnswer: (work: Promise<unknown>) => work,
     },
     topology: { known: () => undefined },
     consumerClosed: () => undefined,
@@ -113,6 +114,7 @@ describe('a consumer that comes back after its channel ended', () => {
           return Promise.resolve(channel as unknown as Channel);
         },
         closeChannel: () => Promise.resolve(),
+        lastAnswer: (work: Promise<unknown>) => work,
       },
       topology: { known: () => undefined, restore: () => Promise.resolve() },
       consumerClosed: () => undefined,
