@@ -308,6 +308,7 @@ export class Connection implements CommitReceiver<CommitToken> {
   /** Gives back everything that this connection held. */
   async releaseAll(): Promise<void> {
     this.stopped = [];
+    this.gets.end();
     await Promise.all(this.channels.all().map((channel) => this.removeChannel(channel)));
     await this.agreed?.scope.close();
   }

@@ -12,6 +12,7 @@ import { frameEnd, frameHeadBytes, frameType } from '../../wire/amqp/protocol.ts
 import type { Channel } from './channel.ts';
 import type { Connection } from './connection.ts';
 import { contentBytes, smallMessageBytes, writeLargeContent, writeSmallContent } from './message-frames.ts';
+import type { Waiting } from './output-budget.ts';
 import type { Output } from './output.ts';
 
 /** Delivery tag and redelivered flag. */
@@ -35,6 +36,8 @@ export class Consumer implements ConsumerSink {
   #envelopeId = -1;
   /** Of large messages that come once that they were taken is durable: room that it has among all. */
   #promised = 0;
+  /** For room among all. */
+  #waiting: Waiting | null = null;
 
   constructor(channel: Channel, tag: string) {
     this.tag = tag;
@@ -89,7 +92,8 @@ export class Consumer implements ConsumerSink {
       return true;
     }
     this.stopped = true;
-    outputBudget.wait({ bytes: bodyBytes, proceed: () => this.#proceed() });
+    this.#waiting = { bytes: bodyBytes, proceed: () => this.#proceed() };
+    outputBudget.wait(this.#waiting);
     return false;
   }
 
@@ -103,7 +107,10 @@ export class Consumer implements ConsumerSink {
 
   /** The channel has it no more. */
   gone(): void {
-    if (this.#promised > 0) this.#channel.connection.server.outputBudget.keep(this.#promised);
+    const { outputBudget } = this.#channel.connection.server;
+    if (this.#waiting !== null) outputBudget.forget(this.#waiting);
+    if (this.#promised > 0) outputBudget.keep(this.#promised);
+    this.#waiting = null;
     this.#promised = 0;
   }
 
@@ -122,6 +129,7 @@ export class Consumer implements ConsumerSink {
 
   /** There is room among all; perhaps not in this output. */
   #proceed(): void {
+    this.#waiting = null;
     const { connection } = this.#channel;
     if (connection.output.unsent >= connection.output.limit) connection.stopped.push(this);
     else connection.resume(this);

@@ -1,4 +1,4 @@
-import type { OutputBudget } from './output-budget.ts';
+import type { OutputBudget, Waiting } from './output-budget.ts';
 import type { Output } from './output.ts';
 
 /** What waits for room in the output of a connection. */
@@ -14,6 +14,7 @@ export class GetTurns {
   readonly #output: Output;
   readonly #budget: OutputBudget;
   readonly #whenRoom: (stopped: Stopped) => void;
+  #waiting: Waiting | null = null;
   #last: Promise<unknown> = Promise.resolve();
 
   /** `whenRoom` resumes what it is given once the socket took most of the output. */
@@ -30,12 +31,20 @@ export class GetTurns {
     return turn;
   }
 
+  /** The connection is gone: who waits for his turn gets none. */
+  end(): void {
+    if (this.#waiting !== null) this.#budget.forget(this.#waiting);
+  }
+
   async #room(): Promise<void> {
     for (;;) {
       if (this.#output.unsent >= this.#output.limit) {
         await new Promise<void>((resolve) => this.#whenRoom({ resume: resolve }));
       } else if (!this.#budget.hasRoom(0)) {
-        await new Promise<void>((resolve) => this.#budget.wait({ bytes: 0, proceed: resolve }));
+        await new Promise<void>((resolve) => {
+          this.#waiting = { bytes: 0, proceed: resolve };
+          this.#budget.wait(this.#waiting);
+        });
       } else {
         return;
       }

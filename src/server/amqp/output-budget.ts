@@ -23,7 +23,7 @@ export class OutputBudget {
   /** Large messages that were promised room and are not written yet. */
   #promised = 0;
   /** In the order in which they came. */
-  #waiting: Waiting[] = [];
+  readonly #waiting = new Set<Waiting>();
   #wakeDue = false;
 
   constructor(settings: { readonly maxUnsentBytes: number; readonly maxUnsentBytesOfAll: number }) {
@@ -76,12 +76,21 @@ export class OutputBudget {
 
   /** Proceeds in its turn, in a turn of the event loop of its own, once there is room. */
   wait(waiting: Waiting): void {
-    this.#waiting.push(waiting);
+    this.#waiting.add(waiting);
     this.#wakeLater();
   }
 
+  /** It does not wait any more. */
+  forget(waiting: Waiting): void {
+    this.#waiting.delete(waiting);
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.size;
+  }
+
   #wakeLater(): void {
-    if (this.#waiting.length === 0 || this.#wakeDue) return;
+    if (this.#waiting.size === 0 || this.#wakeDue) return;
     this.#wakeDue = true;
     setImmediate(() => this.#wake());
   }
@@ -89,7 +98,11 @@ export class OutputBudget {
   #wake(): void {
     this.#wakeDue = false;
     // Who is refused again stands behind the others, and waits for the next that is given back.
-    let left = this.#waiting.length;
-    while (left-- > 0 && this.hasRoom(this.#waiting[0]!.bytes)) this.#waiting.shift()!.proceed();
+    let left = this.#waiting.size;
+    for (const waiting of this.#waiting) {
+      if (left-- === 0 || !this.hasRoom(waiting.bytes)) return;
+      this.#waiting.delete(waiting);
+      waiting.proceed();
+    }
   }
 }

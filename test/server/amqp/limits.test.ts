@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import { test } from 'node:test';
-import { basicAck, basicConsume, basicGet } from '../../../src/wire/amqp/basic-methods.ts';
+import { basicAck, basicCancel, basicConsume, basicGet } from '../../../src/wire/amqp/basic-methods.ts';
+import { channelClose } from '../../../src/wire/amqp/channel-methods.ts';
 import { publish, type RawClient } from './raw-client.ts';
 import { serve } from './serve.ts';
 
@@ -216,6 +217,20 @@ for (const noAck of [true, false]) {
     await pause(50);
     // Two messages and their frames; what the others would get waits in its queue.
     assert.ok(outputBudget.heldBytes > 2 * MiB && outputBudget.heldBytes <= 9 * MiB, `${outputBudget.heldBytes} bytes`);
+    // Who comes and goes leaves nothing that waits.
+    const waiting = outputBudget.waitingCount;
+    assert.ok(waiting >= 5, `${waiting} wait`);
+    const passing = await server.client();
+    await passing.consume('idle-5', 'p', noAck);
+    await passing.openChannel(2);
+    await passing.consume('idle-6', 'p', noAck, 2);
+    await passing.declare('idle-6');
+    assert.equal(outputBudget.waitingCount, waiting + 2);
+    const closing = { replyCode: 200, replyText: '', classId: 0, methodId: 0 };
+    passing.send(basicCancel.frame(1, { consumerTag: 'p', noWait: false }), channelClose.frame(2, closing));
+    await passing.expect('basic.cancel_ok');
+    await passing.expect('channel.close_ok');
+    assert.equal(outputBudget.waitingCount, waiting);
     // Small ones go on.
     const reader = await server.client();
     await reader.declare('small');
@@ -231,7 +246,7 @@ for (const noAck of [true, false]) {
     }
     await pause(50);
     assert.equal(outputBudget.heldBytes, 0);
-    assert.equal(outputBudget.hasRoom(8 * MiB), true);
+    assert.deepEqual([outputBudget.hasRoom(8 * MiB), outputBudget.waitingCount], [true, 0]);
     // Nothing is promised any more.
     outputBudget.take();
     assert.equal(outputBudget.hasRoom(8 * MiB - 64 * KiB), true);
