@@ -20,7 +20,10 @@ export interface PublishOptions {
   readonly correlationId?: string;
   /** The name of the queue for answers. */
   readonly replyTo?: string;
-  /** Gives up waiting; the message may be stored nevertheless. */
+  /**
+   * Gives up. A message that still waits then (for a schema, a connection, or space on the disk) is never stored; one that was on its
+   * way may be.
+   */
   readonly signal?: AbortSignal;
 }
 

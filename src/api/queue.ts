@@ -255,7 +255,7 @@ async function publishChecked<In>(
   const signal = options?.signal;
   const message = await outgoingOnce(checked, codec, payload, options, 'publish()', where);
   throwIfAborted(signal, 'the publish');
-  await abortable(core.link.publish(to, message), signal, 'the publish');
+  await abortable(core.link.publish(to, message, signal), signal, 'the publish');
 }
 
 export async function publishAllTo<In>(
@@ -270,9 +270,10 @@ export async function publishAllTo<In>(
   throwIfAborted(options?.signal, 'the publish');
   const list = listOf(payloads, where);
   const messages = await allOutgoing(codec, list, options, `publishAll() to ${where}`);
-  throwIfAborted(options?.signal, 'the publish');
-  const sent = Promise.allSettled(messages.map((message) => core.link.publish(to, message)));
-  const results = await abortable(sent, options?.signal, 'the publish');
+  const signal = options?.signal;
+  throwIfAborted(signal, 'the publish');
+  const sent = Promise.allSettled(messages.map((message) => core.link.publish(to, message, signal)));
+  const results = await abortable(sent, signal, 'the publish');
   const failed = results.flatMap((result, index) =>
     result.status === 'rejected' ? [{ index, error: result.reason as PostriderError }] : [],
   );

@@ -13,7 +13,7 @@ import { publishChecks, type PublishOptions } from './publish-options.ts';
 export interface RequestOptions {
   /** Longest wait for the answer, in milliseconds. Default 30,000. A request that nobody has taken by then expires, as a dead letter. */
   readonly timeoutMs?: number;
-  /** Gives up waiting; the request may be handled nevertheless. */
+  /** Gives up waiting; the request may be handled nevertheless, unless it still waited to be sent. */
   readonly signal?: AbortSignal;
   /** Of the message that carries the request. */
   readonly publish?: Omit<PublishOptions, 'correlationId' | 'replyTo' | 'expiresMs' | 'signal'>;
@@ -145,7 +145,7 @@ export async function request<Answer>(
     });
     // Whichever fails first is told; the answer may come before the publish is confirmed.
     answer.catch(() => undefined);
-    const sent = core.link.publish(to, message);
+    const sent = core.link.publish(to, message, stop);
     await Promise.race([sent, answer]);
     sent.catch(() => undefined);
     return (await answer) as Answer;

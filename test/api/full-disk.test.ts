@@ -58,3 +58,31 @@ it('a redrive that is aborted does not wait until the disk has space', { timeout
   assert.equal(await dead.redrive(), 3 - moved!);
   await settledTo(queue, 3);
 });
+
+it('what is aborted while it waits for space is never stored', { timeout: 20_000 }, async (context) => {
+  const disk = new FullDisk();
+  const mq = await openOn(context, disk);
+  const queue = await mq.queue<string>('orders');
+  let blocked = false;
+  mq.on('blocked', () => (blocked = true));
+  disk.full = true;
+  const fills = Array.from({ length: 4 }, (_, index) => queue.publish(`${index}`.repeat(20_000)));
+  await until('the disk is full', () => blocked);
+  const stop = new AbortController();
+  const { signal } = stop;
+  const aborted = [
+    rejects(queue.publish('one', { signal }), 'ABORTED'),
+    rejects(queue.publishAll(['two', 'three'], { signal }), 'ABORTED'),
+    rejects(queue.request('four', { signal }), 'ABORTED'),
+    rejects(queue.publish('five', { signal: AbortSignal.timeout(20) }), 'ABORTED'),
+  ];
+  const last = queue.publish('last');
+  await sleep(20);
+  stop.abort();
+  await Promise.all(aborted);
+  disk.full = false;
+  let stored = false;
+  void Promise.all([...fills, last]).then(() => (stored = true));
+  await until('the others are stored', () => stored);
+  await settledTo(queue, fills.length + 1);
+});

@@ -107,8 +107,8 @@ export class EmbeddedLink implements Link {
     return this.#ask(() => this.#scope.vhost.unbindQueue(this.#session, request));
   }
 
-  publish(to: Address, message: Outgoing): Promise<void> {
-    return new Promise((resolve, reject) => this.#outbox.publish({ to, message, resolve, reject }));
+  publish(to: Address, message: Outgoing, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => this.#outbox.publish({ to, message, resolve, reject, signal }));
   }
 
   async consume(queue: string, traits: ConsumeTraits, sink: DeliverySink): Promise<LinkConsumer> {

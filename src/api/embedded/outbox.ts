@@ -14,6 +14,7 @@ import type {
 } from '../../broker/index.ts';
 import { type BasicProperties, encodeProperties } from '../../format/basic-properties.ts';
 import { PostriderError } from '../errors.ts';
+import { aborted, listenTo } from '../abort.ts';
 import type { Address, Outgoing } from '../link.ts';
 import { lostDelivery, unroutable } from '../message-outcomes.ts';
 import { brokerFailure, refusal } from './broker-failure.ts';
@@ -24,6 +25,7 @@ export interface Publish {
   readonly message: Outgoing;
   readonly resolve: () => void;
   readonly reject: (error: PostriderError) => void;
+  readonly signal: AbortSignal | undefined;
 }
 
 /** Settles a delivery in the batch that the outbox makes. */
@@ -74,6 +76,8 @@ export class Outbox implements CommitReceiver<Committed> {
   readonly #batch: CountedBatch;
   readonly #flush = (): void => this.flush();
   readonly #answer = (): void => this.#answerAll();
+  #sweeping = false;
+  readonly #aborted = (): void => this.#sweepSoon();
   readonly #message: MessageView = {
     head: noBytes,
     envelopeStart: 0,
@@ -106,6 +110,8 @@ export class Outbox implements CommitReceiver<Committed> {
       publish.reject(this.#failure);
       return;
     }
+    // The same function again for the same signal is one listener.
+    if (publish.signal !== undefined) listenTo(publish.signal, this.#aborted);
     this.#publishes.push(publish);
     this.#schedule();
   }
@@ -214,6 +220,7 @@ export class Outbox implements CommitReceiver<Committed> {
     const batch = this.#batch;
     const sent: Publish[] = [];
     for (const publish of publishes) {
+      if (publish.signal !== undefined && rejectIfAborted(publish)) continue;
       try {
         const { route, view } = this.resolve(publish.to, publish.message);
         if (route.targets === null) {
@@ -277,6 +284,16 @@ export class Outbox implements CommitReceiver<Committed> {
     return { publishes, settlings };
   }
 
+  /** What waits for space and was aborted holds no memory. Once for many signals: each publish may have its own. */
+  #sweepSoon(): void {
+    if (this.#sweeping) return;
+    this.#sweeping = true;
+    setImmediate(() => {
+      this.#sweeping = false;
+      this.#publishes = this.#publishes.filter((publish) => !rejectIfAborted(publish));
+    });
+  }
+
   #told(): void {
     this.#open -= 1;
     if (this.#open > 0) return;
@@ -289,6 +306,7 @@ export class Outbox implements CommitReceiver<Committed> {
     for (const { item, outcome, reason } of outcomes) {
       const publish = publishes[item];
       if (publish === undefined || outcome !== 'refused') continue;
+      if (rejectIfAborted(publish)) continue;
       if (reason === 'full') again.add(publish);
       else publish.reject(refusal(reason, publish.to, this.#session.vhost));
     }
@@ -307,6 +325,13 @@ function tellLost(settlings: readonly Settling[], publishes: number, outcomes: r
   for (const { item, outcome } of outcomes) {
     if (outcome === 'stale') settlings[item - publishes]?.done(lostDelivery());
   }
+}
+
+/** True: it was, and is not stored. */
+function rejectIfAborted({ signal, reject }: Publish): boolean {
+  if (signal?.aborted !== true) return false;
+  reject(aborted(signal, 'the publish'));
+  return true;
 }
 
 function asBuffer(body: Uint8Array | string): Buffer {

@@ -48,7 +48,9 @@ function open(): { broker: HandBroker; session: Session; outbox: Outbox } {
 
 function publish(outbox: Outbox, address = to): Promise<string> {
   const message = { body: 'x', properties: {}, delayMs: 0 };
-  return new Promise<void>((resolve, reject) => outbox.publish({ to: address, message, resolve, reject })).then(
+  return new Promise<void>((resolve, reject) =>
+    outbox.publish({ to: address, message, resolve, reject, signal: undefined }),
+  ).then(
     () => 'stored',
     (error: unknown) => (error as PostriderError).code,
   );
