@@ -9,6 +9,7 @@ import type { Envelope } from 'rabbitmq-client';
 import { closedError, PostriderError } from '../errors.ts';
 import type { Address, Outgoing } from '../link.ts';
 import { nameOf, queueFull } from '../message-outcomes.ts';
+import { Waits } from '../waits.ts';
 import type { DelayQueues } from './delay-queues.ts';
 import { Lane, type Pending } from './lane.ts';
 import type { ConnectionWatch, RemoteConnection } from './remote-connection.ts';
@@ -35,6 +36,8 @@ interface Job {
 export class Publisher {
   readonly #connect: (watch: ConnectionWatch) => RemoteConnection;
   readonly #events: ConnectionWatch;
+  /** The other one, where queues for delayed messages are made. */
+  readonly #declaring: RemoteConnection;
   readonly #topology: Topology;
   readonly #delays: DelayQueues;
   /** By exchange; null: for what is large. */
@@ -47,15 +50,18 @@ export class Publisher {
   #properties: Outgoing['properties'] | null = null;
   /** Delayed messages whose queue is being made. */
   readonly #preparing = new Set<Promise<void>>();
+  #delayed = new Waits();
 
   constructor(
     connect: (watch: ConnectionWatch) => RemoteConnection,
     events: ConnectionWatch,
+    declaring: RemoteConnection,
     topology: Topology,
     delays: DelayQueues,
   ) {
     this.#connect = connect;
     this.#events = events;
+    this.#declaring = declaring;
     this.#topology = topology;
     this.#delays = delays;
   }
@@ -70,15 +76,22 @@ export class Publisher {
   /** Everything published is answered: what can't be sent now is rejected. */
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all(this.#preparing);
-    const lanes = [...this.#lanes.values()];
     const drain = this.#connection?.blocked === true ? blockedDrainMs : drainMs;
     const impatient = setTimeout(() => {
-      for (const lane of lanes) lane.abandon();
+      this.giveUpDelayed(closedError('the connection'));
+      for (const lane of this.#lanes.values()) lane.abandon();
     }, drain);
-    await Promise.all(lanes.map((lane) => lane.close()));
+    if (!this.#declaring.up) this.giveUpDelayed(closedError('the connection'));
+    await Promise.all(this.#preparing);
+    await Promise.all(Array.from(this.#lanes.values(), (lane) => lane.close()));
     clearTimeout(impatient);
     await this.#connection?.close();
+  }
+
+  /** Rejects the delayed messages whose queue is not made yet. */
+  giveUpDelayed(error: PostriderError): void {
+    this.#delayed.end(error);
+    this.#delayed = new Waits();
   }
 
   #begin(job: Job): void {
@@ -122,7 +135,7 @@ export class Publisher {
         'over amqp: a message with delayMs can have no expiresMs: a broker forgets it when the delay is over; leave one out, or set messageTtlMs of the queue',
       );
     }
-    const { address, until } = await this.#delays.queueFor(to, message.delayMs);
+    const { address, until } = await this.#delayed.for(this.#queueFor(to, message.delayMs));
     const reject = (error: PostriderError): void => {
       if (error.code !== 'UNROUTABLE') job.reject(error);
       else {
@@ -135,6 +148,18 @@ export class Publisher {
     const envelope = envelopeOf(address, properties, again, this.#connected().frameMaxBytes);
     const body = asBuffer(message.body);
     this.#send({ to: address, envelope, body, until, late, signal, resolve, reject, returned: false });
+  }
+
+  /** Waits for the broker as all that is published. */
+  async #queueFor(to: Address, delayMs: number): ReturnType<DelayQueues['queueFor']> {
+    for (;;) {
+      await this.#declaring.whenUp();
+      try {
+        return await this.#delays.queueFor(to, delayMs);
+      } catch (error) {
+        if (this.#closed || !(error instanceof PostriderError) || error.code !== 'UNREACHABLE') throw error;
+      }
+    }
   }
 
   #send(pending: Pending): void {

@@ -65,6 +65,8 @@ export class RemoteConsumer implements LinkConsumer {
   #fillMs = firstFillMs;
   #timer: NodeJS.Timeout | null = null;
   #wake: (() => void) | null = null;
+  /** To come back after its channel ended. */
+  #attempt: Promise<void> = Promise.resolve();
   /** Deliveries that could not be replaced, on their way back. */
   readonly #given = new Set<NodeJS.Timeout>();
   /** The sink took no more; only without acknowledgements. */
@@ -90,6 +92,11 @@ export class RemoteConsumer implements LinkConsumer {
           throw remoteFailure(error);
       }
     }
+  }
+
+  /** After a lost connection: resolves once it consumes again, or an attempt to has failed; others follow. */
+  back(): Promise<void> {
+    return this.#attempt;
   }
 
   setPrefetch(count: number): void {
@@ -327,8 +334,11 @@ export class RemoteConsumer implements LinkConsumer {
   }
 
   async #recover(): Promise<void> {
-    for (let pauseMs = firstRetryMs; this.#state === 'open'; pauseMs = Math.min(pauseMs * 2, longestRetryMs)) {
+    for (let pauseMs = 0; this.#state === 'open'; pauseMs = Math.min(pauseMs * 2 || firstRetryMs, longestRetryMs)) {
+      let tried!: () => void;
+      this.#attempt = new Promise((resolve) => (tried = resolve));
       try {
+        if (pauseMs > 0) await this.#pause(pauseMs);
         await this.#home.connection.whenUp();
         await this.#home.topology.restore(this.#queue);
         if (this.#state === 'open') await this.#start();
@@ -341,13 +351,18 @@ export class RemoteConsumer implements LinkConsumer {
           this.#end(failure);
           return;
         }
+      } finally {
+        tried();
       }
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-        this.#timer = setTimeout(resolve, pauseMs).unref();
-      });
-      this.#timer = null;
     }
+  }
+
+  async #pause(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      this.#timer = setTimeout(resolve, ms).unref();
+    });
+    this.#timer = null;
   }
 
   /** It was closed while it came back. */

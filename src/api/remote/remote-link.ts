@@ -46,6 +46,7 @@ export class RemoteLink implements Link {
   readonly #events: LinkEvents;
   /** Connections that are lost at present. */
   #down = 0;
+  #closed = false;
 
   /** @throws PostriderError INVALID_URL, INVALID_OPTION, UNREACHABLE, ACCESS_REFUSED, UNSUPPORTED, ABORTED */
   static async open(url: string, options: ConnectOptions, events: LinkEvents): Promise<RemoteLink> {
@@ -71,12 +72,16 @@ export class RemoteLink implements Link {
     this.#connection = new RemoteConnection(address, name, attemptMs, {
       ...watch,
       up: (first) => {
-        watch.up(first);
-        if (!first) this.#restore();
+        if (first) watch.up(true);
+        else void this.#restore().then(() => watch.up(false));
       },
       down: (error) => {
         this.#topology.lost();
         watch.down(error);
+      },
+      refused: (error) => {
+        watch.refused(error);
+        this.#publisher.giveUpDelayed(error);
       },
     });
     this.#control = new Control(this.#connection, connectTimeoutMs);
@@ -84,7 +89,7 @@ export class RemoteLink implements Link {
     this.#delays = new DelayQueues(this.#control, () => this.#connection.server);
     const publishing = name === undefined ? undefined : `${name} (publishing)`;
     const connect = (to: ConnectionWatch): RemoteConnection => new RemoteConnection(address, publishing, attemptMs, to);
-    this.#publisher = new Publisher(connect, watch, this.#topology, this.#delays);
+    this.#publisher = new Publisher(connect, watch, this.#connection, this.#topology, this.#delays);
   }
 
   /** The client names a queue that has no name, so that it has the same one after a lost connection. */
@@ -161,6 +166,7 @@ export class RemoteLink implements Link {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.#topology.close();
     await this.#publisher.close();
     for (const consumer of this.#consumers) await consumer.close().catch(() => undefined);
@@ -202,7 +208,7 @@ export class RemoteLink implements Link {
         this.#down -= 1;
         if (this.#down > 0) return;
         told = '';
-        this.#events.reconnected();
+        if (!this.#closed) this.#events.reconnected();
       },
       down: (error) => {
         this.#down += 1;
@@ -214,9 +220,9 @@ export class RemoteLink implements Link {
     };
   }
 
-  #restore(): void {
+  async #restore(): Promise<void> {
     this.#delays.forget();
-    void this.#topology.restoreAll();
+    await Promise.all([this.#topology.restoreAll(), ...Array.from(this.#consumers, (consumer) => consumer.back())]);
   }
 
   /** @throws PostriderError UNSUPPORTED */

@@ -1,0 +1,70 @@
+/** What waits for a broker that is away, and when it is told to be back. */
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { connect, type EmbeddedMq } from '../../../src/index.ts';
+import { rejects, settledTo, sleep, until } from '../bench.ts';
+import { CuttableProxy } from '../cuttable-proxy.ts';
+
+describe('a broker that was away', () => {
+  let broker!: EmbeddedMq;
+  let proxy!: CuttableProxy;
+  let url = '';
+
+  before(async () => {
+    broker = await connect('memory:', { log: () => undefined });
+    const { amqp } = await broker.listen({ amqp: { port: 0 } });
+    proxy = new CuttableProxy(() => amqp!.port);
+    url = `amqp://127.0.0.1:${await proxy.listen()}`;
+  });
+  after(async () => {
+    await proxy.close();
+    await broker.close();
+  });
+  beforeEach(() => {
+    proxy.refusing = false;
+  });
+
+  it('is told to be back once consumers are', async () => {
+    await using mq = await connect(url);
+    const queues = await Promise.all(['back-1', 'back-2', 'back-3'].map((name) => broker.queue(name)));
+    for (const { name } of queues) await (await mq.queue(name)).consume(() => undefined);
+    const consumers: Promise<number[]>[] = [];
+    mq.on('reconnected', () => {
+      consumers.push(Promise.all(queues.map(async (queue) => (await queue.stats()).consumers)));
+    });
+    for (const round of [1, 2, 3]) {
+      proxy.cut();
+      await until('it is told', () => consumers.length === round);
+      assert.deepEqual(await consumers.at(-1), [1, 1, 1]);
+    }
+  });
+
+  it('gets delayed messages too, however long it was away', async () => {
+    await using mq = await connect(url, { connectTimeoutMs: 100 });
+    const queue = await mq.queue<number>('delayed');
+    proxy.refusing = true;
+    proxy.cut();
+    await until('it is gone', () => proxy.open === 0);
+    let answered = false;
+    const published = queue.publish(1, { delayMs: 20 }).finally(() => (answered = true));
+    await sleep(300);
+    assert.ok(!answered);
+    proxy.refusing = false;
+    await published;
+    await settledTo(await broker.queue('delayed'), 1);
+  });
+
+  it('is not waited for by a close: delayed messages are rejected', async () => {
+    const mq = await connect(url);
+    const queue = await mq.queue<number>('closed');
+    proxy.refusing = true;
+    proxy.cut();
+    await until('it is gone', () => proxy.open === 0);
+    const given = rejects(queue.publish(1, { delayMs: 20 }), 'CLOSED');
+    await sleep(50);
+    const start = performance.now();
+    await mq.close();
+    await given;
+    assert.ok(performance.now() - start < 2_000);
+  });
+});
