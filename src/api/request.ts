@@ -125,33 +125,50 @@ export async function request<Answer>(
   const { timeoutMs = defaultTimeoutMs, signal: stop } = options;
   throwIfAborted(stop, 'the request');
   core.requireOpen('ask');
-  const answers = await core.answers();
   const id = randomUUID();
+  const over = new AbortController();
+  let answers: Answers | null = null;
+  let waiting!: Waiting;
   let timer: NodeJS.Timeout | undefined;
   let onAbort: (() => void) | undefined;
+  const answer = new Promise<unknown>((resolve, reject) => {
+    waiting = { resolve, reject };
+    const late = `${where} gave no answer within ${timeoutMs} ms; the request may still be handled`;
+    timer = setTimeout(() => reject(new PostriderError('TIMEOUT', late)), timeoutMs);
+    if (stop === undefined) return;
+    onAbort = () => reject(aborted(stop, 'the request'));
+    listenTo(stop, onAbort);
+  });
+  // Whichever fails first is told.
+  answer.catch(() => undefined);
+  // As long as nobody is asked.
+  const failure = answer as Promise<never>;
   try {
-    const message = await encode({
-      correlationId: id,
-      replyTo: answers.queue,
-      expiresMs: timeoutMs,
-    });
-    const answer = new Promise<unknown>((resolve, reject) => {
-      answers.wait(id, { resolve, reject });
-      const late = `${where} gave no answer within ${timeoutMs} ms; the request may still be handled`;
-      timer = setTimeout(() => reject(new PostriderError('TIMEOUT', late)), timeoutMs);
-      if (stop === undefined) return;
-      onAbort = () => reject(aborted(stop, 'the request'));
-      listenTo(stop, onAbort);
-    });
-    // Whichever fails first is told; the answer may come before the publish is confirmed.
-    answer.catch(() => undefined);
-    const sent = core.link.publish(to, message, stop);
+    answers = await answersOf(core, failure);
+    const encoded = encode({ correlationId: id, replyTo: answers.queue, expiresMs: timeoutMs });
+    const message = await Promise.race([encoded, failure]);
+    answers.wait(id, waiting);
+    const sent = core.link.publish(to, message, over.signal);
+    // The answer may come before the publish is confirmed.
     await Promise.race([sent, answer]);
     sent.catch(() => undefined);
     return (await answer) as Answer;
   } finally {
     clearTimeout(timer);
     if (onAbort !== undefined) stop?.removeEventListener('abort', onAbort);
-    answers.forget(id);
+    answers?.forget(id);
+    // Where it still waits to be sent nobody wants it any more.
+    over.abort();
+  }
+}
+
+/** However long the broker is away: `failure` tells when that is too long. */
+async function answersOf(core: MqCore, failure: Promise<never>): Promise<Answers> {
+  for (;;) {
+    try {
+      return await Promise.race([core.answers(), failure]);
+    } catch (error) {
+      if (!(error instanceof PostriderError) || error.code !== 'UNREACHABLE') throw error;
+    }
   }
 }

@@ -67,4 +67,31 @@ describe('a broker that was away', () => {
     await given;
     assert.ok(performance.now() - start < 2_000);
   });
+
+  it('is asked for as long as a request may take, and not later', async () => {
+    await using mq = await connect(url, { connectTimeoutMs: 100 });
+    const queue = await mq.queue<number>('asked');
+    proxy.refusing = true;
+    proxy.cut();
+    await until('it is gone', () => proxy.open === 0);
+    const start = performance.now();
+    await rejects(queue.request(1, { timeoutMs: 50 }), 'TIMEOUT');
+    await rejects(queue.request(2, { signal: AbortSignal.timeout(20) }), 'ABORTED');
+    assert.ok(performance.now() - start < 1_000);
+    const asked = queue.request(3, { timeoutMs: 20_000 });
+    await sleep(300);
+    proxy.refusing = false;
+    const got: number[] = [];
+    await (await broker.queue<number>('asked')).respond((payload) => got.push(payload));
+    assert.equal(await asked, 1);
+    // Not sent any more when nobody waits for it: it would come before this one.
+    proxy.refusing = true;
+    proxy.cut();
+    await until('it is gone', () => proxy.open === 0);
+    await sleep(50);
+    await rejects(queue.request(4, { timeoutMs: 50 }), 'TIMEOUT');
+    proxy.refusing = false;
+    assert.equal(await queue.request(5), 2);
+    assert.deepEqual(got, [3, 5]);
+  });
 });
