@@ -118,7 +118,10 @@ export class Message<Payload = unknown> {
     return this.#holder === null;
   }
 
-  /** It was handled, and is gone for good. Resolves once that is durable. @throws PostriderError ALREADY_SETTLED, DELIVERY_LOST */
+  /**
+   * It was handled, and is gone for good. Resolves once that is durable; over `amqp:`, where brokers don't confirm it, once it is sent: if the
+   * connection is lost then, the message may come again. @throws PostriderError ALREADY_SETTLED, DELIVERY_LOST
+   */
   async ack(): Promise<void> {
     await this.#settle().ack(this);
   }
