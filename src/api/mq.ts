@@ -39,9 +39,12 @@ export interface MqEvents {
   blocked: [reason: string];
   /** It takes messages again: publishes that waited go on. */
   unblocked: [];
-  /** The connection was lost and is being made again; publishes in flight are rejected as UNKNOWN_OUTCOME. */
+  /**
+   * The connection was lost (or the one for publishing, made at the first publish, could not be made), and is being made again; publishes in
+   * flight are rejected as UNKNOWN_OUTCOME. Told again when the broker does not let it in any more.
+   */
   disconnected: [error: PostriderError];
-  /** The connection is back, with queues, subscriptions and consumers as they were. */
+  /** The connection is back, with queues, subscriptions and consumers as they were; a consumer whose queue can't be had yet is still to come. */
   reconnected: [];
   /** The embedded engine failed: nothing more is stored, and what was pending is rejected. The application lives on. */
   failed: [error: PostriderError];
@@ -57,7 +60,7 @@ export interface MqEvents {
 export interface CloseOptions {
   /**
    * How long to wait for handlers that run, in milliseconds. Default 30,000; `Infinity`: as long as it takes. Called again, `close()` can
-   * only make it shorter.
+   * only make it shorter. A broker that answers nothing is waited for some seconds more, and 30 for publishes that it has.
    */
   readonly graceMs?: number;
 }
@@ -338,9 +341,9 @@ export class Mq extends EventEmitter<MqEvents> {
     if (consumers.length > 0) await Promise.all(consumers);
     this.#drained = true;
     for (const close of this.#services) await close();
-    const answers = await this.#answers?.catch(() => null);
-    await answers?.close().catch(() => undefined);
-    await this.#link?.close();
+    // What is still being opened ends with the link: its broker may be away.
+    const answers = this.#answers?.then((opened) => opened.close()).catch(() => undefined);
+    await Promise.all([answers, this.#link?.close()]);
     this.#tell('closed');
   }
 }
