@@ -59,13 +59,21 @@ export class EmbeddedMq extends Mq {
         'listen() wants to know what for: listen({ amqp: true }), or { amqp: { port } }',
       );
     }
-    const { port = defaultPort, host = '127.0.0.1' } = amqp === true ? {} : amqp;
-    checkOptions('listen(): amqp', { port, host }, amqpChecks);
+    const where = amqp === true ? {} : amqp;
+    checkOptions('listen(): amqp', where, amqpChecks);
+    const { port = defaultPort, host = '127.0.0.1' } = where;
+    this.requireOpen('listen');
     const { listenAmqp } = await import('./listen-amqp.ts');
     const server = await listenAmqp(this.broker!, host, port, this.#log);
     let closing: Promise<void> | null = null;
     const close = (): Promise<void> => (closing ??= server.close());
-    this.addService(close);
+    try {
+      this.addService(close);
+    } catch (error) {
+      // Closed meanwhile.
+      await close();
+      throw error;
+    }
     return { amqp: { host, port: server.port }, close };
   }
 }

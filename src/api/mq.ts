@@ -190,7 +190,12 @@ export class Mq extends EventEmitter<MqEvents> {
     return this.#closing !== null;
   }
 
-  /** @internal What `listen` adds. */
+  /** @internal @throws PostriderError CLOSED, ENGINE_FAILED */
+  requireOpen(verb: string): void {
+    this.#requireOpen(verb);
+  }
+
+  /** @internal What `listen` adds. @throws PostriderError CLOSED, ENGINE_FAILED */
   addService(close: () => Promise<void>): void {
     this.#requireOpen('listen');
     this.#services.push(close);

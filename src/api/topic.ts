@@ -1,7 +1,7 @@
 import type { Address } from './link.ts';
 import type { MqCore } from './mq-core.ts';
 import { PostriderError } from './errors.ts';
-import { isPattern } from './names.ts';
+import { checkQueueName, isPattern } from './names.ts';
 import type { PayloadCodec } from './payload-codec.ts';
 import type { PublishOptions } from './publish-options.ts';
 import { publishAllTo, publishTo, type Queue } from './queue.ts';
@@ -66,9 +66,10 @@ export class Topic<Out = unknown, In = Out> {
     return this.#subscribe(name, options);
   }
 
-  /** The subscription gets nothing more from this topic; its queue stays, with what is in it. */
+  /** The subscription gets nothing more from this topic; its queue stays, with what is in it. @throws PostriderError INVALID_NAME, CLOSED */
   async unsubscribe(name: string): Promise<void> {
     this.#core.requireOpen('unsubscribe');
+    checkQueueName(name, 'subscription');
     await this.#core.link.unbindQueue(name, this.#address.exchange, this.name);
   }
 

@@ -1,7 +1,7 @@
 /** An embedded engine whose disk fails: it closes, rejects what is pending, tells, and the application lives. */
 import assert from 'node:assert/strict';
 import { mkdtemp, readdir, rm, truncate, writeFile } from 'node:fs/promises';
-import { createConnection } from 'node:net';
+import { createConnection, Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it, type TestContext } from 'node:test';
@@ -207,4 +207,29 @@ it('listens on loopback, on a port that is free', async () => {
   await rejects(mq.listen({ amqp: { host: '0.0.0.0', port: 0 } }), 'ACCESS_REFUSED', /loopback/);
   await rejects(mq.listen({}), 'INVALID_OPTION');
   await rejects(mq.listen({ amqp: { port: 70_000 } }), 'INVALID_OPTION');
+  await rejects(
+    mq.listen({ amqp: { prot: 0 } as object }),
+    'INVALID_OPTION',
+    /amqp has no option 'prot'; did you mean 'port'/,
+  );
+  await rejects(mq.listen({ amqp: [] as object }), 'INVALID_OPTION');
+});
+
+it('leaves no server behind that was asked for when it closed', async (context) => {
+  const log = (): void => undefined;
+  const servers: Server[] = [];
+  const listen = Server.prototype.listen as (this: Server, ...args: unknown[]) => Server;
+  context.mock.method(Server.prototype, 'listen', function (this: Server, ...args: unknown[]): Server {
+    servers.push(this);
+    return listen.apply(this, args);
+  });
+  for (const whenMs of [-1, 0, 1]) {
+    const mq = await connect('memory:', { log });
+    let closed: Promise<void> | null = whenMs === -1 ? mq.close() : null;
+    const listening = rejects(mq.listen({ amqp: { port: 0 } }), 'CLOSED').catch(() => undefined);
+    if (whenMs === 1) await sleep(whenMs);
+    closed ??= mq.close();
+    await Promise.all([listening, closed]);
+  }
+  assert.ok(servers.every((server) => !server.listening));
 });

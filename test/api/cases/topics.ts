@@ -48,6 +48,18 @@ export function topicCases(bench: Bench): void {
       assert.equal((await queue.stats()).ready, 3);
     });
 
+    it('wants the name of the subscription that is to end', async () => {
+      const topic = bench.mq.topic<number>(`${name()}.x`);
+      const subscription = await topic.subscribe(name());
+      await rejects(topic.unsubscribe(''), 'INVALID_NAME', /a subscription/);
+      await rejects(topic.unsubscribe(undefined as unknown as string), 'INVALID_NAME');
+      await topic.publish(1);
+      await settledTo(subscription, 1);
+      await topic.unsubscribe(subscription.name);
+      await topic.publish(2);
+      await settledTo(subscription, 1);
+    });
+
     it('matches words by patterns', async () => {
       const base = name();
       const one = await bench.mq.topic(`${base}.*.paid`).subscribe(name());
