@@ -27,7 +27,8 @@ export class FailurePath {
   }
 
   async retry(link: LinkConsumer, message: Message, delayMs: number): Promise<void> {
-    const { properties } = message;
+    // It was delivered in time; from its second attempt on it would only be dead without its handler's error.
+    const { expiration: _expires, ...properties } = message.properties;
     const headers = retryHeaders(message);
     await link.replace(message.tag, this.#back, {
       body: message.bytes,

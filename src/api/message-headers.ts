@@ -35,6 +35,8 @@ export type DeadLetterReason =
   | 'expired'
   | 'max-length';
 
+/** Written by the broker. */
+const brokersMark = /^x-(?:death$|first-death-|last-death-|delivery-count$)/;
 const longestError = 4_096;
 /** Routing keys beside a message's own: they were followed when it was published first, and must not be again. */
 const alsoRouted = ['CC', 'BCC'];
@@ -84,10 +86,20 @@ function topicHeader(topic: string, queue: string): FieldTable {
 /** As it was before it failed: what redriving publishes. */
 export function revivedHeaders(headers: FieldTable | undefined): FieldTable {
   const ours: readonly string[] = [...Object.values(header).filter((name) => name !== header.topic), ...alsoRouted];
-  const kept = Object.entries(headers ?? {}).filter(
-    ([name]) => !ours.includes(name) && !/^x-(?:death$|first-death-|last-death-|delivery-count$)/.test(name),
-  );
+  const kept = Object.entries(headers ?? {}).filter(([name]) => !ours.includes(name) && !brokersMark.test(name));
   return Object.fromEntries(kept);
+}
+
+/** Of a new message, whatever headers it was given: nothing has happened to it yet. */
+export function unmarkedHeaders(headers: FieldTable): FieldTable {
+  const names = Object.keys(headers);
+  return names.some(isMark) ? without(headers, names.filter(isMark)) : headers;
+}
+
+const marks: ReadonlySet<string> = new Set(Object.values(header));
+
+function isMark(name: string): boolean {
+  return marks.has(name) || brokersMark.test(name);
 }
 
 export function without(headers: FieldTable | undefined, names: readonly string[]): FieldTable {

@@ -2,19 +2,23 @@ import type { BasicProperties } from '../format/basic-properties.ts';
 import { PostriderError } from './errors.ts';
 import { checkedHeaders } from './header-check.ts';
 import type { Headers } from './message.ts';
+import { unmarkedHeaders } from './message-headers.ts';
 import { checkOptions, type Checks, integer, milliseconds, object, signal, text } from './option-check.ts';
 
 /** What may be said of a message when it is published. */
 export interface PublishOptions {
   /** Of the publisher's choice, for logs and for recognising repeats. */
   readonly id?: string;
-  /** Whatever consumers should know beside the payload. Names that begin with `x-` are the broker's. */
+  /**
+   * Whatever consumers should know beside the payload. Names that begin with `x-` are the broker's: those with which attempts and dead
+   * letters are marked are left out, so that another message's headers can be handed on.
+   */
   readonly headers?: Headers;
   /** 0 to 255; only queues with `priorities` look at it. */
   readonly priority?: number;
   /** Not delivered before so many milliseconds have passed. */
   readonly delayMs?: number;
-  /** Not delivered once so many milliseconds have passed; then it goes to the dead-letter queue. */
+  /** Not delivered once so many milliseconds have passed; then it goes to the dead-letter queue. What was delivered in time is tried again whenever that is. */
   readonly expiresMs?: number;
   /** What an answer should carry, so that it is known whose it is. `request()` does this by itself. */
   readonly correlationId?: string;
@@ -56,7 +60,7 @@ export function publishProperties(where: string, contentType: string, options: P
   const timestamp = Math.floor(Date.now() / 1000);
   const properties: BasicProperties = { contentType, deliveryMode: persistent, timestamp };
   const { id, headers, priority, expiresMs, correlationId, replyTo } = options;
-  if (headers !== undefined) properties.headers = checkedHeaders(where, headers);
+  if (headers !== undefined) properties.headers = unmarkedHeaders(checkedHeaders(where, headers));
   if (priority !== undefined) properties.priority = priority;
   if (correlationId !== undefined) properties.correlationId = short(where, 'correlationId', correlationId);
   if (replyTo !== undefined) properties.replyTo = short(where, 'replyTo', replyTo);

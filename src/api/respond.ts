@@ -40,7 +40,7 @@ export function respond<Out, In>(
     const send = async (payload: unknown, failed: Error | null): Promise<void> => {
       const { body, contentType } = codec.encode(payload);
       const headers = failed === null ? {} : { headers: { [header.requestError]: failed.message.slice(0, 4_096) } };
-      const properties = publishProperties('the answer', contentType, { correlationId, ...headers });
+      const properties = { ...publishProperties('the answer', contentType, { correlationId }), ...headers };
       await core.link.publish(to, { body, properties: { ...properties, deliveryMode: 1 }, delayMs: 0 });
     };
     try {

@@ -347,6 +347,42 @@ export function failureCases(bench: Bench): void {
       await settledTo(queue, 0);
     });
 
+    it('begins anew with what is published with the headers of another', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      const next = await bench.mq.queue<number>(name());
+      await queue.publish(1, { headers: { 'my-own': 'kept' } });
+      const dead = await deadOf(
+        queue,
+        async (payload, message) => {
+          if (message.attempt === 2) await next.publish(payload, { headers: message.headers });
+          throw new Error('no');
+        },
+        { retry: { attempts: 2, minDelayMs: 0 } },
+      );
+      await next.publish(2, { headers: dead.headers });
+      for (const message of await take(next, 2)) {
+        assert.deepEqual([message.attempt, message.topic, message.death], [1, next.name, null]);
+        assert.deepEqual({ ...message.headers }, { 'my-own': 'kept' });
+      }
+    });
+
+    it('tries again what was delivered in time, however long it takes', async () => {
+      const queue = await bench.mq.queue<number>(name());
+      const attempts: number[] = [];
+      const consumer = await queue.consume(
+        (_payload, { attempt }) => {
+          attempts.push(attempt);
+          if (attempt < 3) throw new Error('busy');
+        },
+        { retry: { minDelayMs: 150, jitter: 0 } },
+      );
+      await queue.publish(1, { expiresMs: 100 });
+      await until('it was tried three times', () => attempts.length === 3);
+      await consumer.close();
+      await settledTo(queue, 0);
+      await settledTo(queue.deadLetters!, 0);
+    });
+
     it('goes on with others while one is tried again', async () => {
       const queue = await bench.mq.queue<number>(name());
       await queue.publishAll([1, 2, 3]);
