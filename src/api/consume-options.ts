@@ -26,7 +26,7 @@ export interface ConsumeOptions {
   readonly delivery?: 'at-least-once' | 'at-most-once';
   /**
    * What happens when the handler fails; `false`: straight to the dead-letter queue. Default: 5 attempts, see `RetryPolicy`; in a
-   * dead-letter queue as many as it takes, since there it would be lost.
+   * queue without dead letters, as dead-letter queues are, as many as it takes, since there it would be lost.
    */
   readonly retry?: RetryPolicy | false;
   /**
@@ -36,7 +36,10 @@ export interface ConsumeOptions {
    * settled by then is taken away, the handler's `signal` is aborted, and the message comes again. Embedded there is none.
    */
   readonly timeoutMs?: number;
-  /** Messages that are fetched ahead, at most 65,535. Default: adapts to the speed of the handler. */
+  /**
+   * Messages that are fetched ahead, at most 65,535. Default: adapts to the speed of the handler. Those that are given back unhandled when the
+   * consumer closes were delivered, which counts towards the queue's `deliveryLimit`.
+   */
   readonly prefetch?: number;
   /** The only consumer of the queue, or none. Default false. */
   readonly exclusive?: boolean;
@@ -86,7 +89,7 @@ const halfAnHourMs = 1_800_000;
 export function consumeSettings(
   where: string,
   options: ConsumeOptions,
-  { deadLetterQueue, isDeadLetterQueue }: { deadLetterQueue: string | null; isDeadLetterQueue: boolean },
+  deadLetterQueue: string | null,
 ): ConsumeSettings {
   checkOptions(where, options, consumeChecks);
   const { concurrency = 1, ack = 'auto', delivery = 'at-least-once', retry = {}, timeoutMs = halfAnHourMs } = options;
@@ -101,7 +104,7 @@ export function consumeSettings(
       `${where}: a prefetch of ${prefetch} would starve ${concurrency} concurrent handlers; give at least as many, or none`,
     );
   }
-  const byDefault = isDeadLetterQueue ? { ...defaultRetry, attempts: Infinity } : defaultRetry;
+  const byDefault = deadLetterQueue === null ? { ...defaultRetry, attempts: Infinity } : defaultRetry;
   const policy = retry === false ? { ...defaultRetry, attempts: 1 } : { ...byDefault, ...defined(retry) };
   return {
     concurrency,

@@ -383,7 +383,10 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     if (!message.end()) return;
     const mismatch = error instanceof PostriderError && error.code === 'SCHEMA_MISMATCH';
     const reason = why ?? (mismatch ? 'schema-mismatch' : 'undecodable');
-    void this.#settling(this.#giveUp(message, error, reason)).catch(() => undefined);
+    // Without dead letters it would be lost: the next version of the program may be able to read it.
+    const hasNone = this.#settings.deadLetterQueue === null;
+    const work = hasNone ? this.#fail(message, error, undefined) : this.#giveUp(message, error, reason);
+    void this.#settling(work).catch(() => undefined);
   }
 
   /** It was settled by its handler: its place is free, if it was held for that. */

@@ -44,7 +44,7 @@ export class MessageStream<Payload> implements AsyncIterable<Message<Payload>> {
     queue: string,
     codec: PayloadCodec<Payload, never>,
     options: StreamOptions,
-    fate: { deadLetterQueue: string | null; isDeadLetterQueue: boolean },
+    deadLetterQueue: string | null,
   ) {
     const where = `messages() of queue '${queue}'`;
     checkOptions(where, options, checks);
@@ -52,7 +52,7 @@ export class MessageStream<Payload> implements AsyncIterable<Message<Payload>> {
     this.#core = core;
     this.#queue = queue;
     this.#codec = codec;
-    this.#settings = consumeSettings(where, { ...others, ack: 'manual', timeoutMs: Infinity }, fate);
+    this.#settings = consumeSettings(where, { ...others, ack: 'manual', timeoutMs: Infinity }, deadLetterQueue);
     this.#signal = options.signal;
     this.#idleMs = idleMs;
   }

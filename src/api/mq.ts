@@ -14,7 +14,7 @@ import {
   checkQueueOptions,
   deadLetterQueueOf,
   deadLetterTraits,
-  isDeadLetterQueue,
+  isDeadLetterName,
   type QueueOptions,
   queueTraits,
 } from './queue-options.ts';
@@ -71,6 +71,8 @@ const topicChecks: Checks<TopicOptions> = { schema: () => null, serializer: () =
 export class Mq extends EventEmitter<MqEvents> {
   readonly #core: MqCore & ConsumerHost;
   readonly #consumers = new Set<ClosableConsumer>();
+  /** Of queues that were used here: whether it is another's dead-letter queue. */
+  readonly #deadLetterQueues = new Map<string, boolean>();
   #link: Link | null = null;
   /** Null: nobody has asked yet, or the queue for answers is gone. */
   #answers: Promise<Answers> | null = null;
@@ -126,13 +128,12 @@ export class Mq extends EventEmitter<MqEvents> {
     checkQueueName(name);
     checkQueueOptions(name, options);
     const { schema, serializer } = options;
-    const isDead = isDeadLetterQueue(name);
+    const dead = await this.#declare(name, options);
     const codec =
-      isDead && schema === undefined && serializer === undefined
+      dead === null && schema === undefined && serializer === undefined
         ? PayloadCodec.ofDeadLetters(name)
         : new PayloadCodec<unknown, unknown>(`queue '${name}'`, schema, serializer);
-    const dead = await this.#declare(name, options);
-    return new Queue(this.#core, name, codec, dead, isDead && dead === null);
+    return new Queue(this.#core, name, codec, dead);
   }
 
   /**
@@ -203,13 +204,14 @@ export class Mq extends EventEmitter<MqEvents> {
 
   async #declare(name: string, options: QueueOptions): Promise<Queue | null> {
     const { link } = this.#core;
-    const deadName = deadLetterQueueOf(name, options);
+    const isDead = this.#deadLetterQueues.get(name) ?? isDeadLetterName(name);
+    const deadName = deadLetterQueueOf(name, options, isDead);
     const dead = deadName === null ? null : deadLetterTraits(deadName, options.durable ?? true);
     if (options.declare === false) {
       await link.checkQueue(name);
       if (dead !== null) await this.#ensure(dead);
     } else {
-      const traits = queueTraits(name, options);
+      const traits = queueTraits(name, options, deadName);
       // What is there says first whether it is the same, so that a refusal leaves nothing behind. What is not there comes after its
       // dead-letter queue, so that nothing is ever dropped for want of that.
       const isNew = dead !== null && !(await this.#isThere(name));
@@ -225,7 +227,10 @@ export class Mq extends EventEmitter<MqEvents> {
       if (dead !== null && !isNew) await this.#ensure(dead);
     }
     if (deadName === null) return null;
-    return new Queue(this.#core, deadName, PayloadCodec.ofDeadLetters(deadName), null, true);
+    // What each was first is what it stays.
+    if (!this.#deadLetterQueues.has(name)) this.#deadLetterQueues.set(name, false);
+    if (!this.#deadLetterQueues.has(deadName)) this.#deadLetterQueues.set(deadName, true);
+    return new Queue(this.#core, deadName, PayloadCodec.ofDeadLetters(deadName), null);
   }
 
   /** Whoever was first may have made it in his way. True: it was not there. */

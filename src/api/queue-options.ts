@@ -25,13 +25,14 @@ export interface QueueOptions<Input = unknown, Output = Input> {
   /** At a limit: `'reject'` (default) refuses to publish (QUEUE_FULL), `'drop-oldest'` dead-letters the oldest message. */
   readonly overflow?: 'reject' | 'drop-oldest';
   /**
-   * Where messages go that can't be handled: a queue of this name. Default `<name>.dead`; false: they are dropped. A queue whose own name
-   * ends with `.dead` has none unless it is named.
+   * Where messages go that can't be handled: a queue of this name, which queues may share. Default `<name>.dead`. False: nowhere, so that they
+   * are tried again and again unless a consumer's `retry` or a `deliveryLimit` says otherwise; then they are dropped. A queue whose own
+   * name ends with `.dead`, or that was named as another's here before, has none unless it is named.
    */
   readonly deadLetter?: string | false;
   /**
-   * Deliveries without any answer (their process died, say) after which a message is dead-lettered. Default 20, and none where the
-   * name ends with `.dead`; false: no limit.
+   * Deliveries without any answer after which a message is dead-lettered: their process died, say. What a consumer has fetched and gives back
+   * unhandled at its close was delivered too. Default 20, and none in a queue without dead letters; false: no limit.
    */
   readonly deliveryLimit?: number | false;
   /** Only one consumer at a time gets messages, the next when it is gone. Default false. */
@@ -87,24 +88,23 @@ export function checkQueueOptions(name: string, options: AnyQueueOptions): void 
 }
 
 /** What is dead already has nowhere else to go: as `mq.queue('orders')` makes `orders.dead`, so does `mq.queue('orders.dead')`. */
-export function isDeadLetterQueue(name: string): boolean {
+export function isDeadLetterName(name: string): boolean {
   return name.endsWith(deadSuffix);
 }
 
-/** The name of its dead-letter queue; null: it has none. */
-export function deadLetterQueueOf(name: string, options: AnyQueueOptions): string | null {
+/** The name of its dead-letter queue; null: it has none. `isDead`: it is one itself. */
+export function deadLetterQueueOf(name: string, options: AnyQueueOptions, isDead: boolean): string | null {
   if (options.deadLetter === false) return null;
-  return options.deadLetter ?? (isDeadLetterQueue(name) ? null : name + deadSuffix);
+  return options.deadLetter ?? (isDead ? null : name + deadSuffix);
 }
 
 /**
  * As the queue is declared, in RabbitMQ's arguments, so that other clients can declare the same. A quorum queue where it can be
  * (durable, no priorities), since RabbitMQ limits deliveries in no other; Postrider knows no difference.
  */
-export function queueTraits(name: string, options: AnyQueueOptions): QueueTraits {
+export function queueTraits(name: string, options: AnyQueueOptions, deadLetterQueue: string | null): QueueTraits {
   const { durable = true, priorities, overflow = 'reject' } = options;
-  const { deliveryLimit = isDeadLetterQueue(name) ? false : defaultDeliveryLimit } = options;
-  const dead = deadLetterQueueOf(name, options);
+  const { deliveryLimit = deadLetterQueue === null ? false : defaultDeliveryLimit } = options;
   const quorum = durable && priorities === undefined;
   const table: FieldTable = {};
   if (quorum) table['x-queue-type'] = 'quorum';
@@ -115,9 +115,9 @@ export function queueTraits(name: string, options: AnyQueueOptions): QueueTraits
   if (options.maxLength !== undefined || options.maxBytes !== undefined) {
     table['x-overflow'] = overflow === 'reject' ? 'reject-publish' : 'drop-head';
   }
-  if (dead !== null) {
+  if (deadLetterQueue !== null) {
     table['x-dead-letter-exchange'] = '';
-    table['x-dead-letter-routing-key'] = dead;
+    table['x-dead-letter-routing-key'] = deadLetterQueue;
   }
   if (deliveryLimit !== false) table['x-delivery-limit'] = deliveryLimit;
   if (options.singleActiveConsumer === true) table['x-single-active-consumer'] = true;

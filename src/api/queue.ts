@@ -28,28 +28,20 @@ export interface QueueStats {
 export class Queue<Out = unknown, In = Out> {
   /** As given to `mq.queue()`. */
   readonly name: string;
-  /** Where its messages go that can't be handled; null: nowhere, they are dropped. */
+  /** Where its messages go that can't be handled; null: nowhere, see `QueueOptions.deadLetter`. */
   readonly deadLetters: Queue | null;
   readonly #core: MqCore;
   readonly #codec: PayloadCodec<Out, In>;
   readonly #address: Address;
-  readonly #isDeadLetterQueue: boolean;
   /** For errors. */
   readonly #where: string;
 
   /** @internal Use `mq.queue()`. */
-  constructor(
-    core: MqCore,
-    name: string,
-    codec: PayloadCodec<Out, In>,
-    deadLetters: Queue | null,
-    isDeadLetterQueue = false,
-  ) {
+  constructor(core: MqCore, name: string, codec: PayloadCodec<Out, In>, deadLetters: Queue | null) {
     this.#core = core;
     this.name = name;
     this.#codec = codec;
     this.deadLetters = deadLetters;
-    this.#isDeadLetterQueue = isDeadLetterQueue;
     this.#address = { exchange: '', routingKey: name, mandatory: true };
     this.#where = `queue '${name}'`;
   }
@@ -82,7 +74,7 @@ export class Queue<Out = unknown, In = Out> {
         `consume() of ${this.#where} wants a handler: a function of (payload, message)`,
       );
     }
-    const settings = consumeSettings(`consume() of ${this.#where}`, options, this.#fate);
+    const settings = consumeSettings(`consume() of ${this.#where}`, options, this.deadLetters?.name ?? null);
     const codec = this.#codec as PayloadCodec<Out, never>;
     const consumer = await this.#core.consume(this.name, codec, handler, settings, options.signal);
     consumer.closed.catch((error: unknown) => this.#core.consumerEnded(error as PostriderError, this.name));
@@ -91,11 +83,17 @@ export class Queue<Out = unknown, In = Out> {
 
   /**
    * The queue's messages for a `for await` loop. Going on to the next message acknowledges the one before, unless the loop has
-   * settled it itself; leaving the loop gives the last one back. With `idleMs: 0` it ends when the queue is empty.
+   * settled it itself; leaving the loop gives the last one back, which counts towards the queue's `deliveryLimit`. With `idleMs: 0` it ends when the queue is empty.
    * @throws PostriderError INVALID_OPTION; the loop: QUEUE_NOT_FOUND, QUEUE_LOCKED, CLOSED
    */
   messages(options: StreamOptions = {}): MessageStream<Out> {
-    return new MessageStream(this.#core, this.name, this.#codec as PayloadCodec<Out, never>, options, this.#fate);
+    return new MessageStream(
+      this.#core,
+      this.name,
+      this.#codec as PayloadCodec<Out, never>,
+      options,
+      this.deadLetters?.name ?? null,
+    );
   }
 
   /**
@@ -164,11 +162,6 @@ export class Queue<Out = unknown, In = Out> {
    */
   redrive(options: RedriveOptions = {}): Promise<number> {
     return redrive(this.#core, this.name, options);
-  }
-
-  /** Of messages that can't be handled. */
-  get #fate(): { deadLetterQueue: string | null; isDeadLetterQueue: boolean } {
-    return { deadLetterQueue: this.deadLetters?.name ?? null, isDeadLetterQueue: this.#isDeadLetterQueue };
   }
 
   #encode(payload: In, options: PublishOptions): Promise<Outgoing> {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { QueueOptions } from '../../../src/index.ts';
-import { type Bench, rejects } from '../bench.ts';
+import type { Message, QueueOptions } from '../../../src/index.ts';
+import { evenNumber } from '../schemas.ts';
+import { type Bench, rejects, settledTo, until } from '../bench.ts';
 
 export function declareCases(bench: Bench): void {
   describe('declaring', () => {
@@ -93,6 +94,60 @@ export function declareCases(bench: Bench): void {
       const later = bench.name();
       await mq.queue(`${later}.dead`, { maxLength: 1_000 });
       await mq.queue(later);
+    });
+
+    it('opens a dead-letter queue with a name of its own as one', async () => {
+      const { mq } = bench;
+      const graveyard = bench.name();
+      const queue = await mq.queue(bench.name(), { deadLetter: graveyard });
+      const dead = await mq.queue(graveyard);
+      assert.equal(dead.deadLetters, null);
+      const raw = { contentType: 'application/json', serialize: (text: string) => text, deserialize: String };
+      await (
+        await mq.queue<string>(queue.name, { declare: false, serializer: raw, deadLetter: graveyard })
+      ).publish('{"cut');
+      const reading = await queue.consume(() => assert.fail('it was handled'));
+      await settledTo(dead, 1);
+      await reading.close();
+      const other = await bench.other();
+      // Who doesn't know says so.
+      for (const opened of [dead, await other.queue(graveyard, { deadLetter: false })]) {
+        const got: unknown[] = [];
+        const consumer = await opened.consume(
+          (payload) => {
+            got.push(payload);
+            if (got.length < 7) throw new Error('no');
+          },
+          { retry: { minDelayMs: 0 } },
+        );
+        await until('it was tried often', () => got.length === 7);
+        await consumer.close();
+        assert.ok(got.every((payload) => Buffer.isBuffer(payload) && payload.toString() === '{"cut'));
+        if (opened === dead) await (await mq.queue<string>(graveyard, { serializer: raw })).publish('{"cut');
+      }
+      await settledTo(dead, 0);
+      await other.close();
+      // What was a queue of its own first stays one.
+      const first = await mq.queue(bench.name());
+      await mq.queue(bench.name(), { deadLetter: first.name });
+      assert.equal((await mq.queue(first.name)).deadLetters?.name, `${first.name}.dead`);
+    });
+
+    it('keeps trying what does not fit its schema where there are no dead letters', async () => {
+      const plain = await bench.mq.queue<string>(bench.name(), { deadLetter: false });
+      await plain.publish('3');
+      const queue = await bench.mq.queue(plain.name, { schema: evenNumber(false), deadLetter: false });
+      const told: string[] = [];
+      const listener = (_error: Error, message: Message, then: string): void => {
+        if (message.queue === queue.name) told.push(then);
+      };
+      bench.mq.on('handlerFailed', listener);
+      const consumer = await queue.consume(() => assert.fail('it was handled'), { retry: { minDelayMs: 0 } });
+      await until('it was tried often', () => told.length >= 7);
+      await consumer.close();
+      bench.mq.off('handlerFailed', listener);
+      assert.deepEqual(new Set(told), new Set(['retry']));
+      await until('it is there', async () => (await plain.stats()).ready === 1);
     });
 
     it('uses a queue as it stands', async () => {
