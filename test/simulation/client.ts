@@ -20,7 +20,7 @@ import type {
 import type { EngineError } from '../../src/engine/errors.ts';
 import { type MemoryRecorder, messageId as historyId } from '../../src/verify/index.ts';
 import type { Coverage } from './coverage.ts';
-import { Copy, type KeyState, type Model, ModelQueue, type ProducerModel, type Unit } from './model.ts';
+import { Copy, type KeyState, type Model, ModelQueue, noticedAfterMs, type ProducerModel, type Unit } from './model.ts';
 import { bodyIsRight, OutgoingMessage, parseProperties } from './payload.ts';
 import type { Owner, Scheduler } from './scheduler.ts';
 import type { Session, Subscription } from './session.ts';
@@ -289,6 +289,8 @@ export class Client implements EngineListener {
   failure: EngineError | null = null;
   blockedNow = false;
   #wasBlocked = false;
+  /** When there was space again. */
+  #unblockedMs = -Infinity;
   /** Space was wanting at some time in this life. */
   get wasBlocked(): boolean {
     return this.#wasBlocked;
@@ -345,6 +347,7 @@ export class Client implements EngineListener {
     this.world.coverage.add('engine.unblocked');
     this.world.trace?.line(`${this.world.scheduler.nowUs} unblocked`);
     this.blockedNow = false;
+    this.#unblockedMs = this.world.scheduler.nowMs();
   }
 
   behind(): void {
@@ -1156,7 +1159,9 @@ export class Client implements EngineListener {
     const doubtful = [...queue.copies.values()].filter((copy) => copy.removal?.unit?.state === 'open');
     for (const copy of doubtful) copy.purged = unit;
     const maybeGone = [...queue.copies.values()].filter((copy) => copy.removal?.maybe === true).length;
-    const inMotion = purged.some((copy) => copy.comesDue(nowMs) || (copy.expiresAt !== 0 && copy.expiresAt <= nowMs));
+    const inMotion = purged.some(
+      (copy) => this.#comesDue(copy, nowMs) || (copy.expiresAt !== 0 && copy.expiresAt <= nowMs),
+    );
     for (const copy of purged) {
       copy.removal = { kind: 'purge', unit, maybe: !exact || inMotion || copy.refusable };
       history.removed(this.historyName(queue), historyId('all', 0, copy.appendId), 'purged', { maybe: true });
@@ -1268,7 +1273,7 @@ export class Client implements EngineListener {
       !this.isConsumed(queue) &&
       copies.every(
         (copy) =>
-          !copy.comesDue(nowMs) &&
+          !this.#comesDue(copy, nowMs) &&
           copy.removal?.maybe !== true &&
           !this.#mayBeRefused(copy.removal?.unit) &&
           !this.#mayBeRefused(copy.appendedBy) &&
@@ -1295,6 +1300,12 @@ export class Client implements EngineListener {
         if (!this.#excused(queue)) this.violate(`stats ${queue.key} was rejected`);
       },
     );
+  }
+
+  /** Due, but perhaps not ready: the engine is about to notice, or has no space to note it, or had none just now. */
+  #comesDue(copy: Copy, nowMs: number): boolean {
+    const held = this.blockedNow || nowMs < this.#unblockedMs + noticedAfterMs;
+    return copy.comesDue(nowMs) || (held && copy.dueAt > 0 && copy.dueAt <= nowMs);
   }
 
   /** As a whole, for what another of its items needs. Of space nobody but the engine knows. */

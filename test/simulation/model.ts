@@ -30,7 +30,7 @@ export interface Hold {
 }
 
 /** A timer of whole milliseconds may be late by one. */
-const noticedAfterMs = 3;
+export const noticedAfterMs = 3;
 
 /** One message in one queue. */
 export class Copy {
