@@ -204,7 +204,7 @@ export class Mq extends EventEmitter<MqEvents> {
 
   async #declare(name: string, options: QueueOptions): Promise<Queue | null> {
     const { link } = this.#core;
-    const isDead = this.#deadLetterQueues.get(name) ?? isDeadLetterName(name);
+    const isDead = isDeadLetterName(name) || this.#deadLetterQueues.get(name) === true;
     const deadName = deadLetterQueueOf(name, options, isDead);
     const dead = deadName === null ? null : deadLetterTraits(deadName, options.durable ?? true);
     if (options.declare === false) {
@@ -220,8 +220,7 @@ export class Mq extends EventEmitter<MqEvents> {
         await link.declareQueue(traits);
       } catch (error) {
         // Where it differs somebody else has made both meanwhile.
-        if (madeDead && (error as PostriderError).code !== 'QUEUE_DIFFERS')
-          await link.deleteQueue(dead.name).catch(() => 0);
+        if (madeDead && (error as PostriderError).code !== 'QUEUE_DIFFERS') await this.#discard(dead.name);
         throw error;
       }
       if (dead !== null && !isNew) await this.#ensure(dead);
@@ -231,6 +230,17 @@ export class Mq extends EventEmitter<MqEvents> {
     if (!this.#deadLetterQueues.has(name)) this.#deadLetterQueues.set(name, false);
     if (!this.#deadLetterQueues.has(deadName)) this.#deadLetterQueues.set(deadName, true);
     return new Queue(this.#core, deadName, PayloadCodec.ofDeadLetters(deadName), null);
+  }
+
+  /** Unless somebody uses it by now. RabbitMQ deletes no quorum queue on condition. */
+  async #discard(queue: string): Promise<void> {
+    const { link } = this.#core;
+    try {
+      const { ready, unacked, delayed, consumers } = await link.checkQueue(queue);
+      if (ready === 0 && consumers === 0 && !unacked && !delayed) await link.deleteQueue(queue);
+    } catch {
+      // An empty queue more does no harm.
+    }
   }
 
   /** Whoever was first may have made it in his way. True: it was not there. */
