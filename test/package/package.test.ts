@@ -98,10 +98,12 @@ describe('the packed package', () => {
     { module: 'nodenext', moduleResolution: 'nodenext', file: 'app.mts' },
     { module: 'nodenext', moduleResolution: 'nodenext', file: 'app.cts' },
     { module: 'esnext', moduleResolution: 'bundler', file: 'app.ts' },
+    // It knows no `exports`.
+    { module: 'commonjs', moduleResolution: 'node10', ignoreDeprecations: '6.0', file: 'app.ts' },
   ];
   for (const { file, ...options } of modes) {
     test(`declares its types: ${options.moduleResolution}, ${file}`, async () => {
-      const project = join(app, `types-${file}`);
+      const project = join(app, `types-${options.moduleResolution}-${file}`);
       mkdirSync(project);
       const declarations = readFileSync(join(root, 'test/types/declarations.ts'), 'utf8');
       const equal = readFileSync(join(root, 'test/types/equal.ts'), 'utf8');
