@@ -13,6 +13,7 @@ import { Message, type MessageHolder } from './message.ts';
 import type { DeadLetterReason } from './message-headers.ts';
 import { checkOptions, closeChecks } from './option-check.ts';
 import type { PayloadCodec } from './payload-codec.ts';
+import { PayloadReader } from './payload-reader.ts';
 import { Places } from './places.ts';
 import { Prefetch } from './prefetch.ts';
 import { TimeLimit } from './time-limit.ts';
@@ -51,7 +52,6 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   /** @internal */
   readonly atMostOnce: boolean;
   readonly #host: ConsumerHost;
-  readonly #codec: PayloadCodec<Payload, never>;
   readonly #handler: Handler<Payload>;
   readonly #settings: ConsumeSettings;
   readonly #failures: FailurePath;
@@ -65,15 +65,11 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     fulfilled: (message) => this.#fulfilled(message),
     rejected: (message, error) => this.#rejected(message, error),
   });
-  /** Of schemas that have not answered. */
-  readonly #reading = new Places({
-    fulfilled: (message) => this.#read(message),
-    rejected: (message, error) => this.#unreadable(message, error),
-  });
   /** Settlements that are under way. */
   #busy = 0;
   #due = false;
   readonly #limit: TimeLimit;
+  readonly #reader: PayloadReader<Payload>;
   readonly #bodies = new BodySlab();
   #stopped = false;
   #closing: Promise<void> | null = null;
@@ -93,12 +89,15 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   ) {
     this.#host = host;
     this.queue = queue;
-    this.#codec = codec;
     this.#handler = handler;
     this.#settings = settings;
     this.atMostOnce = settings.atMostOnce;
     this.#failures = new FailurePath(queue, settings);
     this.#limit = new TimeLimit(settings.timeoutMs);
+    this.#reader = new PayloadReader(codec, this.#limit, {
+      unreadable: (message, error, reason) => this.#unreadable(message, error, reason),
+      answered: () => this.#turnAgain(),
+    });
     this.#prefetch = new Prefetch(settings.concurrency, settings.prefetch);
     this.closed = new Promise((resolve, reject) => {
       this.#resolveClosed = resolve;
@@ -112,7 +111,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   begin(link: LinkConsumer): void {
     this.#link = link;
     if (this.#closing === null) {
-      this.#limit.watch([this.#running, this.#reading], (message) => this.#late(message));
+      this.#limit.watch([this.#running, this.#reader.pending], (message) => this.#late(message));
       return;
     }
     // It ended before it had begun: its queue was deleted meanwhile.
@@ -220,9 +219,9 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     const { concurrency } = this.#settings;
     while (this.#running.size < concurrency && this.#next < this.#waiting.length && this.#begins) {
       const message = this.#waiting[this.#next]!;
-      if (!message.decoded && !this.#decode(message) && !message.settled) {
+      if (!message.decoded && !this.#read(message) && !message.settled) {
         // In order: who comes next waits for it, but may be read meanwhile.
-        this.#decodeAhead();
+        this.#readAhead();
         break;
       }
       this.#next += 1;
@@ -334,55 +333,24 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
   }
 
   /** False: there is nothing to handle (it is settled then), or not yet. */
-  #decode(message: Message<Payload>): boolean {
-    if (message.decoding || message.settled) return false;
-    try {
-      const payload = this.#codec.decode(message);
-      if (payload instanceof Promise) {
-        this.#decodeLater(message, payload);
-        return false;
-      }
-      message.decode(payload);
-      return true;
-    } catch (thrown) {
-      this.#undecodable(message, asError(thrown));
-      return false;
-    } finally {
-      // It is not published again.
-      if (this.atMostOnce && !message.decoding) message.keepBody(noBytes, 0, 0);
-    }
+  #read(message: Message<Payload>): boolean {
+    const isRead = this.#reader.read(message);
+    // It is not published again.
+    if (this.atMostOnce && !message.decoding) message.keepBody(noBytes, 0, 0);
+    return isRead;
   }
 
-  #decodeAhead(): void {
+  #readAhead(): void {
     const end = Math.min(this.#waiting.length, this.#next + this.#settings.concurrency);
     for (let at = this.#next + 1; at < end; at++) {
       const message = this.#waiting[at]!;
-      if (!message.decoded) this.#decode(message);
+      if (!message.decoded) this.#read(message);
     }
   }
 
-  #decodeLater(message: Message<Payload>, payload: Promise<Payload>): void {
-    message.decoding = true;
-    const decoded = payload.then((value) => message.decode(value));
-    this.#reading.take(message, decoded, this.#limit.period);
-  }
-
-  #read(message: Message): void {
-    this.#reading.leave(message);
-    this.#turnAgain();
-  }
-
-  #unreadable(message: Message, thrown: unknown): void {
-    this.#reading.leave(message);
-    this.#undecodable(message, asError(thrown), 'schema-mismatch');
-    this.#turnAgain();
-  }
-
-  #undecodable(message: Message, error: Error, why?: DeadLetterReason): void {
+  #unreadable(message: Message, error: Error, reason: DeadLetterReason): void {
     // Its connection may be gone: it comes again then.
     if (!message.end()) return;
-    const mismatch = error instanceof PostriderError && error.code === 'SCHEMA_MISMATCH';
-    const reason = why ?? (mismatch ? 'schema-mismatch' : 'undecodable');
     // Without dead letters it would be lost: the next version of the program may be able to read it.
     const hasNone = this.#settings.deadLetterQueue === null;
     const work = hasNone ? this.#fail(message, error, undefined) : this.#giveUp(message, error, reason);
@@ -429,7 +397,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
 
   /** Something is under way that a close waits for. */
   get #works(): boolean {
-    const runs = this.#running.size + this.#reading.size > 0;
+    const runs = this.#running.size + this.#reader.pending.size > 0;
     return runs || this.#busy > 0 || (this.atMostOnce && this.#next < this.#waiting.length);
   }
 
