@@ -1,9 +1,11 @@
 /** What waits until an embedded disk has space, and who need not wait. */
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
 import { EmbeddedLink } from '../../src/api/embedded/embedded-link.ts';
 import { EmbeddedMq } from '../../src/api/embedded-mq.ts';
 import { openLocal } from '../../src/engine/local/index.ts';
@@ -85,4 +87,12 @@ it('what is aborted while it waits for space is never stored', { timeout: 20_000
   void Promise.all([...fills, last]).then(() => (stored = true));
   await until('the others are stored', () => stored);
   await settledTo(queue, fills.length + 1);
+});
+
+it('a publish that waits for space keeps its process alive', { timeout: 60_000 }, async (context) => {
+  const directory = await mkdtemp(join(tmpdir(), 'postrider-full-'));
+  context.after(() => rm(directory, { recursive: true, force: true }));
+  const program = join(import.meta.dirname, 'full-disk-publisher.ts');
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', program, directory]);
+  assert.equal(stdout, 'stored 100\n');
 });

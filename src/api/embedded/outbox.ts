@@ -52,6 +52,7 @@ interface Answer {
   readonly error: PostriderError | null;
 }
 
+const longestTimerMs = 2 ** 31 - 1;
 /** How long a refusal for want of space waits when the engine doesn't say that it is blocked. */
 const fullPauseMs = 100;
 /** A longer text gets a buffer of its own. */
@@ -72,6 +73,8 @@ export class Outbox implements CommitReceiver<Committed> {
   #open = 0;
   #idle: (() => void)[] = [];
   #pause: NodeJS.Timeout | null = null;
+  /** Whoever waits for an answer keeps the process alive, and nobody else does. */
+  readonly #alive = setInterval(() => undefined, longestTimerMs).unref();
   #answers: Answer[] = [];
   readonly #batch: CountedBatch;
   readonly #flush = (): void => this.flush();
@@ -138,6 +141,7 @@ export class Outbox implements CommitReceiver<Committed> {
     for (const publish of this.#publishes.splice(0)) publish.reject(error);
     for (const { done } of this.#settlings.splice(0)) done(error);
     this.#acknowledgers = [];
+    this.#keepAlive();
   }
 
   /** Resolves when everything is answered; publishes that wait for space are given up. */
@@ -150,6 +154,7 @@ export class Outbox implements CommitReceiver<Committed> {
     // What was on its way may have found no space either.
     for (const publish of this.#publishes.splice(0)) publish.reject(error);
     if (this.#pause !== null) clearTimeout(this.#pause);
+    clearInterval(this.#alive);
   }
 
   /** Resolves once publishes may be tried again. */
@@ -243,9 +248,16 @@ export class Outbox implements CommitReceiver<Committed> {
       else settling.done(lostDelivery());
     }
     for (const acknowledger of this.#acknowledgers.splice(0)) acknowledger.acknowledge(batch);
-    if (batch.items === 0) return;
-    this.#open += 1;
-    batch.commit<Committed>(this, { publishes: sent, settlings: settled });
+    if (batch.items > 0) {
+      this.#open += 1;
+      batch.commit<Committed>(this, { publishes: sent, settlings: settled });
+    }
+    this.#keepAlive();
+  }
+
+  #keepAlive(): void {
+    if (this.#open > 0 || this.#publishes.length > 0) this.#alive.ref();
+    else this.#alive.unref();
   }
 
   /** Not within the flush: whoever publishes on at once would keep the event loop there for ever. */
@@ -291,12 +303,14 @@ export class Outbox implements CommitReceiver<Committed> {
     setImmediate(() => {
       this.#sweeping = false;
       this.#publishes = this.#publishes.filter((publish) => !rejectIfAborted(publish));
+      this.#keepAlive();
     });
   }
 
   #told(): void {
     this.#open -= 1;
     if (this.#open > 0) return;
+    this.#keepAlive();
     for (const told of this.#idle.splice(0)) told();
   }
 
