@@ -3,13 +3,14 @@
  * thread pool's round trip costs several times that; what it has to fetch from the disk belongs in the thread pool.
  *
  * Nobody tells beforehand, so the reads themselves do. First they go through the thread pool. Where those came as fast as from a cache,
- * the next ones are done at once, until one takes long: that one was not in the cache, and the thread pool has it again for a
- * hundred times as long as it took.
+ * the next ones are done at once, until one takes long: that one was not in the cache, and the thread pool has it again for ten times
+ * as long as it took, and until it is quick.
  */
-const SLOW_MS = 0.025;
+/** Longer than a processor that does something else for a moment takes, shorter than a disk. */
+const SLOW_MS = 0.06;
 /** Of one read among many in the thread pool: its round trip is in it. */
 const SLOW_POOLED_MS = 0.05;
-const PAUSE_FACTOR = 100;
+const PAUSE_FACTOR = 10;
 
 export class ReadPace {
   readonly #now: () => number;
