@@ -16,5 +16,5 @@ await orders.consume(async (order) => {
 });
 
 await once(process, 'message'); // the shop says that it is done
-process.disconnect();
+process.disconnect?.();
 await mq.close();
