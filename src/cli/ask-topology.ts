@@ -1,7 +1,8 @@
 /** What is there: of a broker in this process, or asked of a Postrider over AMQP, which has no method for it (docs/CLI.md). */
 import type { Channel } from 'rabbitmq-client';
 import type { VhostDescription } from '../broker/index.ts';
-import { brokerUrl, connectTimeoutMs, isRemote, type VerbOptions, withBroker, withErrorLines } from './verb.ts';
+import { patienceMs } from './patience.ts';
+import { brokerUrl, isRemote, type VerbOptions, withBroker, withErrorLines } from './verb.ts';
 
 const replyQueue = 'amq.rabbitmq.reply-to';
 const answerTimeoutMs = 30_000;
@@ -9,7 +10,7 @@ const answerTimeoutMs = 30_000;
 /** @throws CommandError */
 export async function askTopology(options: VerbOptions): Promise<VhostDescription> {
   const url = brokerUrl(options);
-  if (isRemote(url)) return withErrorLines(url, () => askRemote(url, connectTimeoutMs));
+  if (isRemote(url)) return withErrorLines(url, () => askRemote(url, patienceMs));
   let description: VhostDescription | null = null;
   await withBroker(options, async (mq) => {
     const { EmbeddedMq } = await import('../api/embedded-mq.ts');
@@ -63,8 +64,8 @@ export async function askRemote(url: string, timeoutMs: number): Promise<VhostDe
     throw remoteFailure(error);
   } finally {
     clearTimeout(late);
-    // The connection would wait for it.
-    await open?.close().catch(ignore);
+    // The connection would wait for it, and a broker that takes no messages may read nothing more.
+    if (open !== null && !connection.blocked) await connection.closeChannel(open);
     await connection.close();
   }
 }

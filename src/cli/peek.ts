@@ -12,7 +12,8 @@ Examples:
   postrider peek orders --count 1 --json
 
 The messages stay in their queue. Over amqp:// they have to be taken and given
-back for that, which flags them as redelivered and counts as a delivery.`;
+back for that, which flags them as redelivered and counts as a delivery: one
+that is looked at more than 20 times (the default limit) is dead-lettered.`;
 
 export interface PeekFlags extends VerbOptions {
   readonly count: number;

@@ -1,20 +1,27 @@
 /**
  * Publishes the lines of a stream, many at a time and never more than a bound, and tells what became of them. Nothing is sent
- * behind a line that was not stored: what was sent before it was known is waited for, and told.
+ * behind a line that was not stored: what was sent before it was known is waited for, and told. Nor is anything while the broker is
+ * away: it might be stored behind lines of which nobody knows yet that they are lost.
  */
 import type { Readable } from 'node:stream';
 import { asError, type ErrorCode, PostriderError } from '../api/errors.ts';
+import type { Mq } from '../api/mq.ts';
+import { type Absence, tooLong } from './absence.ts';
 import { CommandError } from './command-error.ts';
 import { exitCode, signalExitCode } from './exit-code.ts';
 import { Interruption } from './interruption.ts';
 import { checkJson } from './json-payload.ts';
 import { LineSplitter, type Line } from './line-splitter.ts';
 import { lineRanges } from './line-ranges.ts';
+import { patienceMs } from './patience.ts';
 import { print } from './print.ts';
 import { messages } from './table.ts';
 import { exitCodeOf } from './verb.ts';
 
 export interface LineTarget {
+  /** Closed when nothing more is to be sent: what can't be sent now never is then. */
+  readonly mq: Mq;
+  readonly absence: Absence;
   /** Resolves once the message is stored. */
   readonly send: (bytes: Uint8Array, line: number) => Promise<void>;
   /** What becomes of a message: "stored in queue 'orders'". */
@@ -57,16 +64,32 @@ class LineRun {
   #bytesInFlight = 0;
   #stopped = false;
   #wake: (() => void) | null = null;
+  /** On this connection a line was stored: until then one is sent at a time, and the others learn whether it can be done at all. */
+  #proven = false;
+  /** A line waits to be sent. */
+  #holds = false;
+  #late: NodeJS.Timeout | null = null;
+  /** Why the broker is waited for no more. */
+  #gone: PostriderError | null = null;
 
   constructor(input: Readable, target: LineTarget) {
     this.#input = input;
     this.#target = target;
+    target.absence.changed = () => {
+      this.#proven = false;
+      this.#watchAbsence();
+      this.#wake?.();
+    };
   }
 
-  /** Reads no more, at once, also while no line comes. */
+  /** Reads and sends no more, at once, also while no line comes. */
   stop(): void {
+    if (this.#stopped) return;
     this.#stopped = true;
     this.#input.destroy();
+    this.#wake?.();
+    // Whoever opened it closes it too, and sees how that ends.
+    this.#target.mq.close({ graceMs: 0 }).catch(() => undefined);
   }
 
   async read(): Promise<void> {
@@ -74,9 +97,8 @@ class LineRun {
     try {
       for await (const chunk of this.#input as AsyncIterable<Buffer>) {
         for (const line of splitter.split(chunk)) {
-          if (this.#stopped) return;
+          if (this.#stopped || (this.#mustWait && !(await this.#room(line.number)))) return;
           this.#publish(line);
-          while (this.#isFull) await this.#change();
         }
       }
     } catch (error) {
@@ -84,7 +106,8 @@ class LineRun {
       throw new CommandError(exitCode.failed, `can't read standard input: ${asError(error).message}`, { cause: error });
     }
     const rest = splitter.rest();
-    if (rest !== null && !this.#stopped) this.#publish(rest);
+    if (rest === null || this.#stopped || (this.#mustWait && !(await this.#room(rest.number)))) return;
+    this.#publish(rest);
   }
 
   async settled(): Promise<void> {
@@ -138,6 +161,7 @@ class LineRun {
     this.#target.send(bytes, number).then(
       () => {
         this.#stored += 1;
+        this.#proven = true;
         this.#settle(bytes.length);
       },
       (error: unknown) => {
@@ -147,18 +171,50 @@ class LineRun {
     );
   }
 
-  get #isFull(): boolean {
-    return this.#inFlight >= mostInFlight || this.#bytesInFlight >= mostBytesInFlight;
+  get #mustWait(): boolean {
+    const most = this.#proven ? mostInFlight : 1;
+    return this.#target.absence.why !== null || this.#inFlight >= most || this.#bytesInFlight >= mostBytesInFlight;
+  }
+
+  /** Waits until the line may be sent. False: nothing more is sent. */
+  async #room(line: number): Promise<boolean> {
+    this.#holds = true;
+    this.#watchAbsence();
+    while (!this.#stopped && this.#mustWait) await this.#change();
+    this.#holds = false;
+    this.#watchAbsence();
+    if (!this.#stopped) return true;
+    if (this.#gone !== null) {
+      this.#lastLine = line;
+      this.#failures.push({ line, error: this.#gone });
+    }
+    return false;
+  }
+
+  /** While no line waits for the broker it may be away for as long as it likes. */
+  #watchAbsence(): void {
+    const { why } = this.#target.absence;
+    if (why !== null && (this.#holds || this.#inFlight > 0)) {
+      this.#late ??= setTimeout(() => {
+        this.#gone = tooLong(why);
+        this.stop();
+      }, patienceMs);
+    } else if (this.#late !== null) {
+      clearTimeout(this.#late);
+      this.#late = null;
+    }
   }
 
   #settle(bytes: number): void {
     this.#inFlight -= 1;
     this.#bytesInFlight -= bytes;
+    if (this.#late !== null) this.#watchAbsence();
     this.#wake?.();
   }
 
   #failed(line: number, error: Error): void {
-    this.#failures.push({ line, error });
+    // It still waited to be sent.
+    this.#failures.push({ line, error: codeOf(error) === 'CLOSED' ? (this.#gone ?? error) : error });
     this.stop();
   }
 

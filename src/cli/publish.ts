@@ -1,4 +1,5 @@
 /** `postrider publish`: one message from the command line, or each line of standard input. */
+import { fstatSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Mq } from '../api/mq.ts';
 import type { PublishOptions } from '../api/publish-options.ts';
@@ -62,10 +63,11 @@ async function publish(first: string | undefined, second: string | undefined, fl
     const fault = checkJson(Buffer.from(payload));
     if (fault !== null) throw usage(`PAYLOAD is no JSON: ${fault}`);
   }
+  if (payload === undefined) requireInput();
   const contentType = flags.contentType ?? (json ? 'application/json' : 'text/plain; charset=utf-8');
   await withBroker(
     flags,
-    async (mq) => {
+    async (mq, absence) => {
       const { asItStands, rawBytes } = await import('./raw-bytes.ts');
       const target =
         queue === null
@@ -80,14 +82,20 @@ async function publish(first: string | undefined, second: string | undefined, fl
       const told = queue === null ? `sent to topic '${topic!}'` : `stored in queue '${queue}'`;
       const { publishLines } = await import('./publish-lines.ts');
       if (payload === undefined) {
-        await publishLines(process.stdin, { send, told, json });
+        await publishLines(process.stdin, { mq, absence, send, told, json });
         return;
       }
-      await send(Buffer.from(payload), null);
+      await absence.endWait(send(Buffer.from(payload), null));
       await print([json ? JSON.stringify({ stored: 1, failed: [] }) : `1 message ${told}`]);
     },
     { create },
   );
+}
+
+/** Node takes a directory for an empty input. @throws CommandError */
+function requireInput(): void {
+  if (!fstatSync(0).isDirectory()) return;
+  throw new CommandError(exitCode.failed, "can't read standard input: EISDIR: it is a directory");
 }
 
 /** Makes the queue where it is wanted and not there: one that is there stays as it is. */

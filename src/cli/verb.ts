@@ -2,8 +2,10 @@
 import type { Command } from 'commander';
 import type { ErrorCode, PostriderError } from '../api/errors.ts';
 import type { Mq } from '../api/mq.ts';
+import type { Absence } from './absence.ts';
 import { CommandError } from './command-error.ts';
 import { exitCode, type ExitCode } from './exit-code.ts';
+import { patienceMs } from './patience.ts';
 import { say } from './report-error.ts';
 
 export interface VerbOptions {
@@ -12,8 +14,6 @@ export interface VerbOptions {
 }
 
 const defaultUrl = 'amqp://127.0.0.1:5672';
-/** Whoever types a command doesn't wait as long as a service does. */
-export const connectTimeoutMs = 3_000;
 
 export function addVerb(program: Command, name: string, description: string, examples: string): Command {
   return program.command(name).description(description).addHelpText('after', examples);
@@ -33,20 +33,21 @@ export function brokerUrl({ url }: VerbOptions): string {
 /** Connects, lets `work` work, and closes. @throws CommandError */
 export function withBroker(
   options: VerbOptions,
-  work: (mq: Mq) => Promise<void>,
+  work: (mq: Mq, absence: Absence) => Promise<void>,
   { create = false }: { readonly create?: boolean } = {},
 ): Promise<void> {
   const url = brokerUrl(options);
   return withErrorLines(url, async () => {
     const { connect } = await import('../api/connect.ts');
+    const { Absence } = await import('./absence.ts');
     if (/^file:/i.test(url) && !create) await requireJournal(url);
-    const remote = { connectTimeoutMs, name: 'postrider' };
+    const remote = { connectTimeoutMs: patienceMs, name: 'postrider' };
     const mq = await connect(url, { log: say, ...(isRemote(url) ? remote : {}) });
     try {
       mq.on('blocked', (reason) => say(`the broker takes no messages for now (${reason}); waiting`));
       mq.on('disconnected', (error) => say(`${error.message}; connecting again`));
       mq.on('reconnected', () => say('connected again'));
-      await work(mq);
+      await work(mq, new Absence(mq));
     } finally {
       await mq.close({ graceMs: 0 });
     }
@@ -92,7 +93,7 @@ async function verbError(error: unknown, url: string): Promise<unknown> {
 function explain({ code, message }: PostriderError, url: string): string {
   switch (code) {
     case 'DATA_LOCKED':
-      return `${message.replace(/: stop it, or .*$/, '')}; where that serves it, use its address: --url ${defaultUrl}`;
+      return `${message.replace(/: stop it, or .*$/, '')}; where that serves it, use the URL that it serves on: --url amqp://HOST:PORT`;
     case 'UNREACHABLE':
       return url === defaultUrl ? `${message}; start one with postrider serve, or name another with --url` : message;
     case 'QUEUE_NOT_FOUND':

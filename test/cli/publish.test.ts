@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { text } from 'node:stream/consumers';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { scratch, start } from './postrider.ts';
+import { postrider, scratch, start } from './postrider.ts';
 import { fileBroker, jsonLines, runVerb } from './verb.ts';
 
 describe('publish', { timeout: 300_000 }, () => {
@@ -85,6 +88,16 @@ describe('publish', { timeout: 300_000 }, () => {
     assert.deepEqual([unknown.code, unknown.stderr], [1, "postrider: there is no queue 'order'; --create makes it\n"]);
   });
 
+  it('takes no directory for an empty input', async (context) => {
+    const broker = await fileBroker(context, { orders: {} });
+    const directory = openSync(await scratch(context), 'r');
+    const [program, ...args] = [...postrider, 'publish', 'orders', '--url', broker.url];
+    const child = spawn(program, args, { stdio: [directory, 'pipe', 'pipe'] });
+    closeSync(directory);
+    const [stderr, exit] = await Promise.all([text(child.stderr!), once(child, 'exit')]);
+    assert.deepEqual([exit[0], stderr], [1, "postrider: can't read standard input: EISDIR: it is a directory\n"]);
+  });
+
   it('sends to a topic', async (context) => {
     const broker = await fileBroker(context);
     await broker.open((mq) => mq.topic('orders.*').subscribe('billing'));
@@ -100,7 +113,7 @@ describe('publish', { timeout: 300_000 }, () => {
       assert.equal(code, 3);
       assert.match(
         stderr,
-        /is in use by process \d+ .*; where that serves it, use its address: --url amqp:\/\/127\.0\.0\.1:5672\n$/,
+        /is in use by process \d+ .*; where that serves it, use the URL that it serves on: --url amqp:\/\/HOST:PORT\n$/,
       );
       assert.equal(stderr.split('\n').length, 2);
     });
