@@ -38,6 +38,13 @@ describe('queues and topology', { timeout: 300_000 }, () => {
     ]);
   });
 
+  it('are told by a Postrider that takes no messages', async (context) => {
+    const { mq, run } = await servedBroker(context, { orders: {} });
+    mq.broker!.pressure.setDisk(true);
+    const { code, stdout } = await run(['queues', '--json']);
+    assert.deepEqual([code, jsonLines(stdout).map(({ name }) => name)], [0, ['orders', 'orders.dead']]);
+  });
+
   it('are read from a directory', async (context) => {
     const broker = await fileBroker(context, { orders: {} });
     const listed = await broker.run(['queues', '--json']);

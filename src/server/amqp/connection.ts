@@ -7,10 +7,12 @@ import {
   type ItemOutcome,
   type MessageView,
 } from '../../broker/index.ts';
-import { ConnectionError, replyText } from '../../wire/amqp/amqp-error.ts';
+import { type ChannelError, ConnectionError, replyText } from '../../wire/amqp/amqp-error.ts';
 import { channelClose } from '../../wire/amqp/channel-methods.ts';
+import { exchangeDeclare } from '../../wire/amqp/exchange-methods.ts';
 import { headerFixedBytes, heartbeatFrame } from '../../wire/amqp/content.ts';
 import { firstFrameMaxBytes, frameOverheadBytes } from '../../wire/amqp/protocol.ts';
+import { queueDeclare } from '../../wire/amqp/queue-methods.ts';
 import type { AmqpServer } from './server.ts';
 import { writeReturn } from './answers.ts';
 import { ChannelTable } from './channel-table.ts';
@@ -280,7 +282,7 @@ export class Connection implements CommitReceiver<CommitToken> {
     }
     if (channel.state !== 'open') return;
     this.commitBatch();
-    this.log(`channel ${channel.number}: ${replyText(closing.reply, closing.message)}`);
+    if (!isAnswer(closing, id)) this.log(`channel ${channel.number}: ${replyText(closing.reply, closing.message)}`);
     this.output.writeFrame(channelClose.frame(channel.number, closeArguments(closing, id)));
     channel.end('closing').catch((failure: unknown) => this.logBug(failure));
   }
@@ -337,6 +339,11 @@ export class Connection implements CommitReceiver<CommitToken> {
   logBug(error: unknown): void {
     this.log(error instanceof Error ? (error.stack ?? error.message) : String(error));
   }
+}
+
+/** Nothing else tells a client that a queue or an exchange is not there than a passive declaration that fails. */
+function isAnswer({ reply }: ChannelError, id: number): boolean {
+  return reply === 'NOT_FOUND' && (id === queueDeclare.id || id === exchangeDeclare.id);
 }
 
 function isLoopback(address: string): boolean {

@@ -142,13 +142,14 @@ export function publishMessage(connection: Connection, channel: Channel): void {
     target.route = route;
   }
   checkProperties(message.head, message.propertiesStart, message.propertiesEnd);
-  if (!connection.publishing) connection.startPublishing();
   message.expiresAt = 0;
   message.priority = 0;
   if ((propertyFlags(message.head, message.propertiesStart) & propertyFlag.replyTo) !== 0) {
     connection.server.replies.address(channel, message);
   }
   const taken = target.isSpecial && connection.server.takeSpecial(channel, message);
+  // What the server takes itself needs no room: who only asks is never held back.
+  if (!connection.publishing && !taken) connection.startPublishing();
   route = session.resolve(route, message);
   if (route.targets === null && target.mandatory && !taken) connection.returnUnroutable(channel, message);
   const batch = connection.batch ?? connection.beginBatch();

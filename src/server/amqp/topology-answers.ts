@@ -58,6 +58,7 @@ export class TopologyAnswers {
       channel.connection.server.replies.deliver(replyTo, answer);
       return;
     }
+    if (!channel.connection.publishing) channel.connection.startPublishing();
     const { session } = channel;
     const route = session.resolve(session.vhost.route(session.principal, '', replyTo), answer);
     if (route.targets === null) return;

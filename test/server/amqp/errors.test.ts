@@ -489,3 +489,16 @@ describe('what is no error', () => {
     await client.openChannel(1);
   });
 });
+
+test('a question for what is not there is no error to tell an operator', async () => {
+  const client = await served.client();
+  const before = served.lines.length;
+  client.send(queueDeclare.frame(1, { ...declaration, queue: 'absent', passive: true }));
+  await client.expect('channel.close');
+  client.send(channelCloseOk.frame(1, {}));
+  await client.openChannel(2);
+  client.send(queuePurge.frame(2, { queue: 'absent', noWait: false }));
+  await client.expect('channel.close');
+  const told = served.lines.slice(before).map((line) => line.replace(/^.*: channel/, 'channel'));
+  assert.deepEqual(told, ["channel 2: NOT_FOUND - no queue 'absent' in vhost '/'"]);
+});
