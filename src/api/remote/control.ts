@@ -7,7 +7,7 @@ type Question<T> = (channel: Channel) => Promise<T>;
 
 export class Control {
   readonly #connection: RemoteConnection;
-  /** How long a question waits for a connection that is down. */
+  /** How long a question waits for a connection that is down, in its turn or for it. */
   readonly #patienceMs: number;
   #channel: Channel | null = null;
   #last: Promise<unknown> = Promise.resolve();
@@ -19,13 +19,15 @@ export class Control {
 
   /** What may be asked twice is asked again when the connection is lost meanwhile. @throws PostriderError */
   ask<T>(question: Question<T>): Promise<T> {
+    let since = performance.now();
     return this.#inTurn(async () => {
       for (;;) {
-        const channel = await this.#open();
+        const channel = await this.#open(since);
         try {
           return await question(channel);
         } catch (error) {
           if (!isLoss(error)) throw remoteFailure(error);
+          since = performance.now();
         }
       }
     });
@@ -33,8 +35,9 @@ export class Control {
 
   /** @throws PostriderError UNKNOWN_OUTCOME when the connection is lost before the answer */
   askOnce<T>(question: Question<T>): Promise<T> {
+    const since = performance.now();
     return this.#inTurn(async () => {
-      const channel = await this.#open();
+      const channel = await this.#open(since);
       try {
         return await question(channel);
       } catch (error) {
@@ -49,10 +52,10 @@ export class Control {
     return answer;
   }
 
-  async #open(): Promise<Channel> {
+  async #open(since: number): Promise<Channel> {
     while (this.#channel?.active !== true) {
       try {
-        this.#channel = await this.#connection.channel(this.#patienceMs);
+        this.#channel = await this.#connection.channel(this.#patienceMs, since);
       } catch (error) {
         if (remoteFailure(error).code !== 'UNKNOWN_OUTCOME') throw error;
       }

@@ -90,8 +90,8 @@ export class RemoteConnection {
     }
   }
 
-  /** @throws PostriderError UNREACHABLE, CLOSED */
-  async whenUp(timeoutMs = Infinity): Promise<void> {
+  /** @param since when the wait began. @throws PostriderError UNREACHABLE, CLOSED */
+  async whenUp(timeoutMs = Infinity, since = performance.now()): Promise<void> {
     if (this.#state === 'up') return;
     if (this.#state === 'closed') throw closedError('the connection');
     let timer: NodeJS.Timeout | undefined;
@@ -101,7 +101,8 @@ export class RemoteConnection {
         waiting = { resolve, reject };
         this.#waiting.add(waiting);
         if (timeoutMs === Infinity) return;
-        timer = setTimeout(() => reject(unreachable(this.#address.shown, timeoutMs, this.#lastError)), timeoutMs);
+        const late = (): void => reject(unreachable(this.#address.shown, timeoutMs, this.#lastError));
+        timer = setTimeout(late, since + timeoutMs - performance.now());
       });
     } finally {
       this.#waiting.delete(waiting);
@@ -110,8 +111,8 @@ export class RemoteConnection {
   }
 
   /** A channel of one's own, once there is a connection. @throws PostriderError UNREACHABLE, CLOSED, and the client's errors */
-  async channel(timeoutMs = Infinity): Promise<Channel> {
-    await this.whenUp(timeoutMs);
+  async channel(timeoutMs = Infinity, since?: number): Promise<Channel> {
+    await this.whenUp(timeoutMs, since);
     const channel = await this.#client.acquire({ emitErrorsFromChannel: true });
     // Whoever cares adds a listener; without any it would be thrown.
     channel.on('error', () => undefined);

@@ -3,7 +3,7 @@
  * (see `Publisher`). Both are made again when they are lost; what was unanswered then is told as such and never sent again.
  */
 import { randomUUID } from 'node:crypto';
-import type { SyncMessage } from 'rabbitmq-client';
+import type { Channel, SyncMessage } from 'rabbitmq-client';
 import { abortable, throwIfAborted } from '../abort.ts';
 import type { ConnectOptions } from '../connect.ts';
 import { PostriderError } from '../errors.ts';
@@ -26,7 +26,7 @@ import { DelayQueues } from './delay-queues.ts';
 import { Publisher } from './publisher.ts';
 import { type ConnectionWatch, RemoteConnection } from './remote-connection.ts';
 import { RemoteConsumer } from './remote-consumer.ts';
-import { isLoss, remoteFailure } from './remote-failure.ts';
+import { remoteFailure } from './remote-failure.ts';
 import { emptyDelivery, readDelivery } from './remote-message.ts';
 import { declaration, Topology } from './topology.ts';
 
@@ -176,8 +176,9 @@ export class RemoteLink implements Link {
 
   async #borrow(queue: string, limit: number): Promise<SyncMessage[]> {
     for (;;) {
-      const channel = await this.#connection.channel(this.#patienceMs);
+      let channel: Channel | null = null;
       try {
+        channel = await this.#connection.channel(this.#patienceMs);
         const messages: SyncMessage[] = [];
         while (messages.length < limit) {
           const message = await channel.basicGet({ queue });
@@ -188,9 +189,10 @@ export class RemoteLink implements Link {
         if (last !== undefined) channel.basicNack({ deliveryTag: last.deliveryTag, multiple: true, requeue: true });
         return messages;
       } catch (error) {
-        if (!isLoss(error)) throw remoteFailure(error);
+        const failure = remoteFailure(error);
+        if (failure.code !== 'UNKNOWN_OUTCOME') throw failure;
       } finally {
-        await this.#connection.closeChannel(channel);
+        if (channel !== null) await this.#connection.closeChannel(channel);
       }
     }
   }

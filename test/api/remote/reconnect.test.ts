@@ -68,6 +68,34 @@ describe('a broker that was away', () => {
     assert.ok(performance.now() - start < 2_000);
   });
 
+  it('is waited for by each question for as long as connecting may take, however many there are', async () => {
+    await using mq = await connect(url, { connectTimeoutMs: 300 });
+    const queue = await mq.queue<number>('questions');
+    proxy.refusing = true;
+    proxy.cut();
+    await until('it is gone', () => proxy.open === 0);
+    const start = performance.now();
+    const questions = [queue.stats(), queue.purge(), queue.stats(), queue.peek(), queue.consume(() => undefined)];
+    await Promise.all(questions.map((question) => rejects(question, 'UNREACHABLE')));
+    const took = performance.now() - start;
+    assert.ok(took > 250 && took < 600, `it took ${took} ms`);
+  });
+
+  it('is not waited for by a close beside a request that waits', async () => {
+    const mq = await connect(url);
+    const queue = await mq.queue<number>('closing');
+    await (await broker.queue<number>('closing')).respond((payload) => payload);
+    assert.equal(await queue.request(1), 1);
+    proxy.refusing = true;
+    proxy.cut();
+    await until('it is gone', () => proxy.open === 0);
+    const asked = rejects(queue.request(2, { timeoutMs: 20_000 }), 'CLOSED');
+    const start = performance.now();
+    await mq.close({ graceMs: 100 });
+    await asked;
+    assert.ok(performance.now() - start < 1_000);
+  });
+
   it('is asked for as long as a request may take, and not later', async () => {
     await using mq = await connect(url, { connectTimeoutMs: 100 });
     const queue = await mq.queue<number>('asked');
