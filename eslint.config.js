@@ -54,6 +54,7 @@ const zones = [
       './format',
       './engine',
       './errors.ts',
+      './file-directory.ts',
       './nearest.ts',
       './version.ts',
       './server/amqp/index.ts',

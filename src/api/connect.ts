@@ -1,6 +1,6 @@
 /** Where everything begins: `connect(url)`. */
-import { fileURLToPath } from 'node:url';
 import { openLocal } from '../engine/local/index.ts';
+import { fileDirectory } from '../file-directory.ts';
 import { nearest } from '../nearest.ts';
 import { PostriderError } from './errors.ts';
 import { EmbeddedLink } from './embedded/embedded-link.ts';
@@ -77,21 +77,14 @@ async function remote(url: string, options: ConnectOptions): Promise<Mq> {
   return mq;
 }
 
-/** `file:./data`, `file:data` and `file:/var/data` as they look; `file:///var/data` as a URL. @throws PostriderError INVALID_URL */
+/** Of a `file:` URL. @throws PostriderError INVALID_URL */
 export function directoryOf(url: string): string {
-  const path = url.slice('file:'.length);
-  if (path.startsWith('//')) {
-    try {
-      return fileURLToPath(url);
-    } catch (error) {
-      throw new PostriderError(
-        'INVALID_URL',
-        `'${url}': ${(error as Error).message}; write file:./data, or file:///var/data`,
-        {
-          cause: error,
-        },
-      );
-    }
+  let path: string;
+  try {
+    path = fileDirectory(url);
+  } catch (error) {
+    const why = `'${url}': ${(error as Error).message}; write file:./data, or file:///var/data`;
+    throw new PostriderError('INVALID_URL', why, { cause: error });
   }
   if (path === '') {
     throw new PostriderError('INVALID_URL', `'${url}' names no directory; write file:./data, say`);

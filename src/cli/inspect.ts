@@ -1,5 +1,7 @@
 /** `postrider inspect`: what a data directory holds, read offline and never written. */
 import type { Command } from 'commander';
+import { dataDirectory } from '../config/data-directory.ts';
+import { CommandError } from './command-error.ts';
 import { exitCode } from './exit-code.ts';
 
 const examples = `
@@ -17,7 +19,8 @@ export function registerInspect(program: Command): void {
     .argument('<DIR>', 'data directory')
     .option('--json', 'print one JSON object')
     .addHelpText('after', examples)
-    .action(async (directory: string, { json = false }: { json?: boolean }) => {
+    .action(async (named: string, { json = false }: { json?: boolean }) => {
+      const directory = directoryNamed(named);
       const { inspectJournal } = await import('../engine/local/journal/inspect.ts');
       const { Terminal } = await import('./terminal.ts');
       const progress = new Terminal(process.stderr);
@@ -34,4 +37,14 @@ export function registerInspect(program: Command): void {
       }
       if (report.damage.length > 0 || report.refusal !== null) process.exitCode = exitCode.failed;
     });
+}
+
+/** @throws CommandError */
+function directoryNamed(text: string): string {
+  if (/^memory:/i.test(text)) throw new CommandError(exitCode.usage, `DIR: ${text} leaves nothing on disk to read`);
+  try {
+    return dataDirectory(text);
+  } catch (error) {
+    throw new CommandError(exitCode.usage, `DIR ${(error as Error).message}`, { cause: error });
+  }
 }

@@ -4,6 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { ConfigError } from './config-error.ts';
+import { dataDirectory } from './data-directory.ts';
 
 export interface ServeSettings {
   /** A directory, or `memory:`. */
@@ -42,7 +43,7 @@ const data: Setting<'data'> = {
   read(value) {
     if (typeof value !== 'string' || value === '')
       throw new ConfigError(`must be a directory, or memory:, not ${shown(value)}`);
-    return value;
+    return value === 'memory:' ? value : dataDirectory(value);
   },
 };
 

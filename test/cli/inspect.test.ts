@@ -50,6 +50,7 @@ describe('inspect', { timeout: 60_000 }, () => {
     assert.match(forPeople.stdout, /no damage/);
     assert.equal(forPeople.stderr, '');
     assert.equal(forPeople.code, 0);
+    assert.equal((await run(['inspect', `file:${data}`])).stdout, forPeople.stdout);
     assert.deepEqual(await contents(data), before);
   });
 

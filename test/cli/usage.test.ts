@@ -48,6 +48,12 @@ describe('wrong usage is one line and exit code 2', () => {
     ['serve --host 0.0.0.0', /--host must be 127\.0\.0\.1, ::1 or localhost, not "0\.0\.0\.0": other machines/],
     ['serve --host example.org', /--host must be .*not "example\.org"/],
     ['serve ./data', /serve takes no argument besides its options, and got 1; see postrider serve --help/],
+    [
+      'serve --data amqp://x',
+      /--data must be a directory, not "amqp:\/\/x": that is the URL of a broker that runs; write \.\/data/,
+    ],
+    ['inspect amqps://x', /DIR must be a directory, not "amqps:\/\/x"/],
+    ['inspect memory:', /DIR: memory: leaves nothing on disk to read/],
     ['inspect a b', /inspect takes one argument besides its options, and got 2; see postrider inspect --help/],
     [
       'serve --config /nowhere/postrider.yaml',
