@@ -32,6 +32,9 @@ export function refusedBy(code: string, text: string, cause: unknown): Postrider
   if (/invalid (?:arg|property|type) '|is deprecated|not supported|unsupported/i.test(said)) {
     return new PostriderError('UNSUPPORTED', `the broker can't do that: ${said}${advice(said)}`, because);
   }
+  if (said.includes('stopped, because its data is damaged')) {
+    return new PostriderError('DATA_CORRUPT', `${said}; postrider inspect DIRECTORY tells all there is`, because);
+  }
   if (said.includes('exclusive use')) {
     const which = /queue '.*'/.exec(said)?.[0] ?? 'the queue';
     const why = `${which} is in exclusive use: somebody consumes it, and one of the two wants it alone`;

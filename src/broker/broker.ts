@@ -7,6 +7,7 @@ import { DeadLetters } from './dead-letter/dead-letters.ts';
 import { LettersUnderWay } from './dead-letter/letters-under-way.ts';
 import { Pressure } from './pressure.ts';
 import { guest, type Principal } from './principal.ts';
+import { whatIsDamaged } from './queue.ts';
 import { resourceName } from './resource-name.ts';
 import type { Session } from './session.ts';
 import { entryKind, readBinding, readExchange, readQueue, readQueueKey, vhostEntry } from './topology-entry.ts';
@@ -133,9 +134,7 @@ export class Broker {
       caughtUp: () => this.pressure.setBehind(false),
       damaged: (queue, error) => {
         const { vhost, name } = readQueueKey(queue.key);
-        // The engine's words begin with its key.
-        const why = error.cause instanceof Error ? error.cause.message : error.message;
-        this.context.log(`${resourceName('queue', name, vhost)} stopped: ${why}`);
+        this.context.log(`${resourceName('queue', name, vhost)} stopped: ${whatIsDamaged(error)}`);
       },
       leaseLost: (lease) => this.leases.get(lease)?.leaseLost(),
       notice: (line) => this.context.log(line),

@@ -4,7 +4,7 @@ import type { Broker } from './broker.ts';
 import type { Exchange } from './exchange/exchange.ts';
 import { requirePermission } from './permission.ts';
 import type { Principal } from './principal.ts';
-import type { Queue } from './queue.ts';
+import { type Queue, whatIsDamaged } from './queue.ts';
 import type { Vhost } from './vhost.ts';
 
 export interface ExchangeDescription {
@@ -28,6 +28,8 @@ export interface QueueDescription {
   /** Of the payloads that are ready. */
   readonly readyBytes: number;
   readonly consumers: number;
+  /** Why it stopped; absent: it did not. */
+  readonly damage?: string;
 }
 
 export interface BindingDescription {
@@ -60,7 +62,9 @@ export async function describe(broker: Broker, vhost: Vhost): Promise<VhostDescr
     // Deleted while the ones before were asked for.
     if (queue.deleted || queue.handle === null) continue;
     const { ready, unacked, readyBytes, consumers } = await broker.engine.stats(queue.handle);
-    queues.push({ ...describeQueue(queue), ready, unacked, readyBytes, consumers });
+    const { damage } = queue.handle;
+    const stopped = damage === null ? {} : { damage: whatIsDamaged(damage) };
+    queues.push({ ...describeQueue(queue), ready, unacked, readyBytes, consumers, ...stopped });
   }
   return { ...described, queues };
 }

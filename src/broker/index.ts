@@ -10,7 +10,7 @@ export type {
   RefusalReason,
   Targets,
 } from '../engine/engine.ts';
-export { LARGE_BODY_BYTES } from '../engine/engine.ts';
+export { LARGE_BODY_BYTES, MAX_BODY_BYTES, MAX_PROPERTIES_BYTES } from '../engine/engine.ts';
 export { EngineError } from '../engine/errors.ts';
 export { Broker } from './broker.ts';
 export type { BrokerOptions } from './broker.ts';
@@ -21,6 +21,7 @@ export { ConnectionScope } from './connection-scope.ts';
 export { describe, requireReadAll } from './description.ts';
 export type { BindingDescription, ExchangeDescription, QueueDescription, VhostDescription } from './description.ts';
 export type { Pressure, PressureListener } from './pressure.ts';
+export type { Queue } from './queue.ts';
 export type { Permission, Principal } from './principal.ts';
 export type { Route } from './route.ts';
 export type { Claim, ConsumerSink, ConsumeRequest, GetSink, SessionConsumer } from './consuming.ts';

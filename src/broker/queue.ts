@@ -1,4 +1,5 @@
 import type { EngineQueue } from '../engine/engine.ts';
+import type { EngineError } from '../engine/errors.ts';
 import type { FieldTable } from '../format/field-table.ts';
 import type { Binding } from './binding.ts';
 import { BrokerError } from './broker-error.ts';
@@ -57,6 +58,14 @@ export class Queue {
     if (this.owner !== null && this.owner !== connection) throw this.locked();
   }
 
+  /** Why it neither gives nor takes messages any more; null: it does. */
+  stopped(): BrokerError | null {
+    const damage = this.handle?.damage ?? null;
+    if (damage === null) return null;
+    const text = `${this.resource} stopped, because its data is damaged: ${whatIsDamaged(damage)}`;
+    return new BrokerError('PRECONDITION_FAILED', text, { cause: damage });
+  }
+
   locked(): BrokerError {
     return new BrokerError(
       'RESOURCE_LOCKED',
@@ -64,4 +73,9 @@ export class Queue {
         'connection or the exclusive property value does not match that of the original declaration.',
     );
   }
+}
+
+/** The engine's words begin with its key. */
+export function whatIsDamaged({ cause, message }: EngineError): string {
+  return cause instanceof Error ? cause.message : message;
 }

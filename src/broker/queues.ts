@@ -98,6 +98,8 @@ export class Queues {
     queue.requireAccess(actor.connection);
     await queue.created;
     if (queue.handle === null || queue.deleted) return 0;
+    const stopped = queue.stopped();
+    if (stopped !== null) throw stopped;
     return this.#context.engine.purge(queue.handle);
   }
 

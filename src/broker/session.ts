@@ -141,7 +141,7 @@ export class Session implements Actor, RunTaker {
       if (!(error instanceof EngineError)) throw error;
       if (error.code === 'IN_USE') throw new BrokerError('ACCESS_REFUSED', `${queue.resource} in exclusive use`);
       if (error.code === 'NO_QUEUE') throw notFound(queue);
-      throw brokerError(error, `consuming from ${queue.resource}`);
+      throw queue.stopped() ?? brokerError(error, `consuming from ${queue.resource}`);
     }
     // The session or the queue may have gone meanwhile.
     if (consumer.gone) consumer.engineConsumer.cancel();
@@ -174,6 +174,7 @@ export class Session implements Actor, RunTaker {
     const { engine } = this.broker;
     const { ready } = await engine.stats(queue.handle);
     if (ready === 0 || queue.deleted || this.#closed) return null;
+    requireRunning(queue);
     const remaining = ready - 1;
     const taken = await engine.take(queue.handle, this.#ownLease(), noAck, {
       deliver: (delivery) => {
@@ -184,7 +185,9 @@ export class Session implements Actor, RunTaker {
       },
       cancelled: () => undefined,
     });
-    return taken ? { remaining } : null;
+    if (taken) return { remaining };
+    requireRunning(queue);
+    return null;
   }
 
   /** 0: no limit. `global`: shared by all consumers of the session, from now on; else for consumers to come. */
@@ -376,6 +379,12 @@ export class Session implements Actor, RunTaker {
     }
     return this.#lease;
   }
+}
+
+/** @throws BrokerError */
+function requireRunning(queue: Queue): void {
+  const stopped = queue.stopped();
+  if (stopped !== null) throw stopped;
 }
 
 function notFound(queue: Queue): BrokerError {

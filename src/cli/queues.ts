@@ -21,6 +21,8 @@ interface Listed {
   readonly unacked: number | null;
   readonly consumers: number;
   readonly readyBytes?: number;
+  /** Why it stopped. */
+  readonly damage?: string;
 }
 
 export function registerQueues(program: Command): void {
@@ -68,16 +70,19 @@ async function list(queues: readonly Listed[], { json = false }: VerbOptions): P
   const { printableLine } = await import('./printable.ts');
   const { paintFor } = await import('./terminal.ts');
   const sized = queues.every(({ readyBytes }) => readyBytes !== undefined);
+  const damaged = queues.some(({ damage }) => damage !== undefined);
   const columns = [
     { title: 'QUEUE' },
     ...['READY', 'UNACKED', 'CONSUMERS', ...(sized ? ['SIZE'] : [])].map((title) => ({ title, numeric: true })),
+    ...(damaged ? [{ title: 'STOPPED' }] : []),
   ];
-  const rows = queues.map(({ name, ready, unacked, consumers, readyBytes = 0 }) => [
+  const rows = queues.map(({ name, ready, unacked, consumers, readyBytes = 0, damage = '' }) => [
     printableLine(name),
     number(ready),
     number(unacked),
     number(consumers),
     ...(sized ? [bytes(readyBytes)] : []),
+    ...(damaged ? [printableLine(damage === '' ? '' : `damaged: ${damage}`)] : []),
   ]);
   await print(renderTable(columns, rows, widthOf(process.stdout), paintFor(process.stdout)));
 }

@@ -246,6 +246,8 @@ export interface ConsumeOptions {
   readonly exclusive?: boolean;
 }
 
+export { MAX_BODY_BYTES, MAX_PROPERTIES_BYTES } from './limits.ts';
+
 /** A sink is asked before it gets a body larger than this. */
 export const LARGE_BODY_BYTES = 128 * 1024;
 

@@ -1,8 +1,16 @@
 /** What the broker and its engine refuse, in the API's words. */
-import { BrokerError, EngineError, type RefusalReason, type Vhost } from '../../broker/index.ts';
+import {
+  BrokerError,
+  EngineError,
+  MAX_BODY_BYTES,
+  MAX_PROPERTIES_BYTES,
+  type Queue,
+  type RefusalReason,
+  type Vhost,
+} from '../../broker/index.ts';
 import { refusedBy } from '../broker-words.ts';
 import { type ErrorCode, PostriderError } from '../errors.ts';
-import type { Address } from '../link.ts';
+import type { Address, Outgoing } from '../link.ts';
 import { nameOf, queueFull } from '../message-outcomes.ts';
 
 const ofEngine: Partial<Record<EngineError['code'], ErrorCode>> = {
@@ -22,6 +30,9 @@ const ofEngine: Partial<Record<EngineError['code'], ErrorCode>> = {
 export function brokerFailure(error: unknown): PostriderError {
   if (error instanceof PostriderError) return error;
   const engineError = error instanceof EngineError ? error : error instanceof BrokerError ? error.cause : null;
+  // A queue that stopped; of a whole journal the engine's own words come.
+  if (error instanceof BrokerError && engineError instanceof EngineError && engineError.code === 'CORRUPT')
+    return refusedBy(error.code, error.message, error);
   if (engineError instanceof EngineError) {
     const code = ofEngine[engineError.code] ?? 'INTERNAL';
     return new PostriderError(code, (error as Error).message, { cause: error });
@@ -31,31 +42,51 @@ export function brokerFailure(error: unknown): PostriderError {
   return new PostriderError('INTERNAL', error instanceof Error ? error.message : String(error), { cause: error });
 }
 
-export function refusal(reason: RefusalReason | null, to: Address, vhost: Vhost): PostriderError {
+export function refusal(
+  reason: RefusalReason | null,
+  to: Address,
+  { body }: Pick<Outgoing, 'body'>,
+  vhost: Vhost,
+): PostriderError {
   switch (reason) {
     case 'max-length':
       return queueFull(to, limitedQueues(to, vhost));
     case 'too-large':
-      return new PostriderError('TOO_LARGE', `the message is larger than ${nameOf(to)} can store`);
+      return tooLarge(to, Buffer.byteLength(body));
     case 'gone':
       return new PostriderError('UNROUTABLE', `${nameOf(to)} was deleted while the message was on its way`);
     case 'damaged':
-      return new PostriderError(
-        'REFUSED',
-        `${nameOf(to)} stopped, because its data is damaged: run 'postrider inspect'`,
-      );
+      return damaged(to, vhost);
     default:
       return new PostriderError('REFUSED', `${nameOf(to)} refused the message: ${reason ?? 'no reason given'}`);
   }
 }
 
+function tooLarge(to: Address, bytes: number): PostriderError {
+  const what =
+    bytes > MAX_BODY_BYTES
+      ? `a message of ${bytes} bytes for ${nameOf(to)} is larger than can be stored: ${MAX_BODY_BYTES} bytes`
+      : `the headers of a message for ${nameOf(to)} are larger than can be stored: ${MAX_PROPERTIES_BYTES} bytes`;
+  return new PostriderError('TOO_LARGE', `${what}; put the data elsewhere, and send where`);
+}
+
+function damaged(to: Address, vhost: Vhost): PostriderError {
+  for (const queue of queuesBehind(to, vhost)) {
+    const stopped = queue.stopped();
+    if (stopped !== null) return brokerFailure(stopped);
+  }
+  return new PostriderError('DATA_CORRUPT', `${nameOf(to)} stopped, because its data is damaged`);
+}
+
 /** The queues behind a topic that refuse what is beyond a limit. */
 function limitedQueues(to: Address, vhost: Vhost): string[] {
-  const exchange = vhost.graph.exchanges.get(to.exchange);
-  if (exchange === undefined) return [];
-  return vhost.routes
-    .find(exchange, [to.routingKey], null)
-    .queues.filter(({ settings }) => settings.overflow === 'reject-publish')
+  return queuesBehind(to, vhost)
+    .filter(({ settings }) => settings.overflow === 'reject-publish')
     .filter(({ settings }) => settings.maxLength !== null || settings.maxBytes !== null)
     .map(({ name }) => name);
+}
+
+function queuesBehind(to: Address, vhost: Vhost): readonly Queue[] {
+  const exchange = vhost.graph.exchanges.get(to.exchange);
+  return exchange === undefined ? [] : vhost.routes.find(exchange, [to.routingKey], null).queues;
 }

@@ -59,11 +59,11 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer, Acknowledge
   }
 
   cancelled(): void {
+    const stopped = this.#session.vhost.graph.queues.get(this.#queue)?.stopped() ?? null;
     this.#sink.ended(
-      new PostriderError(
-        'QUEUE_NOT_FOUND',
-        `queue '${this.#queue}' was deleted, or stopped because its data is damaged`,
-      ),
+      stopped === null
+        ? new PostriderError('QUEUE_NOT_FOUND', `queue '${this.#queue}' was deleted`)
+        : brokerFailure(stopped),
     );
   }
 
@@ -148,7 +148,7 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer, Acknowledge
       if (outcomes?.some(({ outcome }) => outcome === 'stale') === true) return lostDelivery();
       const refused = outcomes?.find(({ outcome }) => outcome === 'refused');
       if (refused === undefined) return null;
-      return refused.reason === 'full' ? 'full' : refusal(refused.reason, to, this.#session.vhost);
+      return refused.reason === 'full' ? 'full' : refusal(refused.reason, to, message, this.#session.vhost);
     } catch (error) {
       return brokerFailure(error);
     }

@@ -133,7 +133,11 @@ export class EmbeddedLink implements Link {
       const queue = this.#scope.vhost.queues.require(name);
       queue.requireAccess(this.#scope);
       await queue.created;
-      return { queue, found: await this.broker.engine.browse(queue.handle!, 0, limit) };
+      const found = queue.stopped() === null ? await this.broker.engine.browse(queue.handle!, 0, limit) : [];
+      // Reading finds it out, and gives what lies before the damage.
+      const stopped = queue.stopped();
+      if (stopped !== null) throw stopped;
+      return { queue, found };
     });
     const reader = new MessageReader();
     for (const [index, { envelope, properties, body, number, redelivered, storedAt }] of messages.found.entries()) {

@@ -322,7 +322,7 @@ export class Outbox implements CommitReceiver<Committed> {
       if (publish === undefined || outcome !== 'refused') continue;
       if (rejectIfAborted(publish)) continue;
       if (reason === 'full') again.add(publish);
-      else publish.reject(refusal(reason, publish.to, this.#session.vhost));
+      else publish.reject(refusal(reason, publish.to, publish.message, this.#session.vhost));
     }
     if (again.size === 0) return again;
     this.#publishes = [...again, ...this.#publishes];

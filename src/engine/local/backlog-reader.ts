@@ -21,6 +21,8 @@ const MOST_RUN_BYTES = 256 * 1024 * 1024;
 /** Reads from segments on disk. */
 export interface SegmentReader {
   readonly readAhead: ReadAhead;
+  /** For errors. */
+  path(segment: number): string;
   /** Up to `length` bytes from `offset`; fewer at the end of the segment. */
   read(segment: number, offset: number, length: number): Promise<Buffer>;
   /** The same from each offset, in one go: slots of `length` bytes one behind the other, and how many bytes each got. */
@@ -99,7 +101,7 @@ export class BacklogReader implements ReadAheadHolder {
           return extent;
         }
         if (this.#doubts(segment, offset)) {
-          this.#damaged(damageOf(segment, offset, plausible ? length : RUN_HEADER_BYTES));
+          this.#damaged(damageOf(this.#segments.path(segment), offset, plausible ? length : RUN_HEADER_BYTES));
           return null;
         }
         this.clear();
@@ -218,10 +220,11 @@ export class BacklogReader implements ReadAheadHolder {
   ): void {
     this.clear();
     if (!this.#doubts(segment, offset) || !liesAt(chunks, number, segment, offset)) return;
+    const path = this.#segments.path(segment);
     this.#damaged(
       cause === null
-        ? damageOf(segment, offset, length)
-        : new EngineError('IO', `segment ${segment} can't be read: ${cause.message}`, { cause }),
+        ? damageOf(path, offset, length)
+        : new EngineError('IO', `segment ${path} can't be read: ${cause.message}`, { cause }),
     );
   }
 
@@ -247,10 +250,10 @@ function slotFor(length: number): number {
   return bytes;
 }
 
-function damageOf(segment: number, offset: number, length: number): EngineError {
+function damageOf(path: string, offset: number, length: number): EngineError {
   return new EngineError(
     'CORRUPT',
-    `segment ${segment}, bytes ${offset} to ${offset + length}: these messages are not what was written`,
+    `segment ${path}, bytes ${offset} to ${offset + length}: these messages are not what was written`,
   );
 }
 

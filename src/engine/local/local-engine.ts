@@ -397,7 +397,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
   damaged(queue: LocalQueue, error: EngineError): void {
     // What a read that comes too late does not find is no damage.
     if (queue.damage !== null || queue.deleted || this.#closed) return;
-    queue.damage = new EngineError(error.code, `queue ${queue.key} stopped: ${error.message}`, { cause: error });
+    queue.damage = new EngineError('CORRUPT', `queue ${queue.key} stopped: ${error.message}`, { cause: error });
     this.topology.queueVersion++;
     queue.consumers.end('damaged');
     this.#listener?.damaged(queue, queue.damage);

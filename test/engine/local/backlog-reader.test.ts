@@ -36,6 +36,10 @@ class Segments implements SegmentReader {
     this.bytes.set(segment, grown);
   }
 
+  path(segment: number): string {
+    return String(segment);
+  }
+
   async read(segment: number, offset: number, length: number): Promise<Buffer> {
     await Promise.resolve();
     this.reads++;

@@ -99,7 +99,7 @@ export class SegmentFiles implements SegmentReader {
    * space, so the start must not wait for it. @throws EngineError FULL, UNWRITABLE
    */
   async begin(id: number): Promise<void> {
-    const path = join(this.#directory, segmentName(id));
+    const path = this.path(id);
     const least = Math.min(this.#capacity, LEAST_BYTES);
     let mayGiveUpReserve = true;
     let tight = false;
@@ -253,6 +253,10 @@ export class SegmentFiles implements SegmentReader {
     return this.#current?.id === id ? this.#current : this.#older.get(id);
   }
 
+  path(id: number): string {
+    return join(this.#directory, segmentName(id));
+  }
+
   async read(id: number, offset: number, length: number): Promise<Buffer> {
     return this.#reading.use(id, async (file) => {
       const buffer = Buffer.allocUnsafeSlow(this.#readable(id, offset, length));
@@ -284,7 +288,7 @@ export class SegmentFiles implements SegmentReader {
     const wanted = !this.#blocked && this.#spares.length + this.#newSpares.length < this.#options.spareSegments;
     const bytes = wanted ? await this.size(id) : 0;
     await this.#reading.stop(id);
-    const path = join(this.#directory, segmentName(id));
+    const path = this.path(id);
     if (wanted && bytes >= this.#options.firstSegmentBytes) {
       const name = `spare-${this.#nextSpare++}.seg`;
       await this.#files.rename(path, join(this.#directory, name));
@@ -340,7 +344,7 @@ export class SegmentFiles implements SegmentReader {
 
   /** Null: closed, or failed for good. */
   async #make(id: number, plan: Plan): Promise<FileHandle | null> {
-    const path = join(this.#directory, segmentName(id));
+    const path = this.path(id);
     let made: FileHandle | null = null;
     const done = await this.#persist(id, async () => {
       made ??= await this.#create(path, id, plan);
@@ -375,7 +379,7 @@ export class SegmentFiles implements SegmentReader {
       } catch (error) {
         if (!isFull(error) && !isShortage(error)) {
           const cause = error as Error;
-          const path = join(this.#directory, segmentName(id));
+          const path = this.path(id);
           this.#host.failed(new EngineError('IO', `segment ${path} can't be made: ${cause.message}`, { cause }));
           return false;
         }
