@@ -86,16 +86,16 @@ export class PostriderError extends Error {
 
 /** What somebody threw, as an error: handlers may throw anything. */
 export function asError(thrown: unknown): Error {
-  if (thrown instanceof Error && hasMessage(thrown)) return thrown;
+  if (isError(thrown)) return thrown;
   return new Error(typeof thrown === 'string' ? thrown : `a value was thrown that is no error: ${describe(thrown)}`, {
     cause: thrown,
   });
 }
 
-/** An error may be as strange as anything else that is thrown. */
-function hasMessage(error: Error): boolean {
+/** What is thrown may be as strange as anything: a proxy that throws when it is looked at. */
+function isError(thrown: unknown): thrown is Error {
   try {
-    return typeof error.message === 'string';
+    return thrown instanceof Error && typeof thrown.message === 'string';
   } catch {
     return false;
   }
