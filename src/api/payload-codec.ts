@@ -1,10 +1,11 @@
 /**
  * Hot: payloads to bytes and back, checked against the schema on both sides.
  *
- * Without a serializer a payload is JSON; bytes (`Uint8Array`, `Buffer`) travel as they are. What comes in is read by its
- * content type: JSON is parsed, text is a string, everything else stays bytes, as do messages that name no type.
+ * Without a serializer a payload is JSON; bytes (`Buffer`, typed arrays, `DataView`, `ArrayBuffer`) travel as they are. What comes in is
+ * read by its content type: JSON is parsed, text is a string, everything else stays bytes, as do messages that name no type.
  */
-import { PostriderError } from './errors.ts';
+import { types } from 'node:util';
+import { asError, PostriderError } from './errors.ts';
 import type { Delivery } from './link.ts';
 import type { Serializer } from './serializer.ts';
 import { describeIssues, type SchemaResult, type StandardSchema } from './standard-schema.ts';
@@ -57,10 +58,14 @@ export class PayloadCodec<Out, In> {
   /** @throws PostriderError INVALID_PAYLOAD */
   encode(payload: In): Encoded {
     if (this.#serializer !== null) return this.#serialize(this.#serializer, payload);
-    // A copy: its owner may change it before it is stored.
-    if (payload instanceof Uint8Array) return { body: Buffer.from(payload), contentType: bytesType };
     let text: string | undefined;
     try {
+      // One comparison for plain objects.
+      if (typeof payload === 'object' && payload !== null && Object.getPrototypeOf(payload) !== Object.prototype) {
+        const bytes = bytesOf(payload);
+        if (bytes !== null) return { body: bytes, contentType: bytesType };
+        requireJson(payload);
+      }
       text = JSON.stringify(payload);
     } catch (error) {
       throw this.#unencodable(error);
@@ -150,11 +155,28 @@ export class PayloadCodec<Out, In> {
   }
 }
 
+/** A copy: its owner may change it before it is stored. Null: it is no bytes. */
+function bytesOf(payload: object): Buffer | null {
+  if (payload instanceof Uint8Array) return Buffer.from(payload);
+  if (ArrayBuffer.isView(payload)) {
+    return Buffer.from(new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength));
+  }
+  return types.isAnyArrayBuffer(payload) ? Buffer.from(new Uint8Array(payload)) : null;
+}
+
+/** JSON would make `{}` of these, and say nothing. @throws Error */
+function requireJson(payload: object): void {
+  if (typeof (payload as { toJSON?: unknown }).toJSON === 'function') return;
+  if (types.isPromise(payload)) throw new Error('it is a promise; is an await missing?');
+  if (types.isMap(payload)) throw new Error('a Map has no JSON; send Object.fromEntries(map), or [...map]');
+  if (types.isSet(payload)) throw new Error('a Set has no JSON; send [...set]');
+}
+
 /** `application/json; charset=utf-8`, `application/cloudevents+json`, ... */
 function isJson(contentType: string): boolean {
   return /^application\/(?:[\w.-]+\+)?json\s*(?:;|$)/i.test(contentType);
 }
 
 function reason(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).split('\n', 1)[0]!;
+  return asError(error).message.split('\n', 1)[0]!;
 }

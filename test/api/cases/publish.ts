@@ -16,6 +16,35 @@ export function publishCases(bench: Bench): void {
       assert.deepEqual(got, [...payloads.slice(0, 5), Buffer.from([7])]);
     });
 
+    it('carries whatever is bytes as bytes, as they were at the call', async () => {
+      const queue = await bench.mq.queue(name());
+      const { buffer } = new Uint8Array([1, 2, 3, 4]);
+      const payloads = [buffer, new DataView(buffer, 1, 2), new Uint16Array(buffer), new Uint8ClampedArray(buffer, 2)];
+      const stored = payloads.map((payload) => queue.publish(payload));
+      new Uint8Array(buffer).fill(9);
+      await Promise.all(stored);
+      const got = (await take(queue, payloads.length)).map(({ payload }) => payload);
+      assert.deepEqual(
+        got,
+        [
+          [1, 2, 3, 4],
+          [2, 3],
+          [1, 2, 3, 4],
+          [3, 4],
+        ].map((bytes) => Buffer.from(bytes)),
+      );
+    });
+
+    it('refuses what JSON would lose without a word', async () => {
+      const queue = await bench.mq.queue(name());
+      await rejects(queue.publish(Promise.resolve(1)), 'INVALID_PAYLOAD', /it is a promise; is an await missing\?/);
+      await rejects(queue.publish(new Map([[1, 2]])), 'INVALID_PAYLOAD', /a Map has no JSON/);
+      await rejects(queue.publish(new Set([1])), 'INVALID_PAYLOAD', /a Set has no JSON/);
+      const told = Object.assign(new Map([[1, 2]]), { toJSON: () => ({ own: true }) });
+      await queue.publish(told);
+      assert.deepEqual((await take(queue, 1))[0]!.payload, { own: true });
+    });
+
     it('carries large payloads', async () => {
       const queue = await bench.mq.queue<Uint8Array>(name());
       for (const bytes of [0, 131_072, 1_500_000]) {
