@@ -7,15 +7,18 @@ import { FORMAT_VERSION, isSpareName, segmentOfName } from './segment-file.ts';
 
 export const MARKER_NAME = 'postrider';
 
-export interface DirectoryContents {
-  readonly lock: DirectoryLock;
+export interface DirectoryFiles {
   /** Ascending. */
   readonly segments: readonly number[];
   readonly checkpoints: readonly number[];
   readonly spares: readonly string[];
 }
 
-/** Takes the directory, creating it where it is absent. @throws EngineError UNWRITABLE, LOCKED, FOREIGN, NEWER: nothing was touched */
+export interface DirectoryContents extends DirectoryFiles {
+  readonly lock: DirectoryLock;
+}
+
+/** Takes the directory, creating it where it is absent. @throws EngineError UNWRITABLE, LOCKED, FOREIGN, NEWER, CORRUPT: nothing was touched */
 export async function claimDirectory(directory: string, files: Files): Promise<DirectoryContents> {
   let names: string[];
   try {
@@ -25,13 +28,15 @@ export async function claimDirectory(directory: string, files: Files): Promise<D
     throw unwritable(directory, error);
   }
   const marked = names.includes(MARKER_NAME);
+  const holdsJournal = names.some((name) => segmentOfName(name) !== null || checkpointOfName(name) !== null);
+  if (!marked && holdsJournal) throw markerDamaged(join(directory, MARKER_NAME), 0, 'it is missing');
   if (!marked && names.some((name) => !isOurs(name))) {
     throw new EngineError(
       'FOREIGN',
       `${directory} holds files that are not Postrider's (${names.find((name) => !isOurs(name))}): choose an empty or new directory`,
     );
   }
-  if (marked) await checkVersion(directory, files);
+  if (marked) await checkVersion(directory, files, holdsJournal);
   const lock = await files.lock(directory);
   try {
     if (!marked) await writeMarker(directory, files);
@@ -41,13 +46,16 @@ export async function claimDirectory(directory: string, files: Files): Promise<D
     await lock.release();
     throw error instanceof EngineError ? error : unwritable(directory, error);
   }
+  return { lock, ...filesAmong(names) };
+}
+
+export function filesAmong(names: readonly string[]): DirectoryFiles {
   const numbers = (of: (name: string) => number | null): number[] =>
     names
       .map(of)
       .filter((number) => number !== null)
       .sort((a, b) => a - b);
   return {
-    lock,
     segments: numbers(segmentOfName),
     checkpoints: numbers(checkpointOfName),
     spares: names.filter(isSpareName),
@@ -59,7 +67,7 @@ function isOurs(name: string): boolean {
   return name === `${MARKER_NAME}.new` || name === 'lock' || name.startsWith('lock.') || name.startsWith('lock-');
 }
 
-async function checkVersion(directory: string, files: Files): Promise<void> {
+async function checkVersion(directory: string, files: Files, holdsJournal: boolean): Promise<void> {
   const path = join(directory, MARKER_NAME);
   const text = await readText(path, files).catch((error: unknown) => {
     if ((error as NodeJS.ErrnoException).code === 'EISDIR') return '';
@@ -67,6 +75,7 @@ async function checkVersion(directory: string, files: Files): Promise<void> {
   });
   const version = /^postrider journal (\d+)\n$/.exec(text)?.[1];
   if (version === undefined) {
+    if (holdsJournal) throw markerDamaged(path, Buffer.byteLength(text), 'it is not what was written');
     throw new EngineError('FOREIGN', `${path} is not Postrider's: choose an empty or new directory`);
   }
   if (Number(version) > FORMAT_VERSION) {
@@ -75,6 +84,12 @@ async function checkVersion(directory: string, files: Files): Promise<void> {
       `${directory} was written in format ${version}, this version reads up to ${FORMAT_VERSION}: use a newer Postrider, or another directory`,
     );
   }
+}
+
+/** A line that anybody can write again, and that all else hangs on. */
+function markerDamaged(path: string, bytes: number, what: string): EngineError {
+  const remedy = `beside it lie segments or checkpoints; write it anew: echo 'postrider journal ${FORMAT_VERSION}' > '${path}'`;
+  return new EngineError('CORRUPT', `marker ${path}, bytes 0 to ${bytes}: ${what}; ${remedy}`);
 }
 
 async function readText(path: string, files: Files): Promise<string> {

@@ -10,7 +10,7 @@ import { MemoryStore } from '../memory-store.ts';
 import type { StoreHost } from '../store.ts';
 import { CheckpointImage, checkpointName } from './checkpoint.ts';
 import { SegmentOutline, judge, type Known } from './continuity.ts';
-import { claimDirectory, type DirectoryContents } from './data-directory.ts';
+import { claimDirectory, filesAmong, type DirectoryFiles } from './data-directory.ts';
 import { DiskFiles } from './disk-files.ts';
 import type { Files } from './files.ts';
 import { OfflineFiles } from './offline-files.ts';
@@ -116,9 +116,9 @@ class Inspection {
   }
 
   async look(progress?: (read: number, segments: number) => void): Promise<JournalInspection> {
-    const contents = await this.#contents();
+    const { contents, unmarked } = await this.#contents();
     const { checkpoints, newest } = await this.#readCheckpoints(contents.checkpoints);
-    const refusal = await this.#recover(contents);
+    const unreadable = await this.#recover(contents);
     const outlines: SegmentOutline[] = [];
     for (const id of contents.segments) {
       outlines.push(await this.#outline(id));
@@ -139,7 +139,8 @@ class Inspection {
     }
     if (newest !== null && !contents.segments.includes(newest.position.segment))
       this.#damaged(segmentName(newest.position.segment), 0, 0, 'it is missing');
-    if (refusal !== null && this.#damage.length === 0) this.#told(refusal);
+    if (unreadable !== null && this.#damage.length === 0) this.#told(unreadable);
+    if (unmarked !== null) this.#told(unmarked);
     return {
       directory: this.#directory,
       version: FORMAT_VERSION,
@@ -163,11 +164,12 @@ class Inspection {
       damage: this.#damage,
       tornTail: tornTail && { file: segmentName(tornTail.segment), at: tornTail.at },
       spares: contents.spares,
-      refusal: refusal?.message ?? null,
+      refusal: (unmarked ?? unreadable)?.message ?? null,
     };
   }
 
-  async #contents(): Promise<DirectoryContents> {
+  /** `unmarked`: what is wrong with the marker of a directory that holds a journal. */
+  async #contents(): Promise<{ readonly contents: DirectoryFiles; readonly unmarked: EngineError | null }> {
     const noJournal = `${this.#directory} holds no journal: name the directory that was given to serve`;
     let names: string[];
     try {
@@ -180,7 +182,14 @@ class Inspection {
     }
     if (names.every((name) => name === 'postrider.new' || name.startsWith('lock')))
       throw new EngineError('FOREIGN', noJournal);
-    return claimDirectory(this.#directory, this.#files);
+    try {
+      return { contents: await claimDirectory(this.#directory, this.#files), unmarked: null };
+    } catch (error) {
+      if (!(error instanceof EngineError)) throw error;
+      if (error.code === 'FOREIGN') throw new EngineError('FOREIGN', noJournal, { cause: error });
+      if (error.code !== 'CORRUPT') throw error;
+      return { contents: filesAmong(names), unmarked: error };
+    }
   }
 
   /** All checkpoint files, and the newest that is whole. */
@@ -215,7 +224,7 @@ class Inspection {
   }
 
   /** Puts the state together, as far as it can be. Returns why the journal can't be opened. */
-  async #recover(contents: DirectoryContents): Promise<EngineError | null> {
+  async #recover(contents: DirectoryFiles): Promise<EngineError | null> {
     const { topology, identities, keyed, segments } = this.#engine;
     const ignore = (): void => undefined;
     const host: StoreHost = {
@@ -270,7 +279,7 @@ class Inspection {
 
   /** Takes file and range from an error that names them. Returns what is wrong. */
   #told({ message }: EngineError): string {
-    const match = /^(?:checkpoint|segment) (.+?), (?:bytes (\d+) to (\d+)|from byte (\d+)): (.+)$/.exec(message);
+    const match = /^(?:checkpoint|segment|marker) (.+?), (?:bytes (\d+) to (\d+)|from byte (\d+)): (.+)$/.exec(message);
     if (match === null) {
       this.#damaged(this.#directory, 0, 0, message);
       return message;

@@ -246,6 +246,28 @@ describe('inspect of a damaged journal', () => {
     );
   });
 
+  it('reads on where the marker is damaged or missing, and says what to write into it', async () => {
+    await journal.engine.close();
+    const whole = await look();
+    const text = await readFile(journal.path('postrider'));
+    const damages: [change: () => Promise<void>, to: number][] = [
+      [() => writeFile(journal.path('postrider'), Buffer.from(text).fill('x', 3, 4)), text.length],
+      [() => rm(journal.path('postrider')), 0],
+    ];
+    for (const [change, to] of damages) {
+      await change();
+      await assert.rejects(journal.open(), { code: 'CORRUPT', message: /marker .*postrider, bytes 0 to \d+: it is / });
+      const { damage, refusal, ...rest } = await look();
+      assert.deepEqual([damage.length, damage[0]!.file, damage[0]!.from, damage[0]!.to], [1, 'postrider', 0, to]);
+      assert.match(damage[0]!.what, /echo 'postrider journal 1' > '.*\/postrider'$/);
+      assert.match(refusal!, /marker/);
+      assert.deepEqual({ ...rest, damage: [], refusal: null }, whole);
+    }
+    await writeFile(journal.path('postrider'), text);
+    await journal.open();
+    await journal.engine.close();
+  });
+
   it('is not stopped by checkpoints that are all damaged', async () => {
     await journal.engine.close();
     const files = await journal.files(/\.ckpt$/);
@@ -271,8 +293,12 @@ describe('inspect of what is no journal', () => {
 
   it('refuses a foreign directory', async () => {
     await cases();
-    await rm(journal.path('postrider'));
-    await assert.rejects(look(), { code: 'FOREIGN', message: /holds files that are not Postrider's/ });
+    for (const name of await readdir(journal.directory)) await rm(journal.path(name));
+    await writeFile(journal.path('letters.txt'), 'Dear reader');
+    const refused = { code: 'FOREIGN', message: /holds no journal: name the directory that was given to serve$/ };
+    await assert.rejects(look(), refused);
+    await writeFile(journal.path('postrider'), 'something else');
+    await assert.rejects(look(), refused);
   });
 
   it('refuses a newer format', async () => {
