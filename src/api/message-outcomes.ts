@@ -15,8 +15,8 @@ export function unroutable(to: Address): PostriderError {
   );
 }
 
-/** `limited`: the queues behind it that refuse when they are full, as far as they are known. */
-export function queueFull(to: Address, limited: readonly string[]): PostriderError {
+/** `limited`: the queues behind it that refuse when they are full, as far as they are known. `otherwise`: what else it may be. */
+export function queueFull(to: Address, limited: readonly string[], otherwise = ''): PostriderError {
   const [first, ...others] = limited.map((queue) => `'${queue}'`);
   const subscribers =
     first === undefined
@@ -25,7 +25,8 @@ export function queueFull(to: Address, limited: readonly string[]): PostriderErr
         ? `its queue ${first}`
         : `one of its queues ${[first, ...others].join(', ')}`;
   const which = to.exchange === '' ? `${nameOf(to)} is` : `${nameOf(to)}: ${subscribers} is`;
-  return new PostriderError('QUEUE_FULL', `${which} at its length limit and took no more; publish again later`);
+  const why = `${which} at its length limit and took no more${otherwise}`;
+  return new PostriderError('QUEUE_FULL', `${why}; publish again later`);
 }
 
 export function lostDelivery(): PostriderError {

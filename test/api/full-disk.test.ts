@@ -8,6 +8,7 @@ import { it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { EmbeddedLink } from '../../src/api/embedded/embedded-link.ts';
 import { EmbeddedMq } from '../../src/api/embedded-mq.ts';
+import { connect } from '../../src/index.ts';
 import { openLocal } from '../../src/engine/local/index.ts';
 import { small } from '../engine/local/crashing.ts';
 import { FullDisk } from '../engine/local/journal/full-disks.ts';
@@ -60,6 +61,37 @@ it('a redrive that is aborted does not wait until the disk has space', { timeout
   assert.equal(await dead.redrive(), 3 - moved!);
   await settledTo(queue, 3);
 });
+
+it(
+  'a publish over the network waits for space, and is not told that its queue is full',
+  { timeout: 20_000 },
+  async (context) => {
+    const disk = new FullDisk();
+    const mq = await openOn(context, disk);
+    const queue = await mq.queue<string>('orders', { maxLength: 1_000 });
+    const { amqp } = await mq.listen({ amqp: { port: 0 } });
+    const other = await connect(`amqp://127.0.0.1:${amqp!.port}`);
+    context.after(() => other.close());
+    const there = await other.queue<string>('orders', { maxLength: 1_000 });
+    const blocked = new Set<string>();
+    mq.on('blocked', () => blocked.add('here'));
+    other.on('blocked', () => blocked.add('there'));
+    disk.full = true;
+    const fills = Array.from({ length: 4 }, (_, index) => queue.publish(`${index}`.repeat(20_000)));
+    await until('the disk is full', () => blocked.has('here'));
+    let told = 'nothing';
+    const publish = there.publish('there'.repeat(4_000)).then(
+      () => (told = 'stored'),
+      (error: unknown) => (told = String(error)),
+    );
+    await until('the publisher is told', () => blocked.has('there'));
+    await sleep(100);
+    assert.equal(told, 'nothing');
+    disk.full = false;
+    await Promise.all([...fills, publish]);
+    assert.equal(told, 'stored');
+  },
+);
 
 it('what is aborted while it waits for space is never stored', { timeout: 20_000 }, async (context) => {
   const disk = new FullDisk();

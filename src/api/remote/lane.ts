@@ -42,6 +42,8 @@ export class Lane {
   #proven = false;
   #waiting: Pending[] = [];
   #next = 0;
+  /** Of those that wait, so many at the front that the broker had no space for. */
+  #again = 0;
   #sweepAt = firstSweep;
   readonly #inFlight = new Set<Pending>();
   /** Confirmed, and told a little later: whether the broker sent a message back is known after its confirm. */
@@ -71,6 +73,7 @@ export class Lane {
       if (!this.#opening && this.#connection.up) void this.#open();
       return;
     }
+    this.#again = 0;
     const window = this.#single || !this.#proven ? 1 : mostInFlight;
     while (this.#inFlight.size < window && this.#left > 0) {
       const pending = this.#waiting[this.#next]!;
@@ -191,8 +194,17 @@ export class Lane {
       return;
     }
     this.#proven = true;
-    this.#reject(pending, this.#refusal(pending.to));
+    if (this.#connection.blocked) this.#sendAgain(pending);
+    else this.#reject(pending, this.#refusal(pending.to));
     this.pump();
+  }
+
+  /** The broker has no space for anything: it did not store this one, which waits as if it had not been sent. */
+  #sendAgain(pending: Pending): void {
+    if (!this.#inFlight.delete(pending)) return;
+    this.#waiting.splice(this.#next + this.#again, 0, pending);
+    this.#again += 1;
+    if (this.#closed) this.giveUp();
   }
 
   #reject(pending: Pending, error: PostriderError): void {

@@ -215,7 +215,7 @@ export class Publisher {
     if (limited === false) {
       return new PostriderError('REFUSED', `the broker could not store a message for ${nameOf(to)}; its log says why`);
     }
-    return queueFull(to, this.#topology.limitedBehind(to));
+    return queueFull(to, this.#topology.limitedBehind(to), ', or the broker could not store it (its disk is full?)');
   }
 }
 

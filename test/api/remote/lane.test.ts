@@ -61,6 +61,63 @@ async function codeAfter(error: AMQPError): Promise<string> {
   return told;
 }
 
+describe('a publish that the broker did not take', () => {
+  it('waits with the others while the broker has no space, and is sent again', async () => {
+    const refused: ((error: Error) => void)[] = [];
+    const sent: string[] = [];
+    const channel = Object.assign(new EventEmitter(), {
+      active: true,
+      confirmSelect: () => Promise.resolve(),
+      basicPublish: (_envelope: unknown, body: Buffer) => {
+        sent.push(body.toString());
+        return new Promise<void>((resolve, reject) => (sent.length > 3 ? resolve() : refused.push(reject)));
+      },
+    });
+    const connection = {
+      up: true,
+      blocked: false,
+      channel: () => Promise.resolve(channel as unknown as Channel),
+      closeChannel: () => Promise.resolve(),
+    };
+    const lane = new Lane(
+      connection as unknown as RemoteConnection,
+      () => new PostriderError('QUEUE_FULL', 'nack'),
+      false,
+    );
+    const told: string[] = [];
+    const publish = (text: string): void =>
+      lane.push({
+        to: { exchange: '', routingKey: 'q', mandatory: true },
+        envelope: {},
+        body: Buffer.from(text),
+        until: Infinity,
+        late: () => undefined,
+        signal: undefined,
+        resolve: () => told.push(`${text} stored`),
+        reject: ({ code }) => told.push(`${text} ${code}`),
+        returned: false,
+      });
+    const nack = (): void => refused.shift()!(Object.assign(new Error('nacked'), { code: 'NACK' }));
+    publish('0');
+    await until('it is sent', () => sent.length === 1);
+    nack();
+    await until('it is told', () => told.length === 1);
+    for (const text of ['1', '2']) publish(text);
+    await until('both are sent', () => sent.length === 3);
+    connection.blocked = true;
+    publish('3');
+    nack();
+    nack();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(told, ['0 QUEUE_FULL']);
+    connection.blocked = false;
+    lane.pump();
+    await until('all are told', () => told.length === 4);
+    assert.deepEqual(sent, ['0', '1', '2', '1', '2', '3']);
+    assert.deepEqual(told.slice(1).sort(), ['1 stored', '2 stored', '3 stored']);
+  });
+});
+
 describe('the only publish in flight', () => {
   for (const code of ['INTERNAL_ERROR', 'RESOURCE_ERROR', 'NOT_ALLOWED']) {
     it(`may be stored when the broker ends its connection with ${code}`, async () => {
