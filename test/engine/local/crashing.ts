@@ -1,5 +1,6 @@
 /** An engine on a directory of its own; death is a copy of what lies there at that moment. */
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -51,17 +52,30 @@ export async function crashing(test: TestContext, options: LocalEngineOptions = 
     reopen: next,
     crash: async () => {
       const copy = join(root, `data-${opened.length}`);
-      await mkdir(copy);
-      // A file that is being made goes to its name meanwhile, and holds nothing yet.
-      for (const entry of await readdir(directory, { withFileTypes: true }))
-        if (entry.isFile() && entry.name !== 'lock' && !entry.name.endsWith('.new'))
-          await copyFile(join(directory, entry.name), join(copy, entry.name));
+      // What the engine removes meanwhile is gone with the next look.
+      while (!isCopied(directory, copy)) rmSync(copy, { recursive: true });
       directory = copy;
       return next();
     },
     cleanup: () => Promise.resolve(),
   });
   return { fixture, engine: () => engine, directory: () => directory };
+}
+
+/** In one turn, so that all of it is of one moment but for what is under way in the thread pool. False: a file was removed meanwhile. */
+function isCopied(from: string, to: string): boolean {
+  mkdirSync(to);
+  // A file that is being made goes to its name meanwhile, and holds nothing yet.
+  const entries = readdirSync(from, { withFileTypes: true }).filter(
+    (entry) => entry.isFile() && entry.name !== 'lock' && !entry.name.endsWith('.new'),
+  );
+  try {
+    for (const { name } of entries) copyFileSync(join(from, name), join(to, name));
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 /** What the groups on disk do, each as its entries. */
