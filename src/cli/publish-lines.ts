@@ -213,8 +213,9 @@ class LineRun {
   }
 
   #failed(line: number, error: Error): void {
-    // It still waited to be sent.
-    this.#failures.push({ line, error: codeOf(error) === 'CLOSED' ? (this.#gone ?? error) : error });
+    const unsent =
+      codeOf(error) === 'CLOSED' ? (this.#gone ?? new PostriderError('ABORTED', 'stopped before it was sent')) : error;
+    this.#failures.push({ line, error: unsent });
     this.stop();
   }
 

@@ -90,6 +90,24 @@ describe('a broker that goes away', { timeout: 120_000 }, () => {
     assert.deepEqual(there, lines.slice(0, ready));
   });
 
+  it('or takes no messages is not waited for by publish after Ctrl-C', async (context) => {
+    const { mq, url } = await servedBroker(context, { orders: {} });
+    const queue = await mq.queue('orders', { declare: false });
+    const publishing = start(['publish', 'orders', '--url', url]);
+    const blocked = said(publishing, 'low on disk');
+    publishing.child.stdin?.write('1\n');
+    while ((await queue.stats()).ready < 1) await soon();
+    mq.broker!.pressure.setDisk(true);
+    await blocked;
+    publishing.child.stdin?.write('2\n');
+    await answered();
+    publishing.child.kill('SIGINT');
+    const { code, stderr } = await publishing.finished;
+    assert.equal(code, 1);
+    assert.match(stderr, /line 2 was not stored in queue 'orders': stopped before it was sent \(1 message stored/);
+    assert.equal((await queue.stats()).ready, 1);
+  });
+
   it('is waited for by a message of publish for 3 seconds', async (context) => {
     const { proxy, queue, url } = await proxied(context);
     // The connection for publishing is the second one.
