@@ -15,6 +15,10 @@ export interface BrokerSettings {
   readonly maxBindings: number;
   /** Of the arguments of all of these together: about how much memory they may take. */
   readonly maxArgumentBytes: number;
+  /** What one open transaction may keep of what is published in it; beyond it the transaction is refused. */
+  readonly maxTransactionBytes: number;
+  /** The same of all together. */
+  readonly maxTransactionBytesOfAll: number;
 }
 
 export function brokerSettings(given: Partial<BrokerSettings> = {}): BrokerSettings {
@@ -27,6 +31,8 @@ export function brokerSettings(given: Partial<BrokerSettings> = {}): BrokerSetti
     maxExchanges: 100_000,
     maxBindings: 1_000_000,
     maxArgumentBytes: 256 * 1024 * 1024,
+    maxTransactionBytes: 128 * 1024 * 1024,
+    maxTransactionBytesOfAll: 256 * 1024 * 1024,
     ...given,
   };
 }

@@ -11,6 +11,7 @@ import { whatIsDamaged } from './queue.ts';
 import { resourceName } from './resource-name.ts';
 import type { Session } from './session.ts';
 import { entryKind, readBinding, readExchange, readQueue, readQueueKey, vhostEntry } from './topology-entry.ts';
+import { TransactionBudget } from './transaction/transaction-budget.ts';
 import { Vhost } from './vhost.ts';
 
 export interface BrokerOptions {
@@ -40,9 +41,11 @@ export class Broker {
   constructor(options: BrokerOptions) {
     this.engine = options.engine;
     this.context = {
+    const settings = brokerSettings(options.settings);
       engine: options.engine,
       clock: options.clock ?? systemClock,
-      settings: brokerSettings(options.settings),
+      settings,
+      transactions: new TransactionBudget(settings.maxTransactionBytesOfAll),
       lettersUnderWay: new LettersUnderWay(),
       log: options.log ?? (() => undefined),
     };

@@ -3,6 +3,7 @@ import type { Engine } from '../engine/engine.ts';
 import { EngineError } from '../engine/errors.ts';
 import { BrokerError } from './broker-error.ts';
 import type { BrokerSettings } from './broker-settings.ts';
+import type { TransactionBudget } from './transaction/transaction-budget.ts';
 import type { LettersUnderWay } from './dead-letter/letters-under-way.ts';
 
 /** What every part of one broker stands on. */
@@ -11,6 +12,7 @@ export interface BrokerContext {
   readonly clock: Clock;
   readonly settings: BrokerSettings;
   readonly lettersUnderWay: LettersUnderWay;
+  readonly transactions: TransactionBudget;
   /** One line for an operator. */
   readonly log: (line: string) => void;
 }

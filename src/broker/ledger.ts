@@ -11,6 +11,11 @@ export interface RunTaker {
   takeRun(holder: number, first: number, count: number): void;
 }
 
+/** Is told of each tag, where the tags themselves are needed. */
+export interface TagTaker {
+  takeTag(tag: number, holder: number, number: number): void;
+}
+
 const initialCapacity = 64;
 const noTag = 0;
 
@@ -129,6 +134,47 @@ export class Ledger {
     this.#advance();
     if (count > 0) taker.takeRun(holder, first, count);
     return true;
+  }
+
+  /** As `takeThrough`, tag by tag in ascending order. */
+  takeEachThrough(tag: number, taker: TagTaker): boolean {
+    if (tag !== noTag && !this.#holds(tag)) return false;
+    const last = tag === noTag ? this.#next - 1 : tag;
+    for (const [old, straggler] of this.#stragglers) {
+      if (old > last) break;
+      this.#stragglers.delete(old);
+      taker.takeTag(old, straggler.holder, straggler.number);
+    }
+    for (let at = this.#base; at <= last; at++) {
+      const slot = at & this.#mask;
+      const holder = this.#holders[slot]! - 1;
+      if (holder < 0) continue;
+      this.#holders[slot] = 0;
+      this.#inRing -= 1;
+      taker.takeTag(at, holder, this.#numbers[slot]!);
+    }
+    if (last >= this.#base) this.#base = last + 1;
+    this.#advance();
+    return true;
+  }
+
+  /** Makes tags that were taken unacknowledged again; each stands where it stood. */
+  putBack(taken: Iterable<{ readonly tag: number; readonly holder: number; readonly number: number }>): void {
+    let isSorted = true;
+    for (const { tag, holder, number } of taken) {
+      if (tag >= this.#base) {
+        this.#numbers[tag & this.#mask] = number;
+        this.#holders[tag & this.#mask] = holder + 1;
+        this.#inRing += 1;
+        continue;
+      }
+      isSorted = false;
+      this.#stragglers.set(tag, { holder, number });
+    }
+    if (isSorted) return;
+    const sorted = Array.from(this.#stragglers).sort(([a], [b]) => a - b);
+    this.#stragglers.clear();
+    for (const [tag, straggler] of sorted) this.#stragglers.set(tag, straggler);
   }
 
   #holds(tag: number): boolean {

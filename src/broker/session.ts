@@ -26,6 +26,7 @@ import { mayNameRoutes, readExpiration, readPriority, requireUser } from './publ
 import type { Queue } from './queue.ts';
 import { Rejected } from './rejected.ts';
 import type { Route } from './route.ts';
+import { Transaction } from './transaction/transaction.ts';
 import type { Actor, Vhost } from './vhost.ts';
 
 const checkedFlags = propertyFlag.expiration | propertyFlag.userId | propertyFlag.priority;
@@ -37,6 +38,8 @@ export class Session implements Actor, RunTaker {
   readonly connection: ConnectionScope;
   /** For its consumers. */
   readonly ledger = new Ledger();
+  /** Null: what is published and settled stands for itself. Else both go to it. */
+  transaction: Transaction | null = null;
   /** The prefetch that all consumers share is used up. */
   starved = false;
   #lease: Lease | null = null;
@@ -237,6 +240,12 @@ export class Session implements Actor, RunTaker {
   /** Cancels the consumers; everything unacknowledged goes back to its place. */
   async close(): Promise<void> {
     if (this.#closed) return;
+  /** From now on one transaction follows the other. */
+  transact(): Transaction {
+    this.transaction ??= new Transaction(this);
+    return this.transaction;
+  }
+
     this.#closed = true;
     const consumers = Array.from(this.#consumers.values());
     for (const consumer of consumers) {
@@ -246,6 +255,7 @@ export class Session implements Actor, RunTaker {
     this.#flushTurn();
     // What is on its way to a dead-letter exchange is held under the lease until it is there.
     await this.#rejected.sent();
+    this.transaction?.end();
     if (this.#lease !== null) {
       this.broker.leases.delete(this.#lease);
       await this.broker.engine.release(this.#lease);
@@ -307,6 +317,16 @@ export class Session implements Actor, RunTaker {
   #settle(batch: Batch, tag: number, multiple: boolean, settlement: Settlement): boolean {
     if (multiple) {
       this.#batch = batch;
+  /** Broker's own: null before anything was consumed, and once the engine gave what it held to others. */
+  get lease(): Lease | null {
+    return this.#lease;
+  }
+
+  /** Broker's own: what a holder index of the ledger means. */
+  holderAt(index: number): Holder {
+    return this.#holders.at(index);
+  }
+
       this.#settlement = settlement;
       const known = this.ledger.takeThrough(tag, this);
       this.#batch = null;

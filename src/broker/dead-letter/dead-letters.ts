@@ -128,6 +128,41 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     if (queue.handle !== null) await this.#deadLetter(queue.handle, lease, 'rejected', numbers);
   }
 
+  /**
+   * Rejected deliveries, copied, for whoever takes them out of their queue in a batch of his own. What is not held any more is not
+   * among them; null: `hasRoom`, which is asked of each one's bytes, said no.
+   */
+  async load(
+    queue: EngineQueue,
+    lease: Lease,
+    numbers: readonly number[],
+    hasRoom: (bytes: number) => boolean,
+  ): Promise<DeadMessage[] | null> {
+    const messages: DeadMessage[] = [];
+    let fits = true;
+    await this.#context.engine.load(queue, lease, numbers, {
+      deliver: (delivery) => {
+        const message = new DeadMessage(delivery, lease, 'rejected');
+        fits = hasRoom(message.bytes);
+        if (fits) messages.push(message);
+        return fits;
+      },
+      cancelled: ignore,
+    });
+    return fits ? messages : null;
+  }
+
+  /** Nobody takes it: it stays held, and is tried again now and then. */
+  keep({ queue, lease, reason, number }: DeadMessage): void {
+    this.#unwanted.add(queue, lease, reason, [number]);
+    this.#retryLater();
+  }
+
+  /** There is no space for it on the disk: it stays held until there is. */
+  wait({ queue, lease, reason, number }: DeadMessage): void {
+    this.#wait(queue, lease, reason, [number]);
+  }
+
   committed(run: Run, outcomes: readonly ItemOutcome[] | null): void {
     if (outcomes === null || outcomes.length === 0) {
       run.done();
@@ -208,9 +243,9 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
 
   /** False: nobody takes it, and it must not be dropped. */
   #append(batch: Batch, message: DeadMessage, tally: Tally): boolean {
-    const next = this.#next(message);
+    const next = this.next(message);
     if (next !== null) batch.append(next.targets, next.view);
-    else if (this.#mustKeep(message)) {
+    else if (this.mustKeep(message)) {
       this.#keep(message, tally);
       return false;
     }
@@ -222,14 +257,14 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     return this.#vhosts.get(vhost)?.graph.queues.get(name);
   }
 
-  #mustKeep(message: DeadMessage): boolean {
+  /** It must not be dropped, whoever takes it or not. */
+  mustKeep(message: DeadMessage): boolean {
     return this.#source(message)?.settings.keepsDeadLetters === true;
   }
 
-  #keep({ queue, lease, reason, number }: DeadMessage, tally: Tally): void {
+  #keep(message: DeadMessage, tally: Tally): void {
     tally.kept++;
-    this.#unwanted.add(queue, lease, reason, [number]);
-    this.#retryLater();
+    this.keep(message);
   }
 
   /** One of the run was refused, and so nothing of it was done. */
@@ -254,7 +289,7 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     // Stale: the message isn't ours any more. Else nobody takes it.
     const message = run.messages[0]!;
     if (run.attempt === 'drop' || outcomes.some((outcome) => outcome.outcome === 'stale')) run.done();
-    else if (this.#mustKeep(message)) {
+    else if (this.mustKeep(message)) {
       this.#keep(message, run.tally);
       run.done();
     } else this.#commit({ ...run, attempt: 'drop' });
@@ -299,7 +334,7 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
   }
 
   /** Where the message goes from here, and as what; null: nowhere. */
-  #next(message: DeadMessage): { readonly targets: Targets; readonly view: MessageView } | null {
+  next(message: DeadMessage): { readonly targets: Targets; readonly view: MessageView } | null {
     const { vhost: vhostName, name } = readQueueKey(message.queue.key);
     const vhost = this.#vhosts.get(vhostName);
     const settings = vhost?.graph.queues.get(name)?.settings;
