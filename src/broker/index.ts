@@ -17,6 +17,10 @@ export type { BrokerOptions } from './broker.ts';
 export { BrokerError } from './broker-error.ts';
 export type { BrokerErrorCode } from './broker-error.ts';
 export type { BrokerSettings } from './broker-settings.ts';
+export { answerControl, type ControlAnswer } from './control/answer.ts';
+export type { ControlRequest } from './control/control-request.ts';
+export type { ControlResult, ControlVerb } from './control/control-verb.ts';
+export { controlVerbs } from './control/verbs.ts';
 export { ConnectionScope } from './connection-scope.ts';
 export { describe, requireReadAll } from './description.ts';
 export type { BindingDescription, ExchangeDescription, QueueDescription, VhostDescription } from './description.ts';
@@ -26,6 +30,7 @@ export type { Permission, Principal } from './principal.ts';
 export type { Route } from './route.ts';
 export type { Claim, ConsumerSink, ConsumeRequest, GetSink, SessionConsumer } from './consuming.ts';
 export { Session } from './session.ts';
+export type { Transaction } from './transaction/transaction.ts';
 
 export type {
   Actor,

@@ -2,7 +2,7 @@
 import type { Route } from '../../broker/index.ts';
 import { equalBytes } from '../../format/copy.ts';
 import { FormatError } from '../../format/format-error.ts';
-import { replyToPrefix, topologyKey } from './reply-to.ts';
+import { controlKey, replyToPrefix, topologyKey } from './reply-to.ts';
 import { readText } from '../../wire/amqp/method.ts';
 
 export class PublishTarget {
@@ -10,7 +10,7 @@ export class PublishTarget {
   routingKey = '';
   mandatory = false;
   immediate = false;
-  /** Taken by the server itself, past every queue: a client's direct reply-to address, or the question for the topology. */
+  /** Taken by the server itself, past every queue: a client's direct reply-to address, or a request to the server. */
   isSpecial = false;
   /** Null until the first message on it; to be looked up again once its version is not the vhost's. */
   route: Route | null = null;
@@ -40,7 +40,8 @@ export class PublishTarget {
     this.exchange = readText(bytes, exchangeAt, exchangeEnd, 'basic.publish', 'exchange');
     this.routingKey = readText(bytes, keyAt, keyEnd, 'basic.publish', 'routingKey');
     const key = this.routingKey;
-    this.isSpecial = this.exchange === '' && (key.startsWith(replyToPrefix) || key === topologyKey);
+    const isSpecial = key.startsWith(replyToPrefix) || key === controlKey || key === topologyKey;
+    this.isSpecial = isSpecial && this.exchange === '';
     this.mandatory = (bytes[keyEnd]! & 1) !== 0;
     this.immediate = (bytes[keyEnd]! & 2) !== 0;
   }

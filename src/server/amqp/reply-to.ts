@@ -3,3 +3,5 @@ export const replyToQueue = 'amq.rabbitmq.reply-to';
 export const replyToPrefix = `${replyToQueue}.`;
 /** A question to the server itself: see `TopologyAnswers`. */
 export const topologyKey = 'amq.postrider.topology';
+/** A request to the server itself: see `ControlAnswers`. */
+export const controlKey = 'amq.postrider.control';

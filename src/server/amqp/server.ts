@@ -5,11 +5,12 @@ import { AckDeadlines } from './ack-deadlines.ts';
 import type { Channel } from './channel.ts';
 import { CountedBatch } from './commit.ts';
 import { Connection } from './connection.ts';
+import { ControlAnswers } from './control/control-answers.ts';
 import { DirectReplies } from './direct-reply.ts';
 import { Entrance } from './entrance.ts';
 import { FrozenClients } from './frozen-clients.ts';
 import { OutputBudget } from './output-budget.ts';
-import { topologyKey } from './reply-to.ts';
+import { controlKey, topologyKey } from './reply-to.ts';
 import { readInto } from './shared-read-buffer.ts';
 import { defaultAmqpSettings, type AmqpSettings } from './settings.ts';
 import { TopologyAnswers } from './topology-answers.ts';
@@ -36,6 +37,7 @@ export class AmqpServer {
   readonly batch: CountedBatch;
   readonly replies = new DirectReplies();
   readonly topology: TopologyAnswers;
+  readonly control = new ControlAnswers();
   /** Of all connections. */
   readonly outputBudget: OutputBudget;
 
@@ -120,6 +122,7 @@ export class AmqpServer {
   /** A message to one of the addresses that are no queue's. False: nobody is there. @throws BrokerError ACCESS_REFUSED */
   takeSpecial(channel: Channel, message: MessageView): boolean {
     const { routingKey } = channel.target;
+    if (routingKey === controlKey) return this.control.answer(channel, message);
     if (routingKey === topologyKey) return this.topology.answer(channel, message);
     return this.replies.deliver(routingKey, message);
   }

@@ -2,19 +2,10 @@
  * The server answers one question itself, since AMQP 0-9-1 has no method for it: what is there? A message to the default
  * exchange with the routing key `amq.postrider.topology` and a `reply-to` is answered, past every queue, with the vhost as JSON.
  */
-import {
-  describe,
-  requireReadAll,
-  type Broker,
-  type CommitReceiver,
-  type MessageView,
-  type Vhost,
-} from '../../broker/index.ts';
-import { encodeProperties, readStringProperty } from '../../format/basic-properties.ts';
+import { describe, requireReadAll, type Broker, type MessageView, type Vhost } from '../../broker/index.ts';
 import type { Channel } from './channel.ts';
-import { replyToPrefix, topologyKey } from './reply-to.ts';
-
-const ignored: CommitReceiver<undefined> = { committed: () => undefined, failed: () => undefined };
+import { topologyKey } from './reply-to.ts';
+import { replyAddress, sendReply } from './server-reply.ts';
 
 export class TopologyAnswers {
   readonly #broker: Broker;
@@ -26,16 +17,13 @@ export class TopologyAnswers {
   }
 
   /** False: it doesn't say to whom the answer goes. @throws BrokerError ACCESS_REFUSED */
-  answer(channel: Channel, { head, propertiesStart, propertiesEnd }: MessageView): boolean {
-    const replyTo = readStringProperty(head, propertiesStart, propertiesEnd, 'replyTo') ?? '';
-    if (replyTo === '' || replyTo === topologyKey) return false;
-    const correlationId = readStringProperty(head, propertiesStart, propertiesEnd, 'correlationId');
+  answer(channel: Channel, view: MessageView): boolean {
+    const address = replyAddress(view, topologyKey);
+    if (address === null) return false;
     const { principal, vhost } = channel.session;
     requireReadAll(principal, vhost);
-    const contentType = 'application/json';
-    const properties = correlationId === undefined ? { contentType } : { contentType, correlationId };
     this.#look(vhost)
-      .then((body) => this.#reply(channel, replyTo, answerView(encodeProperties(properties), body)))
+      .then((body) => sendReply(channel, address, body))
       .catch((error: unknown) => channel.connection.log(`could not tell the topology: ${String(error)}`));
     return true;
   }
@@ -50,37 +38,4 @@ export class TopologyAnswers {
     }
     return looking;
   }
-
-  /** To a direct reply-to address, or into a queue. */
-  #reply(channel: Channel, replyTo: string, answer: MessageView): void {
-    if (!channel.open) return;
-    if (replyTo.startsWith(replyToPrefix)) {
-      channel.connection.server.replies.deliver(replyTo, answer);
-      return;
-    }
-    if (!channel.connection.publishing) channel.connection.startPublishing();
-    const { session } = channel;
-    const route = session.resolve(session.vhost.route(session.principal, '', replyTo), answer);
-    if (route.targets === null) return;
-    const batch = this.#broker.begin();
-    session.publish(batch, route, answer);
-    batch.commit(ignored, undefined);
-  }
-}
-
-function answerView(properties: Buffer, body: Buffer): MessageView {
-  return {
-    head: properties,
-    envelopeStart: 0,
-    envelopeEnd: 0,
-    propertiesStart: 0,
-    propertiesEnd: properties.length,
-    body,
-    bodyStart: 0,
-    bodyEnd: body.length,
-    expiresAt: 0,
-    priority: 0,
-    dueAt: 0,
-    identity: null,
-  };
 }
