@@ -34,6 +34,8 @@ export class Channel {
   replyAddress: string | null = null;
   /** The queue that an empty name stands for (0-9-1 queue.declare). */
   lastQueue = '';
+  /** Consumers that are to be told that they were cancelled once queue.delete is answered; null: none is under way. */
+  cancelledByDelete: Consumer[] | null = null;
 
   /** The client asked for confirms: publishes are numbered from 1. */
   confirming = false;

@@ -116,6 +116,12 @@ export class Consumer implements ConsumerSink {
 
   cancelled(): void {
     this.#channel.forget(this.tag);
+    const { cancelledByDelete } = this.#channel;
+    if (cancelledByDelete === null) this.tellCancelled();
+    else cancelledByDelete.push(this);
+  }
+
+  tellCancelled(): void {
     const { connection } = this.#channel;
     if (this.#channel.open && connection.client.consumerCancelNotify) {
       connection.output.writeFrame(basicCancel.frame(this.#number, { consumerTag: this.tag, noWait: true }));

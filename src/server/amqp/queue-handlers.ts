@@ -12,6 +12,7 @@ import {
   queueUnbindOk,
 } from '../../wire/amqp/queue-methods.ts';
 import type { Channel } from './channel.ts';
+import type { Consumer } from './consumer.ts';
 import { handler, reply, type HandlerEntry } from './handler.ts';
 
 export const queueHandlers: readonly HandlerEntry[] = [
@@ -46,8 +47,15 @@ export const queueHandlers: readonly HandlerEntry[] = [
 
   handler(queueDelete, async (channel, args) => {
     const name = queueName(channel, args.queue);
-    const messageCount = await channel.session.vhost.deleteQueue(channel.session, name, args);
-    if (!args.noWait) reply(channel, queueDeleteOk, { messageCount });
+    const cancelled: Consumer[] = [];
+    channel.cancelledByDelete = cancelled;
+    try {
+      const messageCount = await channel.session.vhost.deleteQueue(channel.session, name, args);
+      if (!args.noWait) reply(channel, queueDeleteOk, { messageCount });
+    } finally {
+      channel.cancelledByDelete = null;
+      for (const consumer of cancelled) consumer.tellCancelled();
+    }
   }),
 ];
 

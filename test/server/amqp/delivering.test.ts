@@ -123,6 +123,15 @@ test('a consumer whose queue is deleted is told, if its client can take it', asy
   await plain.call(1, basicCancel, { consumerTag: 'untold', noWait: false }, 'basic.cancel_ok');
 });
 
+test('who deletes the queue of its own consumer gets the answer first', async () => {
+  const client = await served.client();
+  await client.declare('own');
+  await client.consume('own', 'mine');
+  client.send(queueDelete.frame(1, { queue: 'own', ifUnused: false, ifEmpty: false, noWait: false }));
+  await client.expect('queue.delete_ok');
+  await client.expect('basic.cancel');
+});
+
 test('exclusive queues go with their connection', async () => {
   const owner = await served.client();
   const other = await served.client();
