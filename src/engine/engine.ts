@@ -61,9 +61,30 @@ export interface QueueLimits {
   readonly deliveryLimit?: number;
   /** Only one consumer at a time gets messages, the next when it is gone. */
   readonly singleActiveConsumer?: boolean;
+  /** Present: the queue is a stream, durable and without any of the other limits. Needs `capabilities.streams`, and can't be changed later but for what it keeps. */
+  readonly stream?: StreamLimits;
   /** Expired, overflown and over-delivered messages are handed to the broker's removal sink instead of being dropped by the engine. Until they are settled they count as unacked. */
   readonly handOverRemoved?: boolean;
 }
+
+/**
+ * A stream's messages stay when they are read; each consumer has a place of its own (`ConsumeOptions.from`). Deliveries are held by nobody: to settle one
+ * does nothing (nor is it ever stale), a consumer's credit alone bounds what it gets, and what is given back is not delivered again. Its
+ * numbers grow by one with each message and are an identity: only what is durable is delivered, and none is given twice. `take`, `purge` and `noAck` are refused (UNSUPPORTED).
+ *
+ * What goes, goes from the head, in parts of neighbouring messages; to a consumer that has not read it, it is as if it had never been.
+ */
+export interface StreamLimits {
+  /** Bytes of bodies beyond which the oldest go; what was appended last stays. Absent: no limit. */
+  readonly maxBytes?: number;
+  /** Milliseconds after its append from which on a message goes, with its part. Absent: no limit. */
+  readonly maxAgeMs?: number;
+  /** Bytes of bodies that go at a time, at most (but for one run): an engine may take less. */
+  readonly partBytes?: number;
+}
+
+/** `last`: the newest message there is; `next`: what is appended from now on; `storedAt`: the first that was appended at or after this time (milliseconds since the epoch). A number that is gone: the oldest there is. */
+export type StreamStart = 'first' | 'last' | 'next' | { readonly number: number } | { readonly storedAt: number };
 
 export interface QueueSpec {
   /** Opaque to the engine; unique. */
@@ -160,7 +181,7 @@ export type Identity =
 
 export interface DeliveryView extends MessageView {
   queue: EngineQueue;
-  /** The message's number in its queue. Never an identity outside of the engine: after a crash it may be given again. */
+  /** The message's number in its queue, from 1. But for streams never an identity outside of the engine: after a crash it may be given again. */
   number: number;
   /** It may have been delivered before. */
   redelivered: boolean;
@@ -244,6 +265,8 @@ export interface ConsumeOptions {
   readonly afterSync?: boolean;
   /** Refused with IN_USE while the queue has another consumer, and refuses others while it lasts. Default false. */
   readonly exclusive?: boolean;
+  /** Of a stream alone: where it begins. Default `next`. */
+  readonly from?: StreamStart;
 }
 
 export { MAX_BODY_BYTES, MAX_PROPERTIES_BYTES } from './limits.ts';
@@ -354,7 +377,7 @@ export interface Engine {
   /** Lengthens a lease by `ms`; resolves false when it was lost. Leases of the local engine last as long as the process. */
   extend(lease: Lease, ms: number): Promise<boolean>;
 
-  /** The sink is not called before the promise resolved. @throws EngineError IN_USE, NO_QUEUE */
+  /** The sink is not called before the promise resolved. @throws EngineError IN_USE, NO_QUEUE, UNSUPPORTED (what streams alone have, or have not) */
   consume(queue: EngineQueue, lease: Lease, options: ConsumeOptions, sink: Sink): Promise<EngineConsumer>;
   /** Takes at most one message now. Resolves false when there is none. @throws EngineError NO_QUEUE */
   take(queue: EngineQueue, lease: Lease, noAck: boolean, sink: Sink): Promise<boolean>;
@@ -378,6 +401,6 @@ export interface Engine {
   producer(name: string): Promise<ProducerState>;
   /** Keyed state with this prefix. */
   state(prefix: string): Promise<KeyedValue[]>;
-  /** Messages of a stream from a position, leaving them there. @throws EngineError UNSUPPORTED where `capabilities.streams` is false */
+  /** Durable messages of a stream from a number on (or from the first there is behind it), at most `limit`. @throws EngineError UNSUPPORTED where `capabilities.streams` is false */
   read(queue: EngineQueue, position: number, limit: number): Promise<BrowsedMessage[]>;
 }

@@ -19,6 +19,7 @@ import { scaleCases } from './cases/scale.ts';
 import { settleCases } from './cases/settle.ts';
 import { sizeCases } from './cases/sizes.ts';
 import { stateCases } from './cases/state.ts';
+import { streamCases } from './cases/streams.ts';
 import { topologyCases } from './cases/topology.ts';
 import { Fixture, type Opened } from './fixture.ts';
 
@@ -70,6 +71,7 @@ const groups = {
   'keyed state': stateCases,
   'producers and message ids': identityCases,
   'delayed messages': delayedCases,
+  streams: streamCases,
   'reopen and crash': durabilityCases,
   'large counts': scaleCases,
 } satisfies Record<string, (check: Check) => void>;

@@ -76,7 +76,8 @@ export class PlainBatch implements Batch {
     const item = this.#items++;
     const local = queue as LocalQueue;
     if (lease.lost || local.deleted || !local.holds(lease as LocalLease, first, count)) {
-      this.#tell({ item, outcome: 'stale', reason: null });
+      // Of a stream there is nothing to settle.
+      if (local.stream === null) this.#tell({ item, outcome: 'stale', reason: null });
       return;
     }
     this.#host.journal.endRun();
@@ -202,6 +203,7 @@ export class AtomicBatch implements Batch {
         if (refusal !== null) refusals.push({ item, ...refusal });
       } else if (entry.kind === 'settle') {
         const { lease, queue, first, count } = entry;
+        if (queue.stream !== null) return;
         const ranges = settled.get(queue) ?? [];
         const overlaps = ranges.some((range) => first < range.end && first + count > range.first);
         if (overlaps || lease.lost || queue.deleted || !queue.holds(lease, first, count))
@@ -274,6 +276,7 @@ export class AtomicBatch implements Batch {
           if (entry.message.dueAt !== 0) outcomes.push(waiting(item, entry.targets));
           durable ||= entry.targets.durable || entry.message.identity !== null;
         } else if (entry.kind === 'settle') {
+          if (entry.queue.stream !== null) return;
           journal.endRun();
           entry.queue.settle(entry.first, entry.count, entry.settlement);
           durable ||= entry.queue.durable && entry.settlement !== 'requeue';

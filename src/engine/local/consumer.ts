@@ -2,6 +2,7 @@
 import type { ConsumeOptions, DeliveryView, EngineConsumer, Sink } from '../engine.ts';
 import type { LocalLease } from './lease.ts';
 import type { LocalQueue } from './queue.ts';
+import type { StreamReader } from './stream-reader.ts';
 import { SettledDeliveries } from './settled-deliveries.ts';
 
 export class LocalConsumer implements EngineConsumer {
@@ -22,6 +23,8 @@ export class LocalConsumer implements EngineConsumer {
   /** Its neighbours among those that can take a message (consumer-ring.ts); null: it can't. */
   left: LocalConsumer | null = null;
   right: LocalConsumer | null = null;
+  /** Its place, in a stream. */
+  reader: StreamReader | null = null;
   /** At-most-once deliveries whose settlement is not durable yet. */
   readonly settled: SettledDeliveries | null;
 

@@ -17,7 +17,7 @@ import { SegmentFiles } from './journal/segment-files.ts';
 import { segmentName } from './journal/segment-file.ts';
 import { SegmentTable, type Segment } from './segments.ts';
 import type { LocalStore, StoreHost } from './store.ts';
-import { liesInSegment } from './queue-places.ts';
+import { headSegments, liesInSegment } from './queue-places.ts';
 import { Window } from './window.ts';
 
 /**
@@ -341,10 +341,12 @@ export class DiskStore implements LocalStore, GroupStore {
 
   #sparse(): Segment[] {
     const covered = this.#checkpoints!.coveredSegment;
+    const heads = headSegments(this.#host!.topology.streams);
     return [...this.segments.values()].filter(
       (segment) =>
         segment.sealed &&
         !segment.busy &&
+        !heads.has(segment.id) &&
         segment.alive > 0 &&
         segment.id < covered &&
         segment.alive < segment.total * this.#options.sparseShare,

@@ -81,7 +81,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       producers: true,
       messageIds: true,
       groups: false,
-      streams: false,
+      streams: true,
       requeueInPlace: true,
       readyLimits: true,
       consumerPriorities: true,
@@ -251,9 +251,16 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
 
   consume(queue: EngineQueue, lease: Lease, options: ConsumeOptions, sink: Sink): Promise<EngineConsumer> {
     const local = queue as LocalQueue;
-    const refusal = this.#refusal(local) ?? exclusionOf(local, options);
+    const refusal = this.#refusal(local) ?? exclusionOf(local, options) ?? streamRefusal(local, options);
     if (refusal !== null) return Promise.reject(refusal);
-    const consumer = new LocalConsumer(local, lease as LocalLease, options, sink);
+    const { stream } = local;
+    // It is always after the sync there.
+    const effective = stream === null ? options : { ...options, afterSync: false };
+    const consumer = new LocalConsumer(local, lease as LocalLease, effective, sink);
+    if (stream !== null) {
+      this.journal.endRun();
+      consumer.reader = stream.open(consumer, options.from ?? 'next');
+    }
     consumer.lease.consumers.add(consumer);
     local.consumers.add(consumer);
     // Behind the caller's own continuation: it must know the consumer before its sink is called.
@@ -263,7 +270,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
 
   take(queue: EngineQueue, lease: Lease, noAck: boolean, sink: Sink): Promise<boolean> {
     const local = queue as LocalQueue;
-    const refusal = this.#refusal(local);
+    const refusal = this.#refusal(local) ?? notOfStreams(local, 'single messages');
     if (refusal !== null) return Promise.reject(refusal);
     return new Promise((resolve) => {
       const done = (taken: boolean): void => {
@@ -324,6 +331,8 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
   async purge(queue: EngineQueue): Promise<number> {
     const local = queue as LocalQueue;
     this.#mustHave(local);
+    const refusal = notOfStreams(local, 'purging');
+    if (refusal !== null) throw refusal;
     const count = local.purge();
     // Who waits for a message is told that there is none.
     this.#clock.defer(() => this.dispatcher.pump(local));
@@ -378,18 +387,29 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     return Promise.resolve(this.keyed.withPrefix(prefix));
   }
 
-  read(): Promise<BrowsedMessage[]> {
-    return Promise.reject(new EngineError('UNSUPPORTED', 'this engine keeps no streams'));
+  async read(queue: EngineQueue, position: number, limit: number): Promise<BrowsedMessage[]> {
+    const local = queue as LocalQueue;
+    this.#mustHave(local);
+    const { stream } = local;
+    if (stream === null) throw new EngineError('UNSUPPORTED', `queue ${local.key} is no stream`);
+    const loader = this.#loader(local);
+    const messages: BrowsedMessage[] = [];
+    for (let number = Math.max(position, stream.first); messages.length < limit && number < stream.end; number++) {
+      // Else retention took it meanwhile.
+      if (await loader.seek(number)) messages.push(loader.copy(number, false));
+    }
+    loader.close();
+    return messages;
   }
 
   // --- what queues ask for ---
 
-  backlogReader(queue: LocalQueue): BacklogReader | null {
+  backlogReader(queue: LocalQueue, arrived = () => this.dispatcher.pump(queue)): BacklogReader | null {
     const { reader } = this.#store;
     if (reader === null) return null;
     return new BacklogReader(
       reader,
-      () => this.dispatcher.pump(queue),
+      arrived,
       (error) => this.damaged(queue, error),
     );
   }
@@ -502,4 +522,14 @@ function exclusionOf(queue: LocalQueue, options: ConsumeOptions): EngineError | 
     return new EngineError('IN_USE', `queue ${queue.key} has ${queue.consumerCount} consumers`);
   }
   return null;
+}
+
+function streamRefusal(queue: LocalQueue, options: ConsumeOptions): EngineError | null {
+  if (options.noAck) return notOfStreams(queue, 'at-most-once consumers');
+  if (options.from === undefined || queue.stream !== null) return null;
+  return new EngineError('UNSUPPORTED', `queue ${queue.key} is no stream: its consumers begin at its head`);
+}
+
+function notOfStreams(queue: LocalQueue, what: string): EngineError | null {
+  return queue.stream === null ? null : new EngineError('UNSUPPORTED', `stream ${queue.key} has no ${what}`);
 }

@@ -67,6 +67,7 @@ export class QueueConsumers {
     if (at < 0) return;
     const queue = this.#queue;
     this.#all.splice(at, 1);
+    consumer.reader?.close();
     this.#owed.delete(consumer);
     this.ring.remove(consumer);
     if (queue.ready > 0) queue.pump();
@@ -79,6 +80,7 @@ export class QueueConsumers {
   /** Its credit or readiness changed. */
   changed(consumer: LocalConsumer): void {
     this.#place(consumer);
+    consumer.reader?.wake();
     if (this.#queue.ready > 0 || consumer.settled?.waits === true) this.#queue.pump();
   }
 

@@ -34,6 +34,7 @@ export class QueueDelayed {
       queue.notes.due(some);
       for (const number of some) this.number(number)?.numbered(journal.sequence, queue.next - 1);
     }
+    queue.stream?.changed();
     dispatcher.touch(queue);
   }
 
@@ -50,6 +51,7 @@ export class QueueDelayed {
     queue.readyBytes += page.bytesOf(at);
     queue.aliveBytes += page.bytesOf(at);
     if (page.expires(at)) queue.sawExpiring = true;
+    queue.stream?.replayed(queue.next - 1, page.bytesOf(at), page.dueAtOf(at));
     messages.remove();
     return level;
   }

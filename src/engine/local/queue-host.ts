@@ -20,8 +20,8 @@ export interface QueueHost {
   /** The one flyweight of all deliveries. */
   readonly delivery: DeliveryView;
   readonly removal: { readonly lease: LocalLease; readonly sink: RemovalSink } | null;
-  /** Null where nothing ever leaves memory. */
-  backlogReader(queue: LocalQueue): BacklogReader | null;
+  /** Null where nothing ever leaves memory. `arrived` is called when something was read; absent: the queue is dispatched. */
+  backlogReader(queue: LocalQueue, arrived?: () => void): BacklogReader | null;
   /** Delivers what was settled for the consumer once the open group is durable. */
   whenGroupSynced(consumer: LocalConsumer): void;
   /** Appends once more what was settled for a consumer that went before it got it. */

@@ -22,6 +22,20 @@ export function liesInSegment(queue: LocalQueue, segment: number): boolean {
   );
 }
 
+/** A stream that is larger than this has no segment moved that its retention is about to empty. */
+const LARGE_STREAM_BYTES = 128 * 1024 * 1024;
+
+/** The segments in which large streams with a retention have their oldest messages. */
+export function headSegments(streams: Iterable<LocalQueue>): ReadonlySet<number> {
+  const heads = new Set<number>();
+  const place = new ChunkCursor();
+  for (const { stream, levels, aliveBytes } of streams) {
+    if (aliveBytes <= LARGE_STREAM_BYTES || !stream!.isLimited) continue;
+    if (levels[0]!.chunks.seek(stream!.first, place)) heads.add(place.page!.segmentOf(place.chunk));
+  }
+  return heads;
+}
+
 /** Whether the run at this place, with these numbers, is where the queue's messages still lie. */
 export function liesAt(queue: LocalQueue, first: number, count: number, segment: number, offset: number): boolean {
   const place = new ChunkCursor();

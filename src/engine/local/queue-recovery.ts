@@ -62,6 +62,7 @@ export function finishRecovery(queue: LocalQueue, clean: boolean): void {
   queue.ready = queue.levels.reduce((sum, level) => sum + level.ready + level.spent.size, 0);
   if (queue.ready === 0) queue.aliveBytes = 0;
   queue.readyBytes = queue.aliveBytes;
+  queue.stream?.recovered();
 }
 
 function recoverLevel(queue: LocalQueue, level: Level, clean: boolean): void {

@@ -18,6 +18,7 @@ import type { QueueHost } from './queue-host.ts';
 import { QueueNotes } from './queue-notes.ts';
 import { QueueRemovals } from './queue-removals.ts';
 import type { RunReader } from './run.ts';
+import { Stream } from './stream.ts';
 
 export class LocalQueue implements EngineQueue {
   readonly key: string;
@@ -53,6 +54,8 @@ export class LocalQueue implements EngineQueue {
   readonly removals: QueueRemovals;
   readonly notes: QueueNotes;
   readonly delayed: QueueDelayed;
+  /** What makes it a stream; null: it is none. */
+  readonly stream: Stream | null;
   readonly segmentSettled: (segment: number, count: number) => void;
   readonly #dispatch: QueueDispatch;
 
@@ -70,6 +73,7 @@ export class LocalQueue implements EngineQueue {
     this.delayed = new QueueDelayed(this);
     this.#dispatch = new QueueDispatch(this);
     if (spec.limits.maxPriority === undefined) this.#level(0);
+    this.stream = spec.limits.stream === undefined ? null : new Stream(this);
   }
 
   get delivery(): DeliveryView {
@@ -99,7 +103,8 @@ export class LocalQueue implements EngineQueue {
 
   /** Hands out what can be handed out now. Called by the dispatcher alone, outside of any batch. */
   dispatch(): void {
-    this.#dispatch.run();
+    if (this.stream !== null) this.stream.dispatch();
+    else this.#dispatch.run();
   }
 
   /** Has it handed out what can be handed out, as soon as that may be. */
@@ -109,12 +114,14 @@ export class LocalQueue implements EngineQueue {
 
   /** Writes what the open group holds of this queue, and adds what it may do once that is durable. */
   note(directory: EntryWriter, marks: Mark[]): void {
-    this.notes.write(directory, marks);
+    if (this.stream !== null) this.stream.note(directory, marks);
+    else this.notes.write(directory, marks);
   }
 
   /** A group with this queue's note is durable. */
   marked(mark: Mark): void {
-    this.notes.marked(mark);
+    if (this.stream !== null) this.stream.marked(mark.next);
+    else this.notes.marked(mark);
   }
 
   // --- what a commit does ---
@@ -143,6 +150,7 @@ export class LocalQueue implements EngineQueue {
     this.ready += count;
     this.readyBytes += bodyBytes;
     this.aliveBytes += bodyBytes;
+    if (this.stream !== null) this.stream.appended(first, bodyBytes, host.journal.clock.now());
     host.dispatcher.touch(this);
   }
 
@@ -297,6 +305,7 @@ export class LocalQueue implements EngineQueue {
   delete(): void {
     this.deleted = true;
     this.removals.stop();
+    this.stream?.stop();
     this.delayed.clear();
     for (const lease of this.leases) lease.forget(this);
     this.leases.clear();
@@ -315,6 +324,7 @@ export class LocalQueue implements EngineQueue {
   stop(): void {
     this.stopped = true;
     this.removals.stop();
+    this.stream?.stop();
     this.consumers.stop();
     this.notes.closing();
     for (const number of this.held.heldBy(0)) {

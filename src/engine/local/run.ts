@@ -43,6 +43,11 @@ export function isWholeRun(buffer: Buffer, offset: number, available: number): b
   return checksumOfRun(buffer, offset, length) === buffer.readUInt32LE(offset + 4);
 }
 
+/** When the run at `offset` was stored. */
+export function storedAtOf(buffer: Buffer, offset: number): number {
+  return buffer.readDoubleLE(offset + 16);
+}
+
 const EMPTY = Buffer.alloc(0);
 const EMPTY_VIEW = new DataView(EMPTY.buffer, EMPTY.byteOffset, 0);
 

@@ -17,6 +17,7 @@ export class LocalTopology {
   readonly entries = new Map<string, TopologyEntry>();
   readonly queues = new Map<string, LocalQueue>();
   readonly byId = new Map<number, LocalQueue>();
+  readonly streams = new Set<LocalQueue>();
   /** Grows when a queue can take appends no more, or other ones. */
   queueVersion = 1;
   /** Entries changed since the last checkpoint. */
@@ -58,11 +59,19 @@ export class LocalTopology {
         planned.set(change.key, null);
       } else if (change.op === 'put-queue') {
         const { key, limits, durable } = change.queue;
+        if (limits.stream !== undefined && (!durable || Object.keys(limits).length > 1))
+          throw new EngineError('UNSUPPORTED', `stream ${key} must be durable and have no limits but its own`);
         const before = planned.has(key) ? planned.get(key) : this.queues.get(key)?.spec;
         if (before && before.limits.maxPriority !== limits.maxPriority) {
           throw new EngineError(
             'UNSUPPORTED',
             `queue ${key} can't change its highest priority: delete it and declare it anew`,
+          );
+        }
+        if (before && (before.limits.stream === undefined) !== (limits.stream === undefined)) {
+          throw new EngineError(
+            'UNSUPPORTED',
+            `queue ${key} can't change whether it is a stream: delete it and declare it anew`,
           );
         }
         if (before && before.durable !== durable) {
@@ -133,12 +142,14 @@ export class LocalTopology {
     if (known !== undefined) {
       known.spec = spec;
       known.limits = spec.limits;
+      known.stream?.limitsChanged();
       this.#host.dispatcher.touch(known);
       return known;
     }
     const queue = new LocalQueue(id, spec, this.#host);
     this.queues.set(spec.key, queue);
     this.byId.set(id, queue);
+    if (queue.stream !== null) this.streams.add(queue);
     if (id < TRANSIENT_QUEUE) this.nextQueueId = Math.max(this.nextQueueId, id + 1);
     return queue;
   }
@@ -147,6 +158,7 @@ export class LocalTopology {
     this.queueVersion++;
     this.queues.delete(queue.key);
     this.byId.delete(queue.id);
+    this.streams.delete(queue);
     queue.delete();
   }
 

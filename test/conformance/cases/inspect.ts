@@ -122,9 +122,4 @@ export function inspectCases(check: Check): void {
     assert.ok(delivery.body.equals(body), 'the body is the same');
     assert.deepEqual(delivery.properties, properties);
   });
-
-  check('read of a stream', () => assert.fail('this engine offers streams: write cases for them'), {
-    needs: 'streams',
-    refusal: async (fixture) => fixture.engine.read(await fixture.declare(), 0, 1),
-  });
 }

@@ -2,7 +2,7 @@
  * A checkpoint is the state after one group, so that recovery replays only what came later. It is incremental: pages of chunks that
  * did not change stay where an earlier checkpoint wrote them. A file:
  *
- *   blocks: pages of chunks (chunk-page.ts) and of delayed messages (delayed-page.ts), pages of ids (id-window.ts) and parts (topology, keyed state, producers)
+ *   blocks: pages of chunks (chunk-page.ts), of delayed messages (delayed-page.ts) and of streams' parts, pages of ids (id-window.ts) and parts (topology, keyed state, producers)
  *   manifest:
  *     f64 sequence, u32 segment, u32 offset: the next group goes there; u8 sealed: the store was closed after it
  *     f64 topology revision, u32 next queue, f64 state revision
@@ -10,6 +10,8 @@
  *     u32 n, n x { u32 length, scope, f64 ids are remembered for, u32 first id in the first page, u32 n, n x pointer }
  *     u32 n, n x { u32 segment, f64 messages appended, f64 last sequence }
  *     u32 n, n x { u32 queue, queue (queue-snapshot.ts), f64 next delayed, u32 n, n x { pointer, which are gone (delayed-page.ts) }, u16 n, n x { level (queue-snapshot.ts), u32 n, n x pointer } }
+ *     extensions, each only where there is something of it: u8 kind, u32 length, and
+ *       1, streams: u32 n, n x { u32 queue, f64 newest stored at, f64 bytes, u32 n, n x pointer to a page (stream-index.ts) }
  *   footer: u32 manifest offset, u32 manifest length, u32 manifest CRC, u32 "PRCK"
  *
  * A pointer is { f64 sequence of the checkpoint whose file has the block, u32 offset, u32 length, u32 CRC }.
@@ -25,6 +27,7 @@ import type { LocalQueue } from '../queue.ts';
 import { LEVEL_BYTES, countAlive, readLevel, readQueue, writeLevel, writeQueue } from '../queue-snapshot.ts';
 import type { SegmentTable } from '../segments.ts';
 import type { StoreHost } from '../store.ts';
+import { StreamPage } from '../stream-index.ts';
 import { EntryReader, EntryWriter } from './directory.ts';
 import type { Files } from './files.ts';
 
@@ -32,6 +35,8 @@ const FOOTER_BYTES = 16;
 const PIECE_BYTES = 512 * 1024;
 const POSITION_BYTES = 17;
 const FOOTER_MAGIC = 0x4b43_5250;
+/** What a manifest may have at its end. */
+const STREAMS = 1;
 
 export interface Pointer {
   readonly sequence: number;
@@ -149,6 +154,7 @@ export class CheckpointWriter {
     const queues = [...topology.queues.values()].filter((queue) => queue.durable);
     manifest.u32(queues.length);
     for (const queue of queues) this.#writeQueue(manifest, queue, keep);
+    if (topology.streams.size > 0) this.#extend(manifest, STREAMS, (writer) => this.#writeStreams(writer, keep));
 
     this.#cut();
     const start = this.#written;
@@ -185,6 +191,27 @@ export class CheckpointWriter {
       const pages = level.chunks.pages.filter((page) => page.alive > 0);
       manifest.u32(pages.length);
       for (const page of pages) this.#page(manifest, page, keep, (writer) => page.write(writer));
+    }
+  }
+
+  #extend(manifest: EntryWriter, kind: number, write: (writer: EntryWriter) => void): void {
+    const writer = new EntryWriter();
+    write(writer);
+    manifest.u8(kind);
+    manifest.u32(writer.length);
+    manifest.bytes(writer.buffer.subarray(0, writer.length));
+  }
+
+  #writeStreams(writer: EntryWriter, keep: (pointer: Pointer | null) => Pointer | null): void {
+    const { streams } = this.#host.topology;
+    writer.u32(streams.size);
+    for (const { id, stream } of streams) {
+      const { index, lastAt, totalBytes } = stream!;
+      writer.u32(id);
+      writer.f64(lastAt);
+      writer.f64(totalBytes);
+      writer.u32(index.pages.length);
+      for (const page of index.pages) this.#page(writer, page, keep, (block) => page.write(block));
     }
   }
 
@@ -388,9 +415,24 @@ export class CheckpointImage {
       }
       countAlive(queue, segments);
     }
+    for (const extension of extensionsOf(reader)) if (extension.kind === STREAMS) this.#restoreStreams(extension, host);
     topology.changed = false;
     keyed.changed = false;
     identities.changed = false;
+  }
+
+  #restoreStreams({ reader }: Extension, { topology }: StoreHost): void {
+    for (let n = reader.u32(); n > 0; n--) {
+      const stream = topology.byId.get(reader.u32())!.stream!;
+      stream.lastAt = reader.f64();
+      stream.totalBytes = reader.f64();
+      for (let pages = reader.u32(); pages > 0; pages--) {
+        const pointer = readPointer(reader);
+        const page = StreamPage.read(this.#open(pointer));
+        page.stored = pointer;
+        stream.index.restore(page);
+      }
+    }
   }
 
   #open(pointer: Pointer): EntryReader {
@@ -420,6 +462,28 @@ export class CheckpointImage {
         for (let pages = reader.u32(); pages > 0; pages--) yield readPointer(reader);
       }
     }
+    for (const { kind, reader: streams } of extensionsOf(reader)) {
+      if (kind !== STREAMS) continue;
+      for (let n = streams.u32(); n > 0; n--) {
+        streams.bytes(4 + 2 * 8);
+        for (let pages = streams.u32(); pages > 0; pages--) yield readPointer(streams);
+      }
+    }
+  }
+}
+
+interface Extension {
+  readonly kind: number;
+  readonly reader: EntryReader;
+}
+
+function* extensionsOf(manifest: EntryReader): Generator<Extension> {
+  while (!manifest.done) {
+    const kind = manifest.u8();
+    const length = manifest.u32();
+    const start = manifest.position;
+    manifest.bytes(length);
+    yield { kind, reader: new EntryReader(manifest.buffer, start, length) };
   }
 }
 

@@ -7,7 +7,7 @@ import type { QueueSpec } from '../../engine.ts';
 import { EngineError } from '../../errors.ts';
 import { relocate } from '../queue-places.ts';
 import { finishRecovery, replayDelayed, replayDue, replayRun, replaySettled } from '../queue-recovery.ts';
-import { isWholeRun } from '../run.ts';
+import { isWholeRun, storedAtOf } from '../run.ts';
 import type { SegmentTable } from '../segments.ts';
 import type { StoreHost } from '../store.ts';
 import type { EntryChange } from '../topology.ts';
@@ -188,7 +188,10 @@ export class Recovery {
             const expires = (entry.flags & RUN_FLAG_EXPIRES) !== 0;
             if ((entry.flags & RUN_FLAG_DUE) !== 0)
               replayDelayed(queue, first, dueAt, bodyBytes, priority, header.segment, offset, expires);
-            else replayRun(queue, first, count, bodyBytes, priority, header.segment, offset, expires);
+            else {
+              replayRun(queue, first, count, bodyBytes, priority, header.segment, offset, expires);
+              queue.stream?.replayed(first, bodyBytes, storedAtOf(bytes, start + entry.offset));
+            }
           }
           break;
         case 'settled': {

@@ -1,0 +1,101 @@
+/** Hot path. One consumer's place in a stream: it settles nothing, and waits for nobody. */
+import { LARGE_BODY_BYTES } from '../engine.ts';
+import type { LocalConsumer } from './consumer.ts';
+import { RunCursor } from './run-cursor.ts';
+import { fill } from './settled-deliveries.ts';
+import type { Stream } from './stream.ts';
+
+export class StreamReader {
+  /** Number of what it gets next. */
+  next: number;
+  /** Waits in the stream to be served. */
+  woken = false;
+  readonly #stream: Stream;
+  readonly #consumer: LocalConsumer;
+  readonly #cursor: RunCursor;
+  /** It begins with the first run that was stored at or after this time, up to a number; -Infinity: it stands where it begins. */
+  #fromTime = -Infinity;
+  #fromTimeBelow = 0;
+  #closed = false;
+
+  constructor(stream: Stream, consumer: LocalConsumer, next: number) {
+    const { queue } = stream;
+    this.next = next;
+    this.#stream = stream;
+    this.#consumer = consumer;
+    const arrived = (): void => {
+      if (this.#closed) return;
+      this.wake();
+      queue.pump();
+    };
+    this.#cursor = new RunCursor(queue.host.journal.window, queue.levels[0]!.chunks, () =>
+      queue.host.backlogReader(queue, arrived),
+    );
+  }
+
+  /** It stands before the place that was meant; what is appended from now on was stored later. */
+  seekTime(storedAt: number): void {
+    this.#fromTime = storedAt;
+    this.#fromTimeBelow = this.#stream.queue.next;
+  }
+
+  /** It may have something to deliver. */
+  wake(): void {
+    this.#stream.wake(this);
+  }
+
+  /** Delivers what is durable while its consumer takes it. */
+  serve(): void {
+    const consumer = this.#consumer;
+    if (!consumer.canTake) return;
+    const stream = this.#stream;
+    const { queue } = stream;
+    const { delivery } = queue.host;
+    const cursor = this.#cursor;
+    const { reader } = cursor;
+    if (this.#fromTime !== -Infinity && !this.#findTime()) return;
+    // Retention has passed it.
+    if (this.next < stream.first) this.next = stream.first;
+    const { end } = stream;
+    delivery.queue = queue;
+    delivery.redelivered = false;
+    delivery.deliveryCount = 0;
+    while (this.next < end && consumer.canTake) {
+      const number = cursor.seek(this.next);
+      // WAIT: it is told when the bytes are there.
+      if (number < 0 || number >= end) return;
+      const bodyBytes = reader.bodyEnd - reader.bodyStart;
+      if (bodyBytes > LARGE_BODY_BYTES && consumer.refuses(bodyBytes)) return;
+      this.next = number + 1;
+      fill(delivery, reader);
+      delivery.number = number;
+      delivery.envelopeId = cursor.envelopeId;
+      consumer.credit--;
+      consumer.offer(delivery);
+    }
+    if (this.next >= end) cursor.release();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#cursor.release();
+    this.#stream.close(this);
+  }
+
+  /** False: what decides is being read, or not durable yet. */
+  #findTime(): boolean {
+    const stream = this.#stream;
+    const cursor = this.#cursor;
+    for (;;) {
+      if (this.next < stream.first) this.next = stream.first;
+      if (this.next >= this.#fromTimeBelow) break;
+      if (this.next >= stream.end) return false;
+      const number = cursor.seek(this.next);
+      if (number < 0) return false;
+      if (cursor.reader.storedAt >= this.#fromTime) break;
+      this.next = cursor.runEnd;
+    }
+    this.#fromTime = -Infinity;
+    return true;
+  }
+}
