@@ -10,8 +10,8 @@ import { guest, type Principal } from './principal.ts';
 import { whatIsDamaged } from './queue.ts';
 import { resourceName } from './resource-name.ts';
 import type { Session } from './session.ts';
-import { entryKind, readBinding, readExchange, readQueue, readQueueKey, vhostEntry } from './topology-entry.ts';
 import { TransactionBudget } from './transaction/transaction-budget.ts';
+import { entryKind, readBinding, readExchange, readQueue, readQueueKey, vhostEntry } from './topology-entry.ts';
 import { Vhost } from './vhost.ts';
 
 export interface BrokerOptions {
@@ -40,8 +40,8 @@ export class Broker {
 
   constructor(options: BrokerOptions) {
     this.engine = options.engine;
-    this.context = {
     const settings = brokerSettings(options.settings);
+    this.context = {
       engine: options.engine,
       clock: options.clock ?? systemClock,
       settings,

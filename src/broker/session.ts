@@ -232,6 +232,12 @@ export class Session implements Actor, RunTaker {
     };
   }
 
+  /** From now on one transaction follows the other. */
+  transact(): Transaction {
+    this.transaction ??= new Transaction(this);
+    return this.transaction;
+  }
+
   /** Gives everything unacknowledged back to its queues, to be delivered again (basic.recover with requeue). */
   recover(batch: Batch): void {
     this.#settle(batch, 0, true, 'requeue');
@@ -240,13 +246,8 @@ export class Session implements Actor, RunTaker {
   /** Cancels the consumers; everything unacknowledged goes back to its place. */
   async close(): Promise<void> {
     if (this.#closed) return;
-  /** From now on one transaction follows the other. */
-  transact(): Transaction {
-    this.transaction ??= new Transaction(this);
-    return this.transaction;
-  }
-
     this.#closed = true;
+    this.transaction?.end();
     const consumers = Array.from(this.#consumers.values());
     for (const consumer of consumers) {
       consumer.engineConsumer?.cancel();
@@ -255,7 +256,6 @@ export class Session implements Actor, RunTaker {
     this.#flushTurn();
     // What is on its way to a dead-letter exchange is held under the lease until it is there.
     await this.#rejected.sent();
-    this.transaction?.end();
     if (this.#lease !== null) {
       this.broker.leases.delete(this.#lease);
       await this.broker.engine.release(this.#lease);
@@ -309,14 +309,6 @@ export class Session implements Actor, RunTaker {
     for (const consumer of Array.from(this.#consumers.values())) consumer.cancelled();
   }
 
-  takeRun(holderIndex: number, first: number, count: number): void {
-    const holder = this.#holders.at(holderIndex);
-    this.#settleRun(this.#batch!, holder, first, count, this.#settlement);
-  }
-
-  #settle(batch: Batch, tag: number, multiple: boolean, settlement: Settlement): boolean {
-    if (multiple) {
-      this.#batch = batch;
   /** Broker's own: null before anything was consumed, and once the engine gave what it held to others. */
   get lease(): Lease | null {
     return this.#lease;
@@ -327,6 +319,14 @@ export class Session implements Actor, RunTaker {
     return this.#holders.at(index);
   }
 
+  takeRun(holderIndex: number, first: number, count: number): void {
+    const holder = this.#holders.at(holderIndex);
+    this.#settleRun(this.#batch!, holder, first, count, this.#settlement);
+  }
+
+  #settle(batch: Batch, tag: number, multiple: boolean, settlement: Settlement): boolean {
+    if (multiple) {
+      this.#batch = batch;
       this.#settlement = settlement;
       const known = this.ledger.takeThrough(tag, this);
       this.#batch = null;
