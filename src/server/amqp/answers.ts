@@ -14,9 +14,15 @@ export function writeGetOk(channel: Channel, deliveryTag: number, delivery: Deli
   writeWithContent(channel, basicGetOk.frame(channel.number, args), delivery);
 }
 
+/** As what a message was published. */
+export interface Address {
+  readonly exchange: string;
+  readonly routingKey: string;
+}
+
 /** A mandatory message that found no queue goes back, before it is confirmed. */
-export function writeReturn(channel: Channel, message: MessageView): void {
-  const { exchange, routingKey } = channel.target;
+export function writeReturn(channel: Channel, message: MessageView, address: Address): void {
+  const { exchange, routingKey } = address;
   const args = { replyCode: noRoute.code, replyText: noRoute.text, exchange, routingKey };
   writeWithContent(channel, basicReturn.frame(channel.number, args), message);
 }

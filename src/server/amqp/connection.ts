@@ -192,7 +192,7 @@ export class Connection implements CommitReceiver<CommitToken> {
   }
 
   returnUnroutable(channel: Channel, unroutable: MessageView): void {
-    writeReturn(channel, unroutable);
+    writeReturn(channel, unroutable, channel.target);
   }
 
   /** The first publish: from now on this connection is one that back-pressure holds. */

@@ -13,6 +13,7 @@ import { basicAck, basicNack, basicPublish, basicReject } from '../../wire/amqp/
 import { basicClass, frameEnd, frameHeadBytes, frameOverheadBytes, frameType } from '../../wire/amqp/protocol.ts';
 import type { Channel } from './channel.ts';
 import type { Connection } from './connection.ts';
+import { publishInTransaction, settleInTransaction } from './tx-publish.ts';
 
 /** Filled again for each message: whoever gets it copies what it keeps. */
 export const message: MessageView = {
@@ -147,6 +148,10 @@ export function publishMessage(connection: Connection, channel: Channel): void {
   if ((propertyFlags(message.head, message.propertiesStart) & propertyFlag.replyTo) !== 0) {
     connection.server.replies.address(channel, message);
   }
+  if (session.transaction !== null) {
+    publishInTransaction(channel, session.transaction, route, message);
+    return;
+  }
   const taken = target.isSpecial && connection.server.takeSpecial(channel, message);
   // What the server takes itself needs no room: who only asks is never held back.
   if (!connection.publishing && !taken) connection.startPublishing();
@@ -176,9 +181,13 @@ function settle(
     const bits = bytes[at + 8]!;
     const batch = connection.batch ?? connection.beginBatch();
     let known: boolean;
-    if (method === basicAck.id) known = channel.session.ack(batch, tag, (bits & 1) !== 0);
-    else if (method === basicNack.id) known = channel.session.reject(batch, tag, (bits & 1) !== 0, (bits & 2) !== 0);
-    else known = channel.session.reject(batch, tag, false, (bits & 1) !== 0);
+    if (session.transaction !== null) known = settleInTransaction(session.transaction, method, tag, bits);
+    else {
+      const batch = connection.batch ?? connection.beginBatch();
+      if (method === basicAck.id) known = session.ack(batch, tag, (bits & 1) !== 0);
+      else if (method === basicNack.id) known = session.reject(batch, tag, (bits & 1) !== 0, (bits & 2) !== 0);
+      else known = session.reject(batch, tag, false, (bits & 1) !== 0);
+    }
     if (!known) throw new ChannelError('PRECONDITION_FAILED', `unknown delivery tag ${tag}`);
   } catch (error) {
     connection.methodFailed(channel, method, error);

@@ -56,5 +56,8 @@ export const confirmSelect = method(85, 10, 'confirm.select', { noWait: 'bit' })
 export const confirmSelectOk = method(85, 11, 'confirm.select_ok', {});
 
 export const txSelect = method(90, 10, 'tx.select', {});
+export const txSelectOk = method(90, 11, 'tx.select_ok', {});
 export const txCommit = method(90, 20, 'tx.commit', {});
+export const txCommitOk = method(90, 21, 'tx.commit_ok', {});
 export const txRollback = method(90, 30, 'tx.rollback', {});
+export const txRollbackOk = method(90, 31, 'tx.rollback_ok', {});

@@ -12,9 +12,6 @@ import {
   basicRecover,
   basicReject,
   confirmSelect,
-  txCommit,
-  txRollback,
-  txSelect,
 } from '../../../src/wire/amqp/basic-methods.ts';
 import {
   accessRequest,
@@ -410,13 +407,6 @@ const connectionErrors: readonly Case[] = [
     text: 'NOT_IMPLEMENTED - requeue=false',
     id: basicRecover.id,
   },
-  ...[txSelect, txCommit, txRollback].map((tx) => ({
-    name: tx.name,
-    frames: tx.frame(1, {}),
-    code: 540,
-    text: `NOT_IMPLEMENTED - ${tx.name} is not implemented`,
-    id: tx.id,
-  })),
 ];
 
 describe('channel errors', () => {

@@ -1,5 +1,5 @@
 import { after } from 'node:test';
-import { Broker } from '../../../src/broker/index.ts';
+import { Broker, type BrokerSettings } from '../../../src/broker/index.ts';
 import { memoryEngine } from '../../../src/engine/local/index.ts';
 import { AmqpServer, type AmqpSettings } from '../../../src/server/amqp/index.ts';
 import { RawClient, type OpenOptions } from './raw-client.ts';
@@ -15,9 +15,12 @@ export interface Served {
 }
 
 /** A broker in memory behind a server of its own, closed after the tests of the file. To be called outside of any test. */
-export async function serve(settings: Partial<AmqpSettings> = {}): Promise<Served> {
+export async function serve(
+  settings: Partial<AmqpSettings> = {},
+  ofBroker: Partial<BrokerSettings> = {},
+): Promise<Served> {
   const lines: string[] = [];
-  const broker = new Broker({ engine: memoryEngine(), log: (line) => lines.push(line) });
+  const broker = new Broker({ engine: memoryEngine(), settings: ofBroker, log: (line) => lines.push(line) });
   await broker.open();
   // A test that breaks the protocol need not wait for the punishment.
   const quick = { silentCloseDelayMs: 50, closeTimeoutMs: 1_000, ...settings };
