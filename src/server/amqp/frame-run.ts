@@ -179,7 +179,7 @@ function settle(
       throw new ConnectionError('SYNTAX_ERROR', 'the arguments of a settlement have another length');
     const tag = view.getUint32(at) * 0x1_0000_0000 + view.getUint32(at + 4);
     const bits = bytes[at + 8]!;
-    const batch = connection.batch ?? connection.beginBatch();
+    const { session } = channel;
     let known: boolean;
     if (session.transaction !== null) known = settleInTransaction(session.transaction, method, tag, bits);
     else {
