@@ -5,6 +5,8 @@ import type { Queue } from './queue.ts';
 import { countsDeliveries, withDeliveryCount } from './delivery-count.ts';
 import type { ConsumerSink } from './consuming.ts';
 import type { Session } from './session.ts';
+import { OffsetHeader } from './stream/offset-header.ts';
+import type { StreamFilter } from './stream/stream-filter.ts';
 
 /** A consumer of a session: between the engine's consumer, which it gives credit, and the server's sink. */
 export class Consumer implements Sink, Holder {
@@ -26,6 +28,9 @@ export class Consumer implements Sink, Holder {
   /** Its index in the session. */
   readonly holder: number;
   readonly #countsDeliveries: boolean;
+  /** Null: it reads no stream. */
+  readonly #offsets: OffsetHeader | null;
+  readonly #filter: StreamFilter | null;
   /** The server's output is full. */
   #full = false;
   /** The engine was told to stop until `resume`. */
@@ -38,7 +43,7 @@ export class Consumer implements Sink, Holder {
     queue: Queue,
     sink: ConsumerSink,
     holder: number,
-    request: { consumerTag: string; noAck: boolean; exclusive: boolean; prefetch: number },
+    request: { consumerTag: string; noAck: boolean; exclusive: boolean; prefetch: number; filter: StreamFilter | null },
   ) {
     this.#session = session;
     this.queue = queue;
@@ -49,6 +54,8 @@ export class Consumer implements Sink, Holder {
     this.exclusive = request.exclusive;
     this.prefetch = request.noAck ? 0 : request.prefetch;
     this.#countsDeliveries = countsDeliveries(queue);
+    this.#offsets = queue.settings.type === 'stream' ? new OffsetHeader() : null;
+    this.#filter = request.filter;
   }
 
   get queueName(): string {
@@ -57,6 +64,10 @@ export class Consumer implements Sink, Holder {
 
   deliver(delivery: DeliveryView): boolean {
     let tag: number;
+    if (this.#offsets !== null) {
+      if (this.#filter !== null && !this.#filter.admits(delivery)) return this.#passOver();
+      this.#offsets.add(delivery);
+    }
     if (this.noAck) {
       tag = this.#session.ledger.skip();
     } else {
@@ -67,6 +78,12 @@ export class Consumer implements Sink, Holder {
     const counted = this.#countsDeliveries && delivery.deliveryCount > 0;
     if (!this.#sink.deliver(tag, counted ? withDeliveryCount(delivery) : delivery)) this.#full = true;
     this.#stopped = this.#full || (this.#session.starved && !this.noAck);
+    return !this.#stopped;
+  }
+
+  /** The message is not for this consumer: it has used no credit. */
+  #passOver(): boolean {
+    this.engineConsumer?.addCredit(1);
     return !this.#stopped;
   }
 

@@ -7,15 +7,22 @@
  * - ignored, for it changes nothing that a client can see here: x-queue-mode, x-queue-version, x-queue-master-locator,
  *   x-queue-leader-locator, x-quorum-initial-group-size, x-max-in-memory-length, x-max-in-memory-bytes (placement of
  *   replicas and of bytes), and names that nobody knows, as RabbitMQ does;
- * - refused: what would promise something that is not kept (streams, deduplication, reject-publish-dlx).
+ * - refused: what would promise something that is not kept (deduplication, reject-publish-dlx), and what a queue of its type has not.
  */
 import type { QueueLimits } from '../engine/engine.ts';
 import type { FieldTable } from '../format/field-table.ts';
 import { ArgumentReader } from './argument-reader.ts';
 import { BrokerError } from './broker-error.ts';
+import {
+  argumentsOfStreamsAlone,
+  checkFilterBytes,
+  readMaxAge,
+  readSegmentBytes,
+  streamArguments,
+} from './stream/stream-arguments.ts';
 
 export interface EffectiveQueueSettings {
-  readonly type: 'classic' | 'quorum';
+  readonly type: 'classic' | 'quorum' | 'stream';
   readonly maxLength: number | null;
   readonly maxBytes: number | null;
   readonly overflow: 'drop-head' | 'reject-publish';
@@ -25,6 +32,10 @@ export interface EffectiveQueueSettings {
   readonly maxPriority: number | null;
   readonly deliveryLimit: number | null;
   readonly singleActiveConsumer: boolean;
+  /** Of a stream: how old its messages become. */
+  readonly maxAgeMs: number | null;
+  /** Of a stream: how much of it goes at a time, at most. */
+  readonly segmentBytes: number | null;
   readonly deadLetterExchange: string | null;
   /** Null: messages keep their routing keys. */
   readonly deadLetterRoutingKey: string | null;
@@ -73,9 +84,15 @@ const settings: Readonly<Record<string, Setter>> = {
   'x-single-active-consumer': (to, argument) => (to.singleActiveConsumer = argument.boolean()),
   'x-queue-type': (to, argument) => {
     const type = argument.string();
-    if (type === 'stream') throw unsupported(argument, 'the queue type stream');
-    if (type !== 'classic' && type !== 'quorum') throw argument.invalid(`"unsupported queue type '${type}'"`);
+    if (type !== 'classic' && type !== 'quorum' && type !== 'stream')
+      throw argument.invalid(`"unsupported queue type '${type}'"`);
     to.type = type;
+  },
+  'x-max-age': (to, argument) => (to.maxAgeMs = readMaxAge(argument)),
+  'x-stream-max-segment-size-bytes': (to, argument) => (to.segmentBytes = readSegmentBytes(argument)),
+  'x-stream-filter-size-bytes': (_to, argument) => checkFilterBytes(argument),
+  'x-initial-cluster-size': (_to, argument) => {
+    if (argument.count() === 0) throw argument.invalid('{value_zero,0}');
   },
   'x-delivery-limit': (to, argument) => (to.deliveryLimit = argument.count()),
   'x-message-deduplication': (_to, argument) => {
@@ -83,13 +100,14 @@ const settings: Readonly<Record<string, Setter>> = {
   },
 };
 
-/** Arguments of streams: RabbitMQ refuses them for every other type. */
-const streamArguments = [
-  'x-max-age',
-  'x-stream-max-segment-size-bytes',
-  'x-stream-filter-size-bytes',
-  'x-initial-cluster-size',
+/** Taken by other types than streams, though they change nothing. */
+const ignoredArguments = [
+  'x-queue-master-locator',
+  'x-quorum-initial-group-size',
+  'x-max-in-memory-length',
+  'x-max-in-memory-bytes',
 ];
+const argumentsOfOthers = [...Object.keys(settings), ...ignoredArguments].filter((name) => !streamArguments.has(name));
 
 /** The arguments that must be equal when a queue is declared again. */
 export const comparedQueueArguments: readonly string[] = Object.keys(settings).filter(
@@ -108,15 +126,20 @@ export function effectiveQueueSettings(given: FieldTable, resource: string): Eff
     maxPriority: null,
     deliveryLimit: null,
     singleActiveConsumer: false,
+    maxAgeMs: null,
+    segmentBytes: null,
     deadLetterExchange: null,
     deadLetterRoutingKey: null,
     keepsDeadLetters: false,
   };
+  const type = given['x-queue-type'];
+  if (type !== undefined) settings['x-queue-type']!(effective, new ArgumentReader('x-queue-type', type, resource));
+  const refused = effective.type === 'stream' ? argumentsOfOthers : argumentsOfStreamsAlone;
   for (const [name, set] of Object.entries(settings)) {
     const value = given[name];
-    if (value !== undefined) set(effective, new ArgumentReader(name, value, resource));
+    if (value !== undefined && !refused.includes(name)) set(effective, new ArgumentReader(name, value, resource));
   }
-  for (const name of streamArguments) {
+  for (const name of refused) {
     if (given[name] === undefined) continue;
     throw new BrokerError(
       'PRECONDITION_FAILED',
@@ -131,6 +154,15 @@ export function effectiveQueueSettings(given: FieldTable, resource: string): Eff
 
 /** The engine's part of the settings. */
 export function queueLimits(effective: EffectiveQueueSettings): QueueLimits {
+  if (effective.type === 'stream') {
+    return {
+      stream: {
+        ...(effective.maxBytes === null ? {} : { maxBytes: effective.maxBytes }),
+        ...(effective.maxAgeMs === null ? {} : { maxAgeMs: effective.maxAgeMs }),
+        ...(effective.segmentBytes === null ? {} : { partBytes: effective.segmentBytes }),
+      },
+    };
+  }
   return {
     ...(effective.maxLength === null ? {} : { maxLength: effective.maxLength }),
     ...(effective.maxBytes === null ? {} : { maxBytes: effective.maxBytes }),

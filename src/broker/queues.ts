@@ -13,6 +13,7 @@ import { Queue, type QueueTraits } from './queue.ts';
 import { QueueExpiry } from './queue-expiry.ts';
 import { comparedQueueArguments, effectiveQueueSettings, type EffectiveQueueSettings } from './queue-settings.ts';
 import { resourceName } from './resource-name.ts';
+import { requireStreamTraits } from './stream/stream-arguments.ts';
 import { queueKey } from './topology-entry.ts';
 import type { TopologyGraph } from './topology-graph.ts';
 import type { Actor, QueueDeclaration, QueueStatus } from './vhost.ts';
@@ -60,6 +61,10 @@ export class Queues {
     const resource = resourceName('queue', name, vhost);
     const settings = effectiveQueueSettings(traits.arguments, resource);
     if (settings.type === 'quorum') requireQuorumTraits(declaration, resource);
+    if (settings.type === 'stream') {
+      if (given === '') throw notServerNamed(settings.type);
+      requireStreamTraits(declaration, resource);
+    }
     if (settings.deadLetterExchange !== null) {
       requirePermission(actor.principal, vhost, 'read', 'queue', name);
       requirePermission(actor.principal, vhost, 'write', 'exchange', settings.deadLetterExchange);
@@ -98,6 +103,9 @@ export class Queues {
     queue.requireAccess(actor.connection);
     await queue.created;
     if (queue.handle === null || queue.deleted) return 0;
+    if (queue.settings.type === 'stream') {
+      throw new BrokerError('NOT_IMPLEMENTED', `queue.purge not supported by stream queues ${queue.resource}`);
+    }
     const stopped = queue.stopped();
     if (stopped !== null) throw stopped;
     return this.#context.engine.purge(queue.handle);
@@ -130,6 +138,11 @@ export class Queues {
     this.#remove(queue, changes);
     await this.#change(changes.filter((change) => change.op !== 'delete-queue'));
     return removed;
+  }
+
+  /** Adds to `changes` what makes every queue go. */
+  removeAll(changes: TopologyChange[]): void {
+    for (const queue of Array.from(this.#graph.queues.values())) this.#remove(queue, changes);
   }
 
   #remove(queue: Queue, changes: TopologyChange[]): void {
@@ -227,6 +240,10 @@ export class Queues {
 
 function inUse(queue: Queue): BrokerError {
   return new BrokerError('PRECONDITION_FAILED', `${queue.resource} in use`);
+}
+
+function notServerNamed(type: string): BrokerError {
+  return new BrokerError('PRECONDITION_FAILED', `Cannot declare a server-named queue for type rabbit_${type}_queue`);
 }
 
 function generatedName(): string {

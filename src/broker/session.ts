@@ -27,6 +27,8 @@ import type { Queue } from './queue.ts';
 import { Rejected } from './rejected.ts';
 import type { Route } from './route.ts';
 import { Transaction } from './transaction/transaction.ts';
+import { refuseStreamArguments, streamStart } from './stream/stream-arguments.ts';
+import { StreamFilter } from './stream/stream-filter.ts';
 import type { Actor, Vhost } from './vhost.ts';
 
 const checkedFlags = propertyFlag.expiration | propertyFlag.userId | propertyFlag.priority;
@@ -116,6 +118,17 @@ export class Session implements Actor, RunTaker {
       throw new BrokerError('NOT_ALLOWED', `attempt to reuse consumer tag '${consumerTag}'`);
     }
     const queue = this.#readableQueue(queueName);
+    const prefetch = request.prefetch ?? this.#prefetch;
+    const isStream = queue.settings.type === 'stream';
+    if (!isStream) refuseStreamArguments(request.arguments, queue.settings.type, queue.resource);
+    const from = isStream
+      ? streamStart(
+          request.arguments,
+          { noAck: request.noAck, prefetch, sharedPrefetch: this.#sharedPrefetch },
+          queue.resource,
+          this.broker.context.clock.now(),
+        )
+      : null;
     const priorityGiven = request.arguments['x-priority'];
     const priority =
       priorityGiven === undefined ? 0 : new ArgumentReader('x-priority', priorityGiven, queue.resource).integer();
@@ -128,7 +141,8 @@ export class Session implements Actor, RunTaker {
       consumerTag,
       noAck: request.noAck,
       exclusive: request.exclusive,
-      prefetch: request.prefetch ?? this.#prefetch,
+      prefetch,
+      filter: isStream ? StreamFilter.of(request.arguments) : null,
     });
     this.#holders.set(holder, consumer);
     this.#consumers.set(consumerTag, consumer);
@@ -136,7 +150,13 @@ export class Session implements Actor, RunTaker {
     queue.consumedExclusively = request.exclusive;
     try {
       await queue.created;
-      const options = { credit: 0, noAck: request.noAck, priority, exclusive: request.exclusive };
+      const options = {
+        credit: 0,
+        noAck: request.noAck,
+        priority,
+        exclusive: request.exclusive,
+        ...(from === null ? {} : { from }),
+      };
       const { engine } = this.broker;
       consumer.engineConsumer = await engine.consume(queue.handle!, this.#ownLease(), options, consumer);
     } catch (error) {
@@ -172,6 +192,9 @@ export class Session implements Actor, RunTaker {
   /** Takes one message. `sink.deliver` is called before this resolves; null: the queue is empty. */
   async get(queueName: string, noAck: boolean, sink: GetSink): Promise<{ readonly remaining: number } | null> {
     const queue = this.#readableQueue(queueName);
+    if (queue.settings.type === 'stream') {
+      throw new BrokerError('NOT_IMPLEMENTED', `basic.get not supported by stream queues ${queue.resource}`);
+    }
     await queue.created;
     if (queue.handle === null || queue.deleted) throw notFound(queue);
     const { engine } = this.broker;
