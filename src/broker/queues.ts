@@ -35,7 +35,8 @@ export class Queues {
     this.#graph.addQueue(queue, []);
   }
 
-  async declare(actor: Actor, declaration: QueueDeclaration): Promise<QueueStatus> {
+  /** It is there when this returns, and durable when the promise resolves. @throws BrokerError at once where it is refused */
+  declare(actor: Actor, declaration: QueueDeclaration): Promise<QueueStatus> {
     const { vhost } = this.#graph;
     const given = oneLine(declaration.name);
     const name = given === '' ? generatedName() : given;
@@ -47,8 +48,7 @@ export class Queues {
     if (known !== undefined) {
       requireEquivalent(known, actor.connection, declaration);
       known.expiry?.touch();
-      await known.created;
-      return this.#status(known);
+      return known.created === null ? this.#status(known) : known.created.then(() => this.#status(known));
     }
     const traits: QueueTraits = {
       name,
@@ -72,11 +72,10 @@ export class Queues {
     this.#requireRoom(name, traits.arguments);
     const queue = this.#newQueue(traits, settings, declaration.exclusive ? actor.connection : null);
     queue.created = this.#create(queue);
-    await queue.created;
-    return { name, messageCount: 0, consumerCount: 0 };
+    return queue.created.then(() => ({ name, messageCount: 0, consumerCount: 0 }));
   }
 
-  async check(actor: Actor, name: string): Promise<QueueStatus> {
+  check(actor: Actor, name: string): Promise<QueueStatus> {
     const queue = this.require(name);
     queue.requireAccess(actor.connection);
     return this.#status(queue);

@@ -15,7 +15,8 @@ const ackFrameBytes = 21;
  *   open -> closing (an error was sent; everything but close-ok is ignored) -> gone
  *   open -> gone (the client closed it, or its connection ended)
  *
- * While a method waits for the broker (`waiting`), later frames of this channel are kept in order; other channels go on.
+ * While a method waits for the broker (`waiting`), later frames of this channel are kept in order; other channels go on. While only
+ * methods wait that may overlap (`answered` is the answer to the last of them), more of their kind begin.
  */
 export class Channel {
   readonly number: number;
@@ -23,6 +24,10 @@ export class Channel {
   readonly session: Session;
   state: 'open' | 'closing' | 'gone' = 'open';
   waiting = false;
+  /** Resolves when the last of the overlapping methods that wait was answered; null: none waits. */
+  answered: Promise<void> | null = null;
+  /** Methods that wait. */
+  unanswered = 0;
   /** Hot: a method frame may be handled at once, without looking at the rest of this. */
   ready = true;
 

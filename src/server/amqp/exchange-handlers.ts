@@ -8,14 +8,18 @@ import {
   exchangeUnbind,
   exchangeUnbindOk,
 } from '../../wire/amqp/exchange-methods.ts';
-import { handler, reply, type HandlerEntry } from './handler.ts';
+import { handler, inTurn, reply, type HandlerEntry } from './handler.ts';
 
 export const exchangeHandlers: readonly HandlerEntry[] = [
-  handler(exchangeDeclare, async (channel, args) => {
+  handler(exchangeDeclare, (channel, args) => {
     const { session } = channel;
     if (args.passive) session.vhost.checkExchange(session, args.exchange);
-    else await session.vhost.declareExchange(session, { ...args, name: args.exchange });
-    if (!args.noWait) reply(channel, exchangeDeclareOk, {});
+    const declared = args.passive
+      ? Promise.resolve()
+      : session.vhost.declareExchange(session, { ...args, name: args.exchange });
+    return inTurn(channel, declared, () => {
+      if (!args.noWait) reply(channel, exchangeDeclareOk, {});
+    });
   }),
 
   handler(exchangeDelete, async (channel, args) => {
@@ -23,10 +27,11 @@ export const exchangeHandlers: readonly HandlerEntry[] = [
     if (!args.noWait) reply(channel, exchangeDeleteOk, {});
   }),
 
-  handler(exchangeBind, async (channel, args) => {
-    await channel.session.vhost.bindExchange(channel.session, args);
-    if (!args.noWait) reply(channel, exchangeBindOk, {});
-  }),
+  handler(exchangeBind, (channel, args) =>
+    inTurn(channel, channel.session.vhost.bindExchange(channel.session, args), () => {
+      if (!args.noWait) reply(channel, exchangeBindOk, {});
+    }),
+  ),
 
   handler(exchangeUnbind, async (channel, args) => {
     await channel.session.vhost.unbindExchange(channel.session, args);

@@ -10,7 +10,10 @@ import { handleConnectionMethod } from './connection-handlers.ts';
 import { closingError } from './errors.ts';
 import { checkChannelFrame, methodOf, notForConnection, unexpectedFrame } from './frame-check.ts';
 import { message, publishMessage, runFrames } from './frame-run.ts';
-import { channelMethods } from './handlers.ts';
+import { channelMethods, overlapping } from './handlers.ts';
+
+/** Methods of a channel that wait for the disk at once. */
+const mostOverlapping = 256;
 
 /**
  * Where a frame goes that the hot path left: to the handshake, to the handler of its method, or into the message that its channel
@@ -20,6 +23,8 @@ export class FrameRouter {
   readonly #connection: Connection;
   /** Of all channels. */
   #keptBytes = 0;
+  /** The channel whose kept frames are being handled. */
+  #resumed: Channel | null = null;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -34,13 +39,14 @@ export class FrameRouter {
       else if (number === 0) this.#ofConnection(bytes, start, next);
       else if (connection.handshake !== null) throw unexpectedFrame(bytes[start]!);
       else if (channel === undefined) this.#ofNoChannel(bytes, start, next, number);
-      else if (channel.waiting) this.#keep(channel, bytes, start, next);
+      else if (channel.waiting && !this.#overlaps(channel, bytes, start, next)) this.#keep(channel, bytes, start, next);
       else this.#ofChannel(channel, bytes, start, next);
     } catch (error) {
       const inContent = channel !== undefined && channel.content.expects !== 'method';
       const id = inContent ? basicPublish.id : (methodOf(bytes, start, next) ?? 0);
       if (channel === undefined) connection.ending.fail(closingError(error), id);
-      else connection.methodFailed(channel, id, error);
+      else if (channel.answered === null) connection.methodFailed(channel, id, error);
+      else this.#refuse(channel, id, channel.answered, error);
     }
   }
 
@@ -138,16 +144,34 @@ export class FrameRouter {
 
   // Methods that wait for the broker
 
-  #wait(channel: Channel, id: number, pending: Promise<void>): void {
+  /** Whether a method may begin while earlier ones of its channel wait. */
+  #overlaps(channel: Channel, bytes: Buffer, start: number, next: number): boolean {
+    if (channel.answered === null || channel.unanswered >= mostOverlapping) return false;
+    if (channel.kept.size > 0 && channel !== this.#resumed) return false;
+    return overlapping.has(methodOf(bytes, start, next) ?? 0);
+  }
+
+  #wait(channel: Channel, id: number, pending: Promise<void>, mayOverlap = overlapping.has(id)): void {
     channel.waiting = true;
     channel.settleReady();
-    pending.then(
-      () => this.#goOn(channel),
-      (error: unknown) => {
-        this.#connection.methodFailed(channel, id, error);
+    channel.unanswered += 1;
+    const answered = pending
+      .catch((error: unknown) => this.#connection.methodFailed(channel, id, error))
+      .then(() => {
+        channel.unanswered -= 1;
+        if (channel.unanswered > 0) return;
+        channel.answered = null;
         this.#goOn(channel);
-      },
-    );
+      });
+    channel.answered = mayOverlap ? answered : null;
+  }
+
+  /** A method was refused while those before it wait: they are answered first, and what comes behind it is not begun. */
+  #refuse(channel: Channel, id: number, answered: Promise<void>, error: unknown): void {
+    const refused = answered.then(() => {
+      throw error;
+    });
+    this.#wait(channel, id, refused, false);
   }
 
   #keep(channel: Channel, bytes: Buffer, start: number, next: number): void {
@@ -164,11 +188,16 @@ export class FrameRouter {
     channel.settleReady();
     const before = kept.size;
     try {
-      while (kept.size > 0 && !channel.waiting && channel.state !== 'gone') {
-        kept.drop(runFrames(connection, kept.bytes, kept.start, kept.end, channel));
+      this.#resumed = channel;
+      while (kept.size > 0 && channel.state !== 'gone') {
+        const { bytes, start, end } = kept;
+        if (channel.waiting && !this.#overlaps(channel, bytes, start, end)) break;
+        kept.drop(runFrames(connection, bytes, start, end, channel));
       }
     } catch (error) {
       connection.ending.fail(closingError(error), 0);
+    } finally {
+      this.#resumed = null;
     }
     connection.commitBatch();
     this.#keptBytes -= before - kept.size;

@@ -13,26 +13,34 @@ import {
 } from '../../wire/amqp/queue-methods.ts';
 import type { Channel } from './channel.ts';
 import type { Consumer } from './consumer.ts';
-import { handler, reply, type HandlerEntry } from './handler.ts';
+import { handler, inTurn, reply, type HandlerEntry } from './handler.ts';
 
 export const queueHandlers: readonly HandlerEntry[] = [
-  handler(queueDeclare, async (channel, args) => {
+  handler(queueDeclare, (channel, args) => {
     const { session } = channel;
     if (args.passive && channel.connection.server.replies.has(args.queue)) {
       // A server that is asked to reply can see whether anybody still waits.
-      if (!args.noWait) reply(channel, queueDeclareOk, { queue: args.queue, messageCount: 0, consumerCount: 1 });
-      return;
+      return inTurn(channel, Promise.resolve(), () => {
+        if (!args.noWait) reply(channel, queueDeclareOk, { queue: args.queue, messageCount: 0, consumerCount: 1 });
+      });
     }
     const status = args.passive
-      ? await session.vhost.checkQueue(session, args.queue)
-      : await session.vhost.declareQueue(session, { ...args, name: args.queue });
-    channel.lastQueue = status.name;
-    if (!args.noWait) reply(channel, queueDeclareOk, { ...status, queue: status.name });
+      ? session.vhost.checkQueue(session, args.queue)
+      : session.vhost.declareQueue(session, { ...args, name: args.queue });
+    return inTurn(channel, status, ({ name, messageCount, consumerCount }) => {
+      channel.lastQueue = name;
+      if (!args.noWait) reply(channel, queueDeclareOk, { queue: name, messageCount, consumerCount });
+    });
   }),
 
-  handler(queueBind, async (channel, args) => {
-    await channel.session.vhost.bindQueue(channel.session, { ...args, ...ofLastQueue(channel, args) });
-    if (!args.noWait) reply(channel, queueBindOk, {});
+  handler(queueBind, (channel, args) => {
+    const bind = (): Promise<void> =>
+      channel.session.vhost.bindQueue(channel.session, { ...args, ...ofLastQueue(channel, args) });
+    // The name of the queue declared last is known when that was answered.
+    const bound = args.queue === '' && channel.answered !== null ? channel.answered.then(bind) : bind();
+    return inTurn(channel, bound, () => {
+      if (!args.noWait) reply(channel, queueBindOk, {});
+    });
   }),
 
   handler(queueUnbind, async (channel, args) => {
