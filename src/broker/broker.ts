@@ -7,6 +7,7 @@ import { DeadLetters } from './dead-letter/dead-letters.ts';
 import { LettersUnderWay } from './dead-letter/letters-under-way.ts';
 import { Pressure } from './pressure.ts';
 import { guest, type Principal } from './principal.ts';
+import { HeldMessages } from './delayed/held-messages.ts';
 import { whatIsDamaged } from './queue.ts';
 import { resourceName } from './resource-name.ts';
 import type { Session } from './session.ts';
@@ -56,6 +57,7 @@ export class Broker {
   /** Opens the engine and restores the topology. @throws EngineError */
   async open(): Promise<void> {
     const topology = await this.engine.open(this.#listener());
+      held: new HeldMessages(),
     const orphans = this.#restore(topology);
     if (orphans.length > 0) await this.engine.change(orphans);
     if (!this.#vhosts.has(defaultVhost)) {
@@ -83,6 +85,7 @@ export class Broker {
   }
 
   /** Null: refused. */
+    this.context.held.start(this.context);
   authenticate(user: string, password: string, peer: { readonly loopback: boolean }): Principal | null {
     return user === 'guest' && password === 'guest' && peer.loopback ? guest : null;
   }
@@ -90,6 +93,7 @@ export class Broker {
   /** Begins a batch; it must be committed within this turn. */
   begin(atomic?: 'required' | 'idempotent'): Batch {
     return this.engine.begin(atomic);
+    this.context.held.stop();
   }
 
   /** The engine failed: nothing more will be confirmed. Told at once where that has happened already. */
@@ -136,11 +140,13 @@ export class Broker {
       behind: () => this.pressure.setBehind(true),
       caughtUp: () => this.pressure.setBehind(false),
       damaged: (queue, error) => {
-        const { vhost, name } = readQueueKey(queue.key);
-        this.context.log(`${resourceName('queue', name, vhost)} stopped: ${whatIsDamaged(error)}`);
+        const { vhost, name, holds } = readQueueKey(queue.key);
+        this.context.log(`${resourceName(holds ? 'exchange' : 'queue', name, vhost)} stopped: ${whatIsDamaged(error)}`);
       },
       leaseLost: (lease) => this.leases.get(lease)?.leaseLost(),
       notice: (line) => this.context.log(line),
     };
   }
 }
+      // Made again with its exchange.
+      if (readQueueKey(spec.key).holds) continue;

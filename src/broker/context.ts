@@ -5,14 +5,16 @@ import { BrokerError } from './broker-error.ts';
 import type { BrokerSettings } from './broker-settings.ts';
 import type { TransactionBudget } from './transaction/transaction-budget.ts';
 import type { LettersUnderWay } from './dead-letter/letters-under-way.ts';
+import type { HeldMessages } from './delayed/held-messages.ts';
 
 /** What every part of one broker stands on. */
 export interface BrokerContext {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly settings: BrokerSettings;
-  readonly lettersUnderWay: LettersUnderWay;
   readonly transactions: TransactionBudget;
+  readonly lettersUnderWay: LettersUnderWay;
+  readonly held: HeldMessages;
   /** One line for an operator. */
   readonly log: (line: string) => void;
 }

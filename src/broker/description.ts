@@ -15,6 +15,8 @@ export interface ExchangeDescription {
   readonly autoDelete: boolean;
   readonly internal: boolean;
   readonly arguments: Readonly<Record<string, PlainValue>>;
+  /** Messages that it holds until they are due; absent: it is of a type that holds none. */
+  readonly delayed?: number;
 }
 
 export interface QueueDescription {
@@ -25,6 +27,8 @@ export interface QueueDescription {
   readonly arguments: Readonly<Record<string, PlainValue>>;
   readonly ready: number;
   readonly unacked: number;
+  /** Not due yet. */
+  readonly delayed: number;
   /** Of the payloads that are ready. */
   readonly readyBytes: number;
   readonly consumers: number;
@@ -53,7 +57,7 @@ export async function describe(broker: Broker, vhost: Vhost): Promise<VhostDescr
   const exchanges = byName(vhost.graph.exchanges.values());
   const described = {
     vhost: vhost.name,
-    exchanges: exchanges.map(describeExchange),
+    exchanges: await Promise.all(exchanges.map((exchange) => describeExchange(broker, exchange))),
     bindings: exchanges.flatMap(describeBindings),
   };
   const queues: QueueDescription[] = [];
@@ -61,10 +65,10 @@ export async function describe(broker: Broker, vhost: Vhost): Promise<VhostDescr
     await queue.created;
     // Deleted while the ones before were asked for.
     if (queue.deleted || queue.handle === null) continue;
-    const { ready, unacked, readyBytes, consumers } = await broker.engine.stats(queue.handle);
+    const { ready, unacked, delayed, readyBytes, consumers } = await broker.engine.stats(queue.handle);
     const { damage } = queue.handle;
     const stopped = damage === null ? {} : { damage: whatIsDamaged(damage) };
-    queues.push({ ...describeQueue(queue), ready, unacked, readyBytes, consumers, ...stopped });
+    queues.push({ ...describeQueue(queue), ready, unacked, delayed, readyBytes, consumers, ...stopped });
   }
   return { ...described, queues };
 }
@@ -77,9 +81,13 @@ export function requireReadAll(principal: Principal, vhost: Vhost): void {
   }
 }
 
-function describeExchange({ traits }: Exchange): ExchangeDescription {
+async function describeExchange(broker: Broker, { traits, holding }: Exchange): Promise<ExchangeDescription> {
   const { name, type, durable, autoDelete, internal } = traits;
-  return { name, type, durable, autoDelete, internal, arguments: plainTable(traits.arguments) };
+  const described = { name, type, durable, autoDelete, internal, arguments: plainTable(traits.arguments) };
+  if (holding === null || holding.handle === null || holding.deleted) return described;
+  // What is due and on its way is still there.
+  const { delayed, ready, unacked } = await broker.engine.stats(holding.handle);
+  return { ...described, delayed: delayed + ready + unacked };
 }
 
 function describeBindings({ bindings }: Exchange): BindingDescription[] {

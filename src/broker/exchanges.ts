@@ -7,11 +7,14 @@ import { BrokerError } from './broker-error.ts';
 import { brokerError, type BrokerContext } from './context.ts';
 import { requireEqual, requireEqualArguments } from './equivalence.ts';
 import { Exchange, type ExchangeTraits } from './exchange/exchange.ts';
-import { newMatcher } from './exchange/exchange-type.ts';
-import { checkHeadersBinding } from './exchange/headers.ts';
+import { delayedType, newMatcher, requireType } from './exchange/exchange-type.ts';
 import { requirePermission } from './permission.ts';
 import type { Principal } from './principal.ts';
+import { Queue } from './queue.ts';
+import { effectiveQueueSettings } from './queue-settings.ts';
 import { resourceName } from './resource-name.ts';
+import type { Routes } from './routes.ts';
+import { holdingKey } from './topology-entry.ts';
 import type { TopologyGraph } from './topology-graph.ts';
 import type { Actor, ExchangeBindingRequest, ExchangeDeclaration, QueueBindingRequest } from './vhost.ts';
 
@@ -31,21 +34,24 @@ const builtIn: readonly (readonly [name: string, type: string])[] = [
 export class Exchanges {
   readonly #graph: TopologyGraph;
   readonly #context: BrokerContext;
+  readonly #routes: Routes;
   #latest: Promise<unknown> = Promise.resolve();
 
-  constructor(graph: TopologyGraph, context: BrokerContext) {
+  constructor(graph: TopologyGraph, context: BrokerContext, routes: Routes) {
     this.#graph = graph;
     this.#context = context;
+    this.#routes = routes;
     for (const [name, type] of builtIn) {
       const traits = { name, type, durable: true, autoDelete: false, internal: false, arguments: {} };
-      graph.addExchange(new Exchange(traits, newMatcher(type), null), []);
+      graph.addExchange(this.#newExchange(traits, null), []);
     }
   }
 
   restore(traits: ExchangeTraits): void {
     const alternate = traits.arguments[alternateArgument];
-    const exchange = new Exchange(traits, newMatcher(traits.type), typeof alternate === 'string' ? alternate : null);
+    const exchange = this.#newExchange(traits, typeof alternate === 'string' ? alternate : null);
     this.#graph.addExchange(exchange, []);
+    this.#hold(exchange);
   }
 
   async declare(actor: Actor, declaration: ExchangeDeclaration): Promise<void> {
@@ -53,7 +59,7 @@ export class Exchanges {
     const traits: ExchangeTraits = { ...declaration, name: oneLine(declaration.name) };
     const { name } = traits;
     const resource = resourceName('exchange', name, vhost);
-    const matcher = newMatcher(traits.type);
+    requireType(traits.type);
     refuseDefault(name);
     requirePermission(actor.principal, vhost, 'configure', 'exchange', name);
     const known = this.#graph.exchanges.get(name);
@@ -70,11 +76,13 @@ export class Exchanges {
       throw new BrokerError('PRECONDITION_FAILED', text);
     }
     requireArgumentRoom(this.#graph, traits.arguments, maxArgumentBytes, `declare exchange '${name}'`);
-    const exchange = new Exchange(traits, matcher, alternate);
+    const exchange = this.#newExchange(traits, alternate);
     const changes: TopologyChange[] = [];
     this.#graph.addExchange(exchange, changes);
     try {
-      await this.#change(changes, resource);
+      const durable = this.#change(changes, resource);
+      this.#hold(exchange);
+      await durable;
     } catch (error) {
       this.#graph.removeExchange(exchange, []);
       throw error;
@@ -143,7 +151,7 @@ export class Exchanges {
   }
 
   async #bind(source: Exchange, destination: Destination, routingKey: string, given: FieldTable): Promise<void> {
-    if (source.traits.type === 'headers') checkHeadersBinding(given);
+    source.matcher.check?.(routingKey, given);
     this.#requireBindingRoom(source, destination, routingKey, given);
     const changes: TopologyChange[] = [];
     this.#graph.addBinding(source, destination, routingKey, given, changes);
@@ -204,6 +212,25 @@ export class Exchanges {
     requirePermission(principal, this.#graph.vhost, 'read', 'exchange', traits.name);
     requirePermission(principal, this.#graph.vhost, 'write', 'exchange', alternate);
     return alternate;
+  }
+
+  /** @throws BrokerError PRECONDITION_FAILED, COMMAND_INVALID */
+  #newExchange(traits: ExchangeTraits, alternate: string | null): Exchange {
+    const { vhost } = this.#graph;
+    const { name, type, durable } = traits;
+    const matcher = newMatcher(type, traits.arguments);
+    if (type !== delayedType) return new Exchange(traits, matcher, alternate);
+    const held = { name, vhost, durable, autoDelete: false, arguments: {} };
+    const settings = effectiveQueueSettings({}, resourceName('exchange', name, vhost));
+    return new Exchange(traits, matcher, alternate, new Queue(holdingKey(vhost, name), held, settings, null, true));
+  }
+
+  /** Its queue is made, with it. */
+  #hold(exchange: Exchange): void {
+    const { holding } = exchange;
+    if (holding === null) return;
+    holding.handle = this.#context.engine.queue(holding.key) ?? null;
+    this.#context.held.add(exchange, this.#routes);
   }
 
   /** Where nothing changes, what was asked for may still be on its way to the disk: so that is waited for. */

@@ -35,14 +35,23 @@ export class Queue {
   consumerCount = 0;
   /** A consumer asked to be the only one. */
   consumedExclusively = false;
+  /** It is an exchange's, where that holds what is delayed: no name leads to it. */
+  readonly holds: boolean;
   expiry: QueueExpiry | null = null;
 
-  constructor(key: string, traits: QueueTraits, settings: EffectiveQueueSettings, owner: ConnectionScope | null) {
+  constructor(
+    key: string,
+    traits: QueueTraits,
+    settings: EffectiveQueueSettings,
+    owner: ConnectionScope | null,
+    holds = false,
+  ) {
     this.name = traits.name;
     this.key = key;
     this.traits = traits;
     this.settings = settings;
     this.owner = owner;
+    this.holds = holds;
   }
 
   get durable(): boolean {

@@ -135,7 +135,7 @@ export class Queues {
     }
     const changes: TopologyChange[] = [];
     this.#remove(queue, changes);
-    await this.#change(changes.filter((change) => change.op !== 'delete-queue'));
+    await this.#change(changes.filter((change) => change.op !== 'delete-queue' || change.key !== queue.key));
     return removed;
   }
 

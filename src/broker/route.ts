@@ -10,6 +10,10 @@ export interface Route {
   readonly targets: Targets | null;
   /** A headers exchange lies on the way: `Session.resolve` finds each message's own route. */
   readonly byHeaders: boolean;
+  /** An exchange on the way holds what is delayed: `Session.resolve` finds the route of such a message. */
+  readonly holds: boolean;
+  /** Its targets are such exchanges alone: the message is routed on when it is due. */
+  readonly held: boolean;
   /** A target keeps priorities apart, so the message's priority has to be read. */
   readonly prioritised: boolean;
 }

@@ -22,6 +22,8 @@ export class CachedRoute implements Route {
   readonly routingKey: string;
   readonly targets: Targets | null;
   readonly byHeaders: boolean;
+  readonly holds: boolean;
+  readonly held: boolean;
   readonly prioritised: boolean;
   /** Broker's own: the queues of `targets`. */
   readonly queues: readonly Queue[];
@@ -38,6 +40,8 @@ export class CachedRoute implements Route {
     this.targets = targets;
     this.byHeaders = found.byHeaders;
     this.queues = found.queues;
+    this.holds = found.seen.some((exchange) => exchange.holding !== null);
+    this.held = found.queues.length > 0 && found.queues.every((queue) => queue.holds);
     this.prioritised = found.queues.some((queue) => queue.settings.maxPriority !== null);
     this.seen = found.seen;
     this.seenVersions = found.seen.map((exchange) => exchange.version);
@@ -85,10 +89,15 @@ export class Routes {
   }
 
   /** The route of one message whose headers count. The first routing key is the one that it is published with. */
-  routeWith(exchange: Exchange, routingKeys: readonly string[], headers: FieldTable | null): CachedRoute {
-    const found = this.find(exchange, routingKeys, headers);
+  routeWith(
+    exchange: Exchange,
+    routingKeys: readonly string[],
+    headers: FieldTable | null,
+    delayed = false,
+  ): CachedRoute {
+    const found = this.find(exchange, routingKeys, headers, delayed);
     const routingKey = routingKeys[0] ?? '';
-    const key = joinKey([exchange.name, routingKey, ...found.queues.map((queue) => queue.name)]);
+    const key = joinKey([exchange.name, routingKey, ...found.queues.map((queue) => queue.key)]);
     if (this.#byQueuesVersion !== this.#graph.version) this.#forgetByQueues();
     const known = this.#byQueues.get(key);
     if (known !== undefined) return known;
@@ -110,13 +119,20 @@ export class Routes {
     this.#byQueuesVersion = this.#graph.version;
   }
 
-  /** Follows bindings to exchanges and alternate exchanges, each exchange once, so that cycles end. */
-  find(start: Exchange, routingKeys: readonly string[], headers: FieldTable | null): Found {
+  /**
+   * Follows bindings to exchanges and alternate exchanges, each exchange once, so that cycles end. A message that is `delayed` goes no
+   * further than to an exchange that holds it.
+   */
+  find(start: Exchange, routingKeys: readonly string[], headers: FieldTable | null, delayed = false): Found {
     const queues = new Set<Queue>();
     const seen = new Set<Exchange>([start]);
     let byHeaders = false;
     // A set's iteration goes on with what is added meanwhile.
     for (const exchange of seen) {
+      if (delayed && exchange.holding !== null) {
+        if (exchange.holding.handle !== null) queues.add(exchange.holding);
+        continue;
+      }
       const found = new Set<Destination>();
       byHeaders ||= exchange.matcher.byHeaders;
       for (const routingKey of routingKeys) exchange.matcher.match(routingKey, headers, found);

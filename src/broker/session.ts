@@ -81,18 +81,26 @@ export class Session implements Actor, RunTaker {
 
   /**
    * Hot. Readies a message whose properties are there: sets its `expiresAt` and `priority`, and answers its route: the one
-   * given, or another where headers decide (headers exchanges, CC and BCC). Null `targets`: the message is unroutable.
-   * To take BCC out it may point the message's `head` to other bytes.
+   * given, or another where headers decide (headers exchanges, CC and BCC, `x-delay`, which sets its `dueAt`). Null `targets`: the message
+   * is unroutable. To take BCC out it may point the message's `head` to other bytes.
    * @throws BrokerError PRECONDITION_FAILED for a property that can't be; FormatError for properties that are damaged
    */
   resolve(route: Route, message: MessageView): Route {
     const { head, propertiesStart: start, propertiesEnd: end } = message;
     message.expiresAt = 0;
     message.priority = 0;
-    const flags = propertyFlags(head, start);
+    let flags = propertyFlags(head, start);
     let resolved = route;
     if (route.byHeaders || ((flags & propertyFlag.headers) !== 0 && mayNameRoutes(head, start, end))) {
-      resolved = routeByHeaders(this.vhost, route, message);
+      const { dueAt } = message;
+      const { clock } = this.broker.context;
+      resolved = routeByHeaders(this.vhost, route, message, clock);
+      if (message.dueAt !== dueAt && (flags & propertyFlag.expiration) !== 0) {
+        // Its time to live begins when it is due; in an exchange that holds it, when it is routed.
+        const ttlMs = readExpiration(head, start, end);
+        flags &= ~propertyFlag.expiration;
+        if (!resolved.held) message.expiresAt = message.dueAt + ttlMs;
+      }
     }
     if ((flags & checkedFlags) === 0) return resolved;
     if ((flags & propertyFlag.expiration) !== 0) {

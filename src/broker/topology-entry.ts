@@ -6,7 +6,18 @@ import type { Exchange, ExchangeTraits } from './exchange/exchange.ts';
 import type { Queue, QueueTraits } from './queue.ts';
 import { queueLimits } from './queue-settings.ts';
 
-export const entryKind = { vhost: 'vhost', exchange: 'exchange', binding: 'binding' } as const;
+export const entryKind = {
+  vhost: 'vhost',
+  exchange: 'exchange',
+  binding: 'binding',
+  user: 'user',
+  permission: 'permission',
+  /** That something was made once, which may be gone since. */
+  made: 'made',
+} as const;
+
+/** A key of a queue with a name begins with a digit. */
+const holdingPrefix = 'held:';
 
 export interface BindingRecord {
   readonly vhost: string;
@@ -76,10 +87,18 @@ export function queueKey(vhost: string, name: string): string {
   return joinKey([vhost, name]);
 }
 
-export function readQueueKey(key: string): { vhost: string; name: string } {
+/** Of the queue in which an exchange holds what is delayed. */
+export function holdingKey(vhost: string, exchange: string): string {
+  return holdingPrefix + joinKey([vhost, exchange]);
+}
+
+/** `holds`: the queue of the exchange with this name, in which it holds what is delayed. */
+export function readQueueKey(given: string): { vhost: string; name: string; holds: boolean } {
+  const holds = given.startsWith(holdingPrefix);
+  const key = holds ? given.slice(holdingPrefix.length) : given;
   const vhostAt = key.indexOf(':') + 1;
   const vhostEnd = vhostAt + Number(key.slice(0, vhostAt - 1));
-  return { vhost: key.slice(vhostAt, vhostEnd), name: key.slice(key.indexOf(':', vhostEnd) + 1) };
+  return { vhost: key.slice(vhostAt, vhostEnd), name: key.slice(key.indexOf(':', vhostEnd) + 1), holds };
 }
 
 export function queueSpec(queue: Queue): QueueSpec {

@@ -64,6 +64,8 @@ export class Vhost {
     this.exchanges = new Exchanges(this.graph, context);
     this.queues = new Queues(this.graph, context);
     this.routes = new Routes(this.graph, context.engine, context.settings);
+    this.exchanges = new Exchanges(this.graph, context, this.routes);
+    this.queues = new Queues(this.graph, context);
   }
 
   /** Grows with each change that can alter a route: a `Route` holds while its `version` is this. */

@@ -68,8 +68,9 @@ export function renderInspection(report: JournalInspection, paint: Paint): strin
 
 /** The vhost is told where it is not the one that is always there. */
 function queueName(key: string): string {
-  const { vhost, name } = readQueueKey(key);
-  return printableLine(vhost === '/' ? name : `${name} (vhost ${vhost})`);
+  const { vhost, name, holds } = readQueueKey(key);
+  const told = holds ? `delayed by exchange ${name}` : name;
+  return printableLine(vhost === '/' ? told : `${told} (vhost ${vhost})`);
 }
 
 function count(number: number): string {

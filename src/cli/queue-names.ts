@@ -36,7 +36,10 @@ async function read(url: string): Promise<string[]> {
   if (sizes.reduce((sum, size) => sum + size, 0) > mostBytes) return [];
   const { inspectJournal } = await import('../engine/local/journal/inspect.ts');
   const { readQueueKey } = await import('../broker/topology-entry.ts');
-  return (await inspectJournal(directory)).queues.map(({ key }) => readQueueKey(key).name);
+  return (await inspectJournal(directory)).queues
+    .map(({ key }) => readQueueKey(key))
+    .filter(({ holds }) => !holds)
+    .map(({ name }) => name);
 }
 
 function isOpen(host: string, port: number): Promise<boolean> {

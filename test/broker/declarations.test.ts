@@ -261,9 +261,9 @@ test('exchanges: declared again, deleted, the default one, types', async () => {
     "invalid type 'bool' for arg 'alternate-exchange' in exchange 'y' in vhost '/'",
   );
   await refused(
-    declare({ name: 'y', type: 'x-delayed-message' }),
+    declare({ name: 'y', type: 'x-sideways' }),
     'COMMAND_INVALID',
-    "unknown exchange type 'x-delayed-message'",
+    "unknown exchange type 'x-sideways'",
   );
   await refused(declare({ name: 'y', type: 'constructor' }), 'COMMAND_INVALID', "unknown exchange type 'constructor'");
   await refused(

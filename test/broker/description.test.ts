@@ -28,7 +28,7 @@ test('a vhost is described: exchanges, queues with counts, bindings', async () =
       'amq.topic:topic',
     ],
   );
-  const empty = { autoDelete: false, unacked: 0, consumers: 0 };
+  const empty = { autoDelete: false, unacked: 0, delayed: 0, consumers: 0 };
   assert.deepEqual(described.queues, [
     { ...empty, name: 'a', durable: false, exclusive: true, arguments: {}, ready: 0, readyBytes: 0 },
     { ...empty, name: 'b', durable: true, exclusive: false, arguments: { 'x-max-length': 5 }, ready: 1, readyBytes: 5 },

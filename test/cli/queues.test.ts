@@ -69,7 +69,15 @@ describe('queues and topology', { timeout: 300_000 }, () => {
   });
 
   it('fit into a terminal', () => {
-    const traits = { durable: true, autoDelete: false, exclusive: false, unacked: 0, readyBytes: 0, consumers: 1 };
+    const traits = {
+      durable: true,
+      autoDelete: false,
+      exclusive: false,
+      unacked: 0,
+      delayed: 0,
+      readyBytes: 0,
+      consumers: 1,
+    };
     const dead = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'a.dead' };
     const lines = renderTopology(
       {

@@ -2,6 +2,7 @@ import type { FieldTable } from '../../format/field-table.ts';
 import type { Binding } from '../binding.ts';
 import type { CachedRoute } from '../routes.ts';
 import type { Principal } from '../principal.ts';
+import type { Queue } from '../queue.ts';
 import type { Matcher } from './matcher.ts';
 
 export interface ExchangeTraits {
@@ -21,6 +22,8 @@ export class Exchange {
   readonly matcher: Matcher;
   /** Where messages go that match no binding. */
   readonly alternate: string | null;
+  /** Where it holds what is delayed, if it does (`x-delayed-message`). */
+  readonly holding: Queue | null;
   /** Those that it is the source of. */
   readonly bindings = new Map<string, Binding>();
   /** Those that it is the destination of. */
@@ -32,11 +35,12 @@ export class Exchange {
   /** Who may write to it, with the version of the permissions that said so. */
   readonly writers = new Map<Principal, number>();
 
-  constructor(traits: ExchangeTraits, matcher: Matcher, alternate: string | null) {
+  constructor(traits: ExchangeTraits, matcher: Matcher, alternate: string | null, holding: Queue | null = null) {
     this.name = traits.name;
     this.traits = traits;
     this.matcher = matcher;
     this.alternate = alternate;
+    this.holding = holding;
   }
 
   get durable(): boolean {

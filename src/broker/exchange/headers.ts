@@ -21,6 +21,10 @@ export class HeadersMatcher implements Matcher {
   readonly byHeaders = true;
   readonly #patterns = new Map<Binding, Pattern>();
 
+  check(_routingKey: string, given: FieldTable): void {
+    checkHeadersBinding(given);
+  }
+
   add(binding: Binding): void {
     const mode = binding.arguments['x-match'] ?? 'all';
     const withX = mode === 'all-with-x' || mode === 'any-with-x';

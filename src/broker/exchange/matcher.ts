@@ -5,6 +5,8 @@ import type { Binding, Destination } from '../binding.ts';
 export interface Matcher {
   /** Its answer depends on headers, so it can't be kept by routing key. */
   readonly byHeaders: boolean;
+  /** Whether a binding can be: @throws BrokerError PRECONDITION_FAILED */
+  check?(routingKey: string, given: FieldTable): void;
   add(binding: Binding): void;
   remove(binding: Binding): void;
   /** Adds the destinations of the matching bindings. */

@@ -145,6 +145,7 @@ export function publishMessage(connection: Connection, channel: Channel): void {
   checkProperties(message.head, message.propertiesStart, message.propertiesEnd);
   message.expiresAt = 0;
   message.priority = 0;
+  message.dueAt = 0;
   if ((propertyFlags(message.head, message.propertiesStart) & propertyFlag.replyTo) !== 0) {
     connection.server.replies.address(channel, message);
   }
