@@ -262,10 +262,14 @@ test('exchanges: declared again, deleted, the default one, types', async () => {
   );
   await refused(
     declare({ name: 'y', type: 'x-sideways' }),
-    'COMMAND_INVALID',
+    'PRECONDITION_FAILED',
     "unknown exchange type 'x-sideways'",
   );
-  await refused(declare({ name: 'y', type: 'constructor' }), 'COMMAND_INVALID', "unknown exchange type 'constructor'");
+  await refused(
+    declare({ name: 'y', type: 'constructor' }),
+    'PRECONDITION_FAILED',
+    "unknown exchange type 'constructor'",
+  );
   await refused(
     declare({ name: 'amq.foo' }),
     'ACCESS_REFUSED',

@@ -17,9 +17,9 @@ const types: Readonly<Record<string, (given: FieldTable) => Matcher>> = {
   [delayedType]: (given) => newMatcher(innerType(given['x-delayed-type']), given),
 };
 
-/** @throws BrokerError COMMAND_INVALID */
+/** @throws BrokerError PRECONDITION_FAILED */
 export function requireType(type: string): void {
-  if (!Object.hasOwn(types, type)) throw new BrokerError('COMMAND_INVALID', `unknown exchange type '${type}'`);
+  if (!Object.hasOwn(types, type)) throw new BrokerError('PRECONDITION_FAILED', `unknown exchange type '${type}'`);
 }
 
 /** `given`: the exchange's arguments. @throws BrokerError COMMAND_INVALID, PRECONDITION_FAILED */

@@ -85,6 +85,13 @@ const channelErrors: readonly Case[] = [
     id: exchangeDeclare.id,
   },
   {
+    name: 'an unknown exchange type',
+    frames: exchangeDeclare.frame(1, { ...exchange, exchange: 'x', type: 'nope' }),
+    code: 406,
+    text: "PRECONDITION_FAILED - unknown exchange type 'nope'",
+    id: exchangeDeclare.id,
+  },
+  {
     name: 'consuming from no queue',
     frames: basicConsume.frame(1, consume),
     code: 404,
@@ -284,13 +291,6 @@ const connectionErrors: readonly Case[] = [
     code: 503,
     text: 'COMMAND_INVALID - unimplemented method',
     id: channelCloseOk.id,
-  },
-  {
-    name: 'an unknown exchange type',
-    frames: exchangeDeclare.frame(1, { ...exchange, exchange: 'x', type: 'nope' }),
-    code: 503,
-    text: "COMMAND_INVALID - unknown exchange type 'nope'",
-    id: exchangeDeclare.id,
   },
   {
     name: 'a channel that is not open',
