@@ -5,9 +5,9 @@ import { type BrokerSettings, brokerSettings } from './broker-settings.ts';
 import type { BrokerContext } from './context.ts';
 import { DeadLetters } from './dead-letter/dead-letters.ts';
 import { LettersUnderWay } from './dead-letter/letters-under-way.ts';
+import { HeldMessages } from './delayed/held-messages.ts';
 import { Pressure } from './pressure.ts';
 import { guest, type Principal } from './principal.ts';
-import { HeldMessages } from './delayed/held-messages.ts';
 import { whatIsDamaged } from './queue.ts';
 import { resourceName } from './resource-name.ts';
 import type { Session } from './session.ts';
@@ -48,6 +48,7 @@ export class Broker {
       settings,
       transactions: new TransactionBudget(settings.maxTransactionBytesOfAll),
       lettersUnderWay: new LettersUnderWay(),
+      held: new HeldMessages(),
       log: options.log ?? (() => undefined),
     };
     this.pressure = new Pressure(this.context.clock, this.context.settings);
@@ -57,7 +58,6 @@ export class Broker {
   /** Opens the engine and restores the topology. @throws EngineError */
   async open(): Promise<void> {
     const topology = await this.engine.open(this.#listener());
-      held: new HeldMessages(),
     const orphans = this.#restore(topology);
     if (orphans.length > 0) await this.engine.change(orphans);
     if (!this.#vhosts.has(defaultVhost)) {
@@ -65,6 +65,7 @@ export class Broker {
       this.#vhosts.set(defaultVhost, new Vhost(defaultVhost, this.context));
     }
     this.deadLetters.start();
+    this.context.held.start(this.context);
     this.pressure.start();
   }
 
@@ -72,6 +73,7 @@ export class Broker {
   async close(): Promise<void> {
     this.pressure.stop();
     this.deadLetters.stop();
+    this.context.held.stop();
     for (const vhost of this.#vhosts.values()) vhost.close();
     await this.engine.close();
   }
@@ -85,7 +87,6 @@ export class Broker {
   }
 
   /** Null: refused. */
-    this.context.held.start(this.context);
   authenticate(user: string, password: string, peer: { readonly loopback: boolean }): Principal | null {
     return user === 'guest' && password === 'guest' && peer.loopback ? guest : null;
   }
@@ -93,7 +94,6 @@ export class Broker {
   /** Begins a batch; it must be committed within this turn. */
   begin(atomic?: 'required' | 'idempotent'): Batch {
     return this.engine.begin(atomic);
-    this.context.held.stop();
   }
 
   /** The engine failed: nothing more will be confirmed. Told at once where that has happened already. */
@@ -112,6 +112,8 @@ export class Broker {
       this.#vhosts.get(traits.vhost)?.exchanges.restore(traits);
     }
     for (const spec of topology.queues) {
+      // Made again with its exchange.
+      if (readQueueKey(spec.key).holds) continue;
       const traits = readQueue(spec.value);
       this.#vhosts.get(traits.vhost)?.queues.restore(traits);
     }
@@ -148,5 +150,3 @@ export class Broker {
     };
   }
 }
-      // Made again with its exchange.
-      if (readQueueKey(spec.key).holds) continue;

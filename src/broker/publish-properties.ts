@@ -7,7 +7,6 @@ import { fieldType } from './field-type.ts';
 /** The longest time that RabbitMQ takes: ten years. */
 const longestMs = 315_360_000_000;
 
-/**
 /** In `valueBytes`: the value begins with its length. */
 const lengthFirst = 255;
 /** How many bytes the value of a field takes, by its letter. */
@@ -24,6 +23,7 @@ for (const [letters, size] of [
   for (const letter of letters) valueBytes[letter.charCodeAt(0)] = size;
 }
 
+/**
  * Hot. Whether headers may hold CC or BCC (sender-selected distribution) or `x-delay`: false is sure, true wants a proper look. It
  * steps from name to name and takes nothing apart. The properties were checked.
  */
@@ -52,11 +52,11 @@ export function mayNameRoutes(bytes: Buffer, start: number, end: number): boolea
   return false;
 }
 
-/** The routing keys that headers name beside the message's own. @throws BrokerError PRECONDITION_FAILED */
 function lengthAt(bytes: Buffer, at: number): number {
   return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }
 
+/** The routing keys that headers name beside the message's own. @throws BrokerError PRECONDITION_FAILED */
 export function senderRoutes(headers: FieldTable | null): string[] {
   const routes: string[] = [];
   for (const name of ['CC', 'BCC']) {

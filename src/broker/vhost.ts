@@ -61,8 +61,6 @@ export class Vhost {
   constructor(name: string, context: BrokerContext) {
     this.name = name;
     this.graph = new TopologyGraph(name);
-    this.exchanges = new Exchanges(this.graph, context);
-    this.queues = new Queues(this.graph, context);
     this.routes = new Routes(this.graph, context.engine, context.settings);
     this.exchanges = new Exchanges(this.graph, context, this.routes);
     this.queues = new Queues(this.graph, context);
