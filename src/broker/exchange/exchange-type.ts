@@ -22,7 +22,7 @@ export function requireType(type: string): void {
   if (!Object.hasOwn(types, type)) throw new BrokerError('PRECONDITION_FAILED', `unknown exchange type '${type}'`);
 }
 
-/** `given`: the exchange's arguments. @throws BrokerError COMMAND_INVALID, PRECONDITION_FAILED */
+/** `given`: the exchange's arguments. @throws BrokerError PRECONDITION_FAILED */
 export function newMatcher(type: string, given: FieldTable): Matcher {
   requireType(type);
   return types[type]!(given);
