@@ -239,7 +239,7 @@ test('arguments are refused in the words of the plugin', async () => {
     message: "Invalid argument, 'x-delayed-message' can't be used for 'x-delayed-type'",
   });
   await assert.rejects(declare({ 'x-delayed-type': 'sideways' }), {
-    code: 'COMMAND_INVALID',
+    code: 'PRECONDITION_FAILED',
     message: "unknown exchange type 'sideways'",
   });
   await declare({ 'x-delayed-type': 'direct' });
