@@ -96,6 +96,12 @@ export function longString(text: string): Buffer {
 
 export const emptyTable = (): Buffer => long(0);
 
+/** A field table of one long string. */
+export function tableOf(name: string, value: string): Buffer {
+  const field = Buffer.concat([shortString(name), Buffer.from('S'), longString(value)]);
+  return Buffer.concat([long(field.length), field]);
+}
+
 /** basic.publish, its content header (delivery-mode 2: persistent) and an empty body of that size. */
 export function publishFrames(channel: number, exchange: string, routingKey: string, bodyBytes: number): Buffer {
   const persistent = Buffer.concat([short(1 << 12), octet(2)]);

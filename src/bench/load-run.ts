@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker } from './broker.ts';
 import { LoadConnection } from './connection.ts';
+import { tableOf } from './frame.ts';
 import type { ConsumerEnd, ConsumerMark, ConsumerRequest, Latency, ProducerMark, ProducerRequest } from './load.ts';
 import { LoadProcess } from './load-process.ts';
 import { processCpuMs } from './process-stats.ts';
@@ -12,6 +13,8 @@ import { bindQueue, declareExchange, declareQueue, deleteExchange, deleteQueue, 
 /** What a round sets up, sends and expects. */
 export interface Load {
   queues: string[];
+  /** They are streams: what is read stays. */
+  streams?: boolean;
   exchange?: { name: string; type: string; keys: string[] };
   publishers: PublisherPlan[];
   /** Each names the publisher whose stream its queue gets, by that plan's `stream`. */
@@ -65,9 +68,10 @@ export class LoadRun {
     const control = await LoadConnection.open(this.#broker.address);
     this.#control = control;
     this.#declared = true;
-    const { queues, exchange } = this.#load;
+    const { queues, exchange, streams } = this.#load;
+    const table = streams === true ? tableOf('x-queue-type', 'stream') : undefined;
     if (exchange !== undefined) await declareExchange(control, exchange.name, exchange.type);
-    await inBatches(queues, 100, (queue) => declareQueue(control, queue));
+    await inBatches(queues, 100, (queue) => declareQueue(control, queue, table));
     if (exchange === undefined) return;
     for (const queue of queues) {
       await inBatches(exchange.keys, 100, (key) => bindQueue(control, queue, exchange.name, key));
@@ -168,7 +172,7 @@ export class LoadRun {
     await this.#consumer.ask({ verb: 'close' });
   }
 
-  /** Deletes the queues; what is still ready in them after a full drain was delivered twice or never settled. */
+  /** Deletes the queues; what is still ready in them after a full drain was delivered twice or never settled, unless they are streams. */
   async deleteQueues(): Promise<number> {
     const control = this.#control;
     if (control === undefined) return 0;

@@ -13,6 +13,7 @@ export interface Shape {
   ratePerS?: number;
   count?: number;
   maxLatencies?: number;
+  prefetch?: number;
 }
 
 /** Names that no other round has used. */
@@ -29,6 +30,12 @@ export function pairs(count: number, shape: Shape = {}): Load {
     publishers: queues.map((queue, stream) => publisher('', [queue], stream, shape)),
     subscribers: queues.map((queue, stream) => subscriber(queue, stream, shape)),
   };
+}
+
+/** One publisher to a stream, and one consumer that reads it from its beginning. */
+export function streamed(shape: Shape = {}): Load {
+  const load = pairs(1, shape);
+  return { ...load, streams: true, subscribers: load.subscribers.map((plan) => ({ ...plan, readsStream: true })) };
 }
 
 /** One publisher to a fanout exchange that copies to `count` queues, each with one consumer. */
@@ -104,7 +111,7 @@ function subscriber(queue: string, stream: number, shape: Shape): SubscriberPlan
     stride: 1,
     bodyBytes: shape.bodyBytes ?? usual.bodyBytes,
     ring: ringOf(shape.window ?? usual.window),
-    prefetch: usual.prefetch,
+    prefetch: shape.prefetch ?? usual.prefetch,
     ackEvery: shape.ackEvery ?? usual.ackEvery,
     maxLatencies: shape.maxLatencies ?? 0,
   };

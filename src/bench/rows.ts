@@ -1,7 +1,8 @@
 import type { Broker } from './broker.ts';
 import { declareRate } from './declare-rate.ts';
+import { monotonicMs } from './load.ts';
 import { LoadRun, runLoad, type Load, type Timing } from './load-run.ts';
-import { fanout, pairs, topic } from './loads.ts';
+import { fanout, pairs, streamed, topic } from './loads.ts';
 import { backlogOverQueues, deepBacklog, perConnection, startUp } from './memory-rows.ts';
 import type { ComparedRow, Goal, Metric, Row, Sample } from './row.ts';
 
@@ -88,6 +89,14 @@ export const rows: readonly Row[] = [
     async run(broker, timing) {
       return backlog(broker, timing, 'drain');
     },
+  },
+  {
+    id: 'stream-read',
+    title: 'a stream of 1 M messages read by one consumer',
+    kind: 'compared',
+    quick: false,
+    metrics: [rate(atLeast('required', 500_000))],
+    run: streamRead,
   },
   {
     id: 'declare-queues',
@@ -190,6 +199,28 @@ async function backlog(broker: Broker, timing: Timing, figure: 'publish' | 'drai
       detail: { publishedPerS, drainedPerS, messages: integrity.sent },
       integrity,
     };
+  } finally {
+    await run.end();
+  }
+}
+
+/** Fills a stream with nobody reading, then reads all of it, which leaves it as it is. */
+async function streamRead(broker: Broker): Promise<Sample> {
+  const count = 1_000_000;
+  const run = new LoadRun(broker, streamed({ window: backlogWindow, count, prefetch: 10_000, ackEvery: 500 }));
+  try {
+    await run.declare();
+    await run.openProducer();
+    const startedMs = monotonicMs();
+    await run.start();
+    const sent = await run.untilPublished();
+    const publishedPerS = count / ((monotonicMs() - startedMs) / 1000);
+    await run.openConsumer();
+    const { end, integrity } = await run.finishConsumer(sent);
+    await run.deleteQueues();
+    const span = end.spans[0];
+    const readPerS = span === undefined ? 0 : span.received / ((span.lastMs - span.startedMs) / 1000);
+    return { values: { rate: readPerS }, detail: { publishedPerS, messages: count }, integrity };
   } finally {
     await run.end();
   }

@@ -16,6 +16,7 @@ import {
   octet,
   short,
   shortString,
+  tableOf,
 } from './frame.ts';
 import { monotonicMs } from './load.ts';
 import { Tally } from './tally.ts';
@@ -33,6 +34,8 @@ export interface SubscriberPlan {
   ackEvery: number;
   /** How many latencies to keep; 0 keeps none. */
   maxLatencies: number;
+  /** The queue is a stream: it is read from its beginning. */
+  readsStream?: boolean;
 }
 
 const maxAcksAtOnce = 4096;
@@ -69,8 +72,9 @@ export class Subscriber {
     const { queue, prefetch } = this.#plan;
     await this.#connection.call(method(1, methods.basicQos, long(0), short(prefetch), octet(0)), methods.basicQosOk);
     const names = [shortString(queue), shortString('')];
+    const table = this.#plan.readsStream === true ? tableOf('x-stream-offset', 'first') : emptyTable();
     this.startedMs = monotonicMs();
-    const request = method(1, methods.basicConsume, short(0), ...names, octet(0), emptyTable());
+    const request = method(1, methods.basicConsume, short(0), ...names, octet(0), table);
     await this.#connection.call(request, methods.basicConsumeOk);
   }
 

@@ -4,12 +4,12 @@ import { emptyTable, method, methods, octet, short, shortString } from './frame.
 const durable = 0b10;
 
 /** Declares a durable queue. */
-export async function declareQueue(connection: LoadConnection, queue: string): Promise<void> {
-  await connection.call(queueDeclareFrame(queue), methods.queueDeclareOk);
+export async function declareQueue(connection: LoadConnection, queue: string, table = emptyTable()): Promise<void> {
+  await connection.call(queueDeclareFrame(queue, table), methods.queueDeclareOk);
 }
 
-export function queueDeclareFrame(queue: string): Buffer {
-  return method(1, methods.queueDeclare, short(0), shortString(queue), octet(durable), emptyTable());
+export function queueDeclareFrame(queue: string, table = emptyTable()): Buffer {
+  return method(1, methods.queueDeclare, short(0), shortString(queue), octet(durable), table);
 }
 
 /** How many messages are ready in a queue. */
