@@ -1,0 +1,60 @@
+/**
+ * Runs the tests that a client's authors wrote for RabbitMQ against a Postrider, from a checkout of the client:
+ *
+ *   npm run test:upstream -- amqplib DIR
+ *   npm run test:upstream -- pika DIR
+ *   npm run test:upstream -- amqplib DIR --list     prints the results as a list, to be kept in scripts/upstream/NAME.txt
+ *
+ * Port 5672 must be free: the suites want it. Each test's result must be the one that scripts/upstream/NAME.txt expects; docs/COMPATIBILITY.md
+ * says which versions the lists are of.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { runAmqplib } from './upstream/amqplib.ts';
+import { compare, readExpectations, writeExpectations, type Result } from './upstream/expectations.ts';
+import { runPika } from './upstream/pika.ts';
+import { serveOnStandardPort } from './upstream/serve.ts';
+
+type Suite = (checkout: string, scratch: string) => Promise<Result[]>;
+const suites: Readonly<Record<string, Suite>> = { amqplib: runAmqplib, pika: runPika };
+
+const { positionals, values } = parseArgs({ allowPositionals: true, options: { list: { type: 'boolean' } } });
+const [name, directory] = positionals;
+const suite = Object.entries(suites).find(([known]) => known === name)?.[1];
+if (suite === undefined || directory === undefined || !existsSync(directory)) {
+  console.error(
+    `usage: npm run test:upstream -- ${Object.keys(suites).join('|')} DIR [--list]; DIR is a checkout of it`,
+  );
+  process.exit(2);
+}
+
+const scratch = mkdtempSync(join(tmpdir(), 'postrider-upstream-'));
+const stop = await serveOnStandardPort(scratch);
+try {
+  const results = await suite(resolve(directory), scratch);
+  const listPath = fileURLToPath(new URL(`upstream/${name}.txt`, import.meta.url));
+  const expected = existsSync(listPath) ? readExpectations(readFileSync(listPath, 'utf8')) : [];
+  if (values.list === true) process.stdout.write(writeExpectations(results, expected));
+  else report(results);
+
+  function report(all: readonly Result[]): void {
+    for (const { outcome, test } of all) console.log(`${outcome.padEnd(5)} ${test}`);
+    const { apart, wrong } = compare(all, expected);
+    console.log(`\nnot applying (${apart.length}), see docs/COMPATIBILITY.md:`);
+    for (const line of apart) console.log(`  ${line}`);
+    const count = (outcome: string): number => all.filter((result) => result.outcome === outcome).length;
+    console.log(
+      `\n${all.length} tests of ${name}: ${count('pass')} passed, ${count('skip')} left out by the suite itself`,
+    );
+    if (wrong.length === 0) return;
+    console.error(`\nnot as expected (${wrong.length}):`);
+    for (const line of wrong) console.error(`  ${line}`);
+    process.exitCode = 1;
+  }
+} finally {
+  await stop();
+  rmSync(scratch, { recursive: true, force: true });
+}
