@@ -25,7 +25,7 @@ export function routeByHeaders(vhost: Vhost, route: Route, message: MessageView,
   if (delayMs > 0) message.dueAt = clock.now() + delayMs;
   if (!route.byHeaders && others.length === 0 && !(route.holds && delayMs > 0)) return route;
   const exchange = vhost.exchanges.require(route.exchange);
-  return vhost.routes.routeWith(exchange, [route.routingKey, ...others], headers, delayMs > 0);
+  return vhost.routes.routeWith(exchange, [route.routingKey, ...others], headers, message, delayMs > 0);
 }
 
 function changeHeaders(message: MessageView, headers: Readonly<Record<string, FieldValue | undefined>>): void {

@@ -3,7 +3,7 @@
  * that it was found through has changed; the vhost's version only says when that has to be looked at again. So a change
  * somewhere costs a route that it doesn't concern a few comparisons, and nothing at all while the version stands.
  */
-import type { Engine, Targets } from '../engine/engine.ts';
+import type { Engine, MessageView, Targets } from '../engine/engine.ts';
 import type { FieldTable } from '../format/field-table.ts';
 import { type Destination, joinKey } from './binding.ts';
 import type { BrokerSettings } from './broker-settings.ts';
@@ -81,7 +81,7 @@ export class Routes {
   route(exchange: Exchange, routingKey: string): CachedRoute {
     const known = exchange.routes.get(routingKey);
     if (known !== undefined && (known.version === this.#graph.version || this.#refresh(exchange, known))) return known;
-    const found = this.find(exchange, [routingKey], null);
+    const found = this.find(exchange, [routingKey], null, null);
     const targets = found.byHeaders ? null : this.targets(found.queues, exchange.name, routingKey);
     const route = new CachedRoute(this.#graph, exchange.name, routingKey, found, targets);
     this.#remember(exchange, route, known);
@@ -93,9 +93,10 @@ export class Routes {
     exchange: Exchange,
     routingKeys: readonly string[],
     headers: FieldTable | null,
+    message: MessageView | null = null,
     delayed = false,
   ): CachedRoute {
-    const found = this.find(exchange, routingKeys, headers, delayed);
+    const found = this.find(exchange, routingKeys, headers, message, delayed);
     const routingKey = routingKeys[0] ?? '';
     const key = joinKey([exchange.name, routingKey, ...found.queues.map((queue) => queue.key)]);
     if (this.#byQueuesVersion !== this.#graph.version) this.#forgetByQueues();
@@ -123,7 +124,13 @@ export class Routes {
    * Follows bindings to exchanges and alternate exchanges, each exchange once, so that cycles end. A message that is `delayed` goes no
    * further than to an exchange that holds it.
    */
-  find(start: Exchange, routingKeys: readonly string[], headers: FieldTable | null, delayed = false): Found {
+  find(
+    start: Exchange,
+    routingKeys: readonly string[],
+    headers: FieldTable | null,
+    message: MessageView | null = null,
+    delayed = false,
+  ): Found {
     const queues = new Set<Queue>();
     const seen = new Set<Exchange>([start]);
     let byHeaders = false;
@@ -135,7 +142,7 @@ export class Routes {
       }
       const found = new Set<Destination>();
       byHeaders ||= exchange.matcher.byHeaders;
-      for (const routingKey of routingKeys) exchange.matcher.match(routingKey, headers, found);
+      for (const routingKey of routingKeys) exchange.matcher.match(routingKey, headers, found, message);
       if (found.size === 0 && exchange.alternate !== null) {
         const alternate = this.#graph.exchanges.get(exchange.alternate);
         if (alternate !== undefined) seen.add(alternate);

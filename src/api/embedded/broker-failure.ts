@@ -88,5 +88,5 @@ function limitedQueues(to: Address, vhost: Vhost): string[] {
 
 function queuesBehind(to: Address, vhost: Vhost): readonly Queue[] {
   const exchange = vhost.graph.exchanges.get(to.exchange);
-  return exchange === undefined ? [] : vhost.routes.find(exchange, [to.routingKey], null).queues;
+  return exchange === undefined ? [] : vhost.routes.find(exchange, [to.routingKey], null, null).queues;
 }

@@ -344,7 +344,7 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     if (exchange === undefined) return null;
     try {
       const next = message.next(name, settings.deadLetterRoutingKey, this.#context.clock.now());
-      const { queues } = vhost.routes.find(exchange, next.routingKeys, next.headers);
+      const { queues } = vhost.routes.find(exchange, next.routingKeys, next.headers, next.view);
       const deaths = next.headers?.['x-death'];
       const takers =
         message.reason === 'rejected' ? queues : queues.filter((queue) => !isAutomaticCycle(queue.name, deaths));

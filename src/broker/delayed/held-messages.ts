@@ -172,9 +172,9 @@ class Release implements Sink, CommitReceiver<Run> {
   }
 
   #append(batch: Batch, run: Run, message: HeldMessage, nowMs: number): void {
-    const { queues } = this.#routes.find(this.#exchange, message.routingKeys, message.headers);
-    const takers = queues.filter(({ handle }) => !message.refused.has(handle!));
     const view = message.view(nowMs);
+    const { queues } = this.#routes.find(this.#exchange, message.routingKeys, message.headers, view);
+    const takers = queues.filter(({ handle }) => !message.refused.has(handle!));
     for (const some of message.apart ? takers.map((queue) => [queue]) : [takers]) {
       const targets = this.#routes.targets(some, message.exchange, message.routingKeys[0] ?? '');
       if (targets === null) continue;

@@ -1,5 +1,6 @@
 import type { FieldTable } from '../../format/field-table.ts';
 import { BrokerError } from '../broker-error.ts';
+import { ConsistentHashMatcher } from './consistent-hash.ts';
 import { DirectMatcher } from './direct.ts';
 import { FanoutMatcher } from './fanout.ts';
 import { HeadersMatcher } from './headers.ts';
@@ -14,6 +15,7 @@ const types: Readonly<Record<string, (given: FieldTable) => Matcher>> = {
   fanout: () => new FanoutMatcher(),
   headers: () => new HeadersMatcher(),
   topic: () => new TopicMatcher(),
+  'x-consistent-hash': (given) => new ConsistentHashMatcher(given),
   [delayedType]: (given) => newMatcher(innerType(given['x-delayed-type']), given),
 };
 
