@@ -1,13 +1,15 @@
+import { noVhost, requireName, Users, type UserListener } from './access/users.ts';
 import { type Clock, systemClock } from '../engine/clock.ts';
 import type { Batch, Engine, EngineListener, Lease, Topology, TopologyChange } from '../engine/engine.ts';
 import type { EngineError } from '../engine/errors.ts';
+import { BrokerError } from './broker-error.ts';
 import { type BrokerSettings, brokerSettings } from './broker-settings.ts';
 import type { BrokerContext } from './context.ts';
 import { DeadLetters } from './dead-letter/dead-letters.ts';
 import { LettersUnderWay } from './dead-letter/letters-under-way.ts';
 import { HeldMessages } from './delayed/held-messages.ts';
 import { Pressure } from './pressure.ts';
-import { guest, type Principal } from './principal.ts';
+import type { Principal } from './principal.ts';
 import { whatIsDamaged } from './queue.ts';
 import { resourceName } from './resource-name.ts';
 import type { Session } from './session.ts';
@@ -25,6 +27,11 @@ export interface BrokerOptions {
 
 const defaultVhost = '/';
 
+/** Is told what changes for those that are connected. */
+export interface AccessListener extends UserListener {
+  vhostDeleted(vhost: Vhost): void;
+}
+
 /** The heart of the server: vhosts over one engine. */
 export class Broker {
   readonly engine: Engine;
@@ -33,9 +40,11 @@ export class Broker {
   readonly context: BrokerContext;
   /** Messages that leave their queue for its dead-letter exchange. */
   readonly deadLetters: DeadLetters;
+  readonly users: Users;
   /** Broker's own: whose each lease is. */
   readonly leases = new Map<Lease, Session>();
   readonly #vhosts = new Map<string, Vhost>();
+  readonly #accessListeners = new Set<AccessListener>();
   readonly #failureListeners: ((error: EngineError) => void)[] = [];
   #failure: EngineError | null = null;
 
@@ -51,6 +60,16 @@ export class Broker {
       held: new HeldMessages(),
       log: options.log ?? (() => undefined),
     };
+    this.users = new Users(options.engine, this.context.log, {
+      userDeleted: (user) => {
+        for (const vhost of this.#vhosts.values()) vhost.forgetWriter(user);
+        for (const listener of this.#accessListeners) listener.userDeleted(user);
+      },
+      permissionsChanged: (user, vhost) => {
+        this.#vhosts.get(vhost)?.permissionsChanged();
+        for (const listener of this.#accessListeners) listener.permissionsChanged(user, vhost);
+      },
+    });
     this.pressure = new Pressure(this.context.clock, this.context.settings);
     this.deadLetters = new DeadLetters(this.context, this.#vhosts);
   }
@@ -58,12 +77,13 @@ export class Broker {
   /** Opens the engine and restores the topology. @throws EngineError */
   async open(): Promise<void> {
     const topology = await this.engine.open(this.#listener());
-    const orphans = this.#restore(topology);
-    if (orphans.length > 0) await this.engine.change(orphans);
+    const changes = this.#restore(topology);
     if (!this.#vhosts.has(defaultVhost)) {
-      await this.engine.change([{ op: 'put', entry: vhostEntry(defaultVhost) }]);
+      changes.push({ op: 'put', entry: vhostEntry(defaultVhost) });
       this.#vhosts.set(defaultVhost, new Vhost(defaultVhost, this.context));
     }
+    changes.push(...this.users.restore(topology, defaultVhost));
+    if (changes.length > 0) await this.engine.change(changes);
     this.deadLetters.start();
     this.context.held.start(this.context);
     this.pressure.start();
@@ -86,9 +106,51 @@ export class Broker {
     return this.#vhosts.values();
   }
 
-  /** Null: refused. */
-  authenticate(user: string, password: string, peer: { readonly loopback: boolean }): Principal | null {
-    return user === 'guest' && password === 'guest' && peer.loopback ? guest : null;
+  /** @throws BrokerError NOT_FOUND */
+  requireVhost(name: string): Vhost {
+    const vhost = this.#vhosts.get(name);
+    if (vhost === undefined) throw noVhost(name);
+    return vhost;
+  }
+
+  /** @throws BrokerError PRECONDITION_FAILED */
+  async createVhost(name: string): Promise<void> {
+    requireName('vhost', name);
+    if (this.#vhosts.has(name)) throw new BrokerError('PRECONDITION_FAILED', `vhost '${name}' exists already`);
+    const vhost = new Vhost(name, this.context);
+    this.#vhosts.set(name, vhost);
+    await this.engine.change([{ op: 'put', entry: vhostEntry(name) }]);
+  }
+
+  /** With its queues, their messages, its exchanges, and what anybody was permitted there. Its connections are closed. @throws BrokerError NOT_FOUND, PRECONDITION_FAILED */
+  async deleteVhost(name: string): Promise<void> {
+    if (name === defaultVhost) {
+      throw new BrokerError('PRECONDITION_FAILED', `vhost '${name}' is the default one, which can't be deleted`);
+    }
+    await this.users.forgetVhost(name, async (changes) => {
+      const vhost = this.#vhosts.get(name);
+      if (vhost === undefined) throw noVhost(name);
+      this.#vhosts.delete(name);
+      for (const listener of this.#accessListeners) listener.vhostDeleted(vhost);
+      vhost.delete(changes);
+      await this.engine.change([...changes, { op: 'delete', kind: entryKind.vhost, key: name }]);
+    });
+  }
+
+  /** Null: refused. At once where the password was right before; `isThere` false saves the work for who has gone. */
+  authenticate(
+    user: string,
+    password: string,
+    peer: { readonly loopback: boolean },
+    isThere: () => boolean = () => true,
+  ): Principal | null | Promise<Principal | null> {
+    return this.users.authenticate(user, password, peer, isThere);
+  }
+
+  /** Answers what ends it. */
+  onAccessChanged(listener: AccessListener): () => void {
+    this.#accessListeners.add(listener);
+    return () => this.#accessListeners.delete(listener);
   }
 
   /** Begins a batch; it must be committed within this turn. */

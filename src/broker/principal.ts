@@ -1,6 +1,10 @@
 /** What a permission is asked for: to change a resource, to put messages into it, to take messages from it. */
 export type Permission = 'configure' | 'write' | 'read';
 
+/** `administrator`: users, vhosts and permissions. `impersonator`: messages may name another user. Others are kept and mean nothing here. */
+export const administratorTag = 'administrator';
+export const impersonatorTag = 'impersonator';
+
 /**
  * Who a connection acts for: one object a user, shared by that user's connections, so that what was permitted to it can be
  * kept by identity. `permissions` grows when its answers may have changed.
@@ -8,12 +12,17 @@ export type Permission = 'configure' | 'write' | 'read';
 export interface Principal {
   readonly user: string;
   readonly permissions: number;
+  readonly tags: readonly string[];
+  /** Whether it may connect to the vhost at all. */
+  entersVhost(vhost: string): boolean;
   allows(vhost: string, permission: Permission, resource: string): boolean;
 }
 
-/** The user that may do everything in '/', and that only loopback may be. */
+/** Whoever has the broker in its own process: what it opened it may do everything with. */
 export const guest: Principal = {
   user: 'guest',
   permissions: 0,
-  allows: (vhost) => vhost === '/',
+  tags: [administratorTag],
+  entersVhost: () => true,
+  allows: () => true,
 };

@@ -3,6 +3,7 @@ import { findProperty, propertyFlag, propertyFlags, readStringProperty } from '.
 import type { FieldTable, FieldValue } from '../format/field-table.ts';
 import { BrokerError } from './broker-error.ts';
 import { fieldType } from './field-type.ts';
+import { impersonatorTag, type Principal } from './principal.ts';
 
 /** The longest time that RabbitMQ takes: ten years. */
 const longestMs = 315_360_000_000;
@@ -93,10 +94,10 @@ export function readPriority(bytes: Buffer, start: number, end: number): number 
   return at < 0 ? 0 : bytes[at]!;
 }
 
-/** @throws BrokerError PRECONDITION_FAILED when the message names another user than who published it */
-export function requireUser(bytes: Buffer, start: number, end: number, user: string): void {
+/** @throws BrokerError PRECONDITION_FAILED when the message names another user than who published it, and may not */
+export function requireUser(bytes: Buffer, start: number, end: number, { user, tags }: Principal): void {
   const given = readStringProperty(bytes, start, end, 'userId');
-  if (given === undefined || given === user) return;
+  if (given === undefined || given === user || tags.includes(impersonatorTag)) return;
   throw new BrokerError(
     'PRECONDITION_FAILED',
     `user_id property set to '${given}' but authenticated user was '${user}'`,

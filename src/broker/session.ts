@@ -106,7 +106,7 @@ export class Session implements Actor, RunTaker {
     if ((flags & propertyFlag.expiration) !== 0) {
       message.expiresAt = this.broker.context.clock.now() + readExpiration(head, start, end);
     }
-    if ((flags & propertyFlag.userId) !== 0) requireUser(head, start, end, this.principal.user);
+    if ((flags & propertyFlag.userId) !== 0) requireUser(head, start, end, this.principal);
     if ((flags & propertyFlag.priority) !== 0 && resolved.prioritised) {
       message.priority = readPriority(head, start, end);
     }

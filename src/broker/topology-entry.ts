@@ -1,4 +1,4 @@
-/** The broker's topology as the engine keeps it: entries of kind vhost, exchange and binding, and queues. */
+/** The broker's topology as the engine keeps it: entries of kind vhost, exchange and binding, and queues (access/user.ts has users and permissions). */
 import type { Json, QueueSpec, TopologyEntry } from '../engine/engine.ts';
 import { decodeFieldTable, encodeFieldTable, type FieldTable } from '../format/field-table.ts';
 import { type Binding, bindingKey, joinKey } from './binding.ts';

@@ -1,3 +1,4 @@
+import type { TopologyChange } from '../engine/engine.ts';
 import type { FieldTable } from '../format/field-table.ts';
 import { BrokerError } from './broker-error.ts';
 import type { ConnectionScope } from './connection-scope.ts';
@@ -57,6 +58,7 @@ export class Vhost {
   readonly exchanges: Exchanges;
   readonly queues: Queues;
   readonly routes: Routes;
+  #deleted = false;
 
   constructor(name: string, context: BrokerContext) {
     this.name = name;
@@ -80,12 +82,30 @@ export class Vhost {
     return this.graph.addBinding(source, destination, record.routingKey, record.arguments, []);
   }
 
+  /** What routes were found with, permission to write among it, is looked at again. */
+  permissionsChanged(): void {
+    this.graph.version += 1;
+  }
+
+  forgetWriter(principal: Principal): void {
+    for (const exchange of this.graph.exchanges.values()) exchange.writers.delete(principal);
+  }
+
+  /** Adds to `changes` what makes all of it go. Nothing can be declared in it any more. */
+  delete(changes: TopologyChange[]): void {
+    this.#deleted = true;
+    this.close();
+    this.queues.removeAll(changes);
+    for (const exchange of Array.from(this.graph.exchanges.values())) this.graph.removeExchange(exchange, changes);
+  }
+
   /** Stops its timers. */
   close(): void {
     for (const queue of this.graph.queues.values()) queue.expiry?.stop();
   }
 
-  declareExchange(actor: Actor, declaration: ExchangeDeclaration): Promise<void> {
+  async declareExchange(actor: Actor, declaration: ExchangeDeclaration): Promise<void> {
+    this.#requireAlive();
     return this.exchanges.declare(actor, declaration);
   }
 
@@ -98,7 +118,7 @@ export class Vhost {
     return this.exchanges.delete(actor, name, options);
   }
 
-  bindExchange(actor: Actor, request: ExchangeBindingRequest): Promise<void> {
+  async bindExchange(actor: Actor, request: ExchangeBindingRequest): Promise<void> {
     return this.exchanges.bindExchange(actor, request);
   }
 
@@ -106,12 +126,13 @@ export class Vhost {
     return this.exchanges.unbindExchange(actor, request);
   }
 
-  declareQueue(actor: Actor, declaration: QueueDeclaration): Promise<QueueStatus> {
+  async declareQueue(actor: Actor, declaration: QueueDeclaration): Promise<QueueStatus> {
+    this.#requireAlive();
     return this.queues.declare(actor, declaration);
   }
 
   /** Passive declaration. */
-  checkQueue(actor: Actor, name: string): Promise<QueueStatus> {
+  async checkQueue(actor: Actor, name: string): Promise<QueueStatus> {
     return this.queues.check(actor, name);
   }
 
@@ -124,7 +145,7 @@ export class Vhost {
     return this.queues.delete(actor, name, options);
   }
 
-  bindQueue(actor: Actor, request: QueueBindingRequest): Promise<void> {
+  async bindQueue(actor: Actor, request: QueueBindingRequest): Promise<void> {
     return this.exchanges.bindQueue(actor, request);
   }
 
@@ -156,5 +177,9 @@ export class Vhost {
       );
     }
     return this.routes.route(exchange, routingKey);
+  }
+  /** @throws BrokerError NOT_ALLOWED */
+  #requireAlive(): void {
+    if (this.#deleted) throw new BrokerError('NOT_ALLOWED', `vhost ${this.name} not found`);
   }
 }

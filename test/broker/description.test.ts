@@ -47,11 +47,13 @@ test('all of a vhost is for those who may read all of it', async () => {
   const reader = {
     user: 'reader',
     permissions: 0,
+    tags: [],
+    entersVhost: () => true,
     allows: (_vhost: string, permission: string, resource: string) => permission === 'read' && resource !== 'secret',
   };
   assert.throws(() => requireReadAll(reader, bench.vhost), {
     code: 'ACCESS_REFUSED',
     message: "access to queue 'secret' in vhost '/' refused for user 'reader'",
   });
-  requireReadAll({ ...reader, allows: (_vhost, permission) => permission === 'read' }, bench.vhost);
+  requireReadAll({ ...reader, allows: (_vhost: string, permission: string) => permission === 'read' }, bench.vhost);
 });

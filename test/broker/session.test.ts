@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Principal, Session } from '../../src/broker/index.ts';
+import { guest } from '../../src/broker/principal.ts';
 import { Bench, Inbox, messageOf, rest } from './harness.ts';
 
 async function withQueue(count: number, args = {}) {
@@ -272,6 +273,9 @@ test('properties that a message cannot have are refused', async () => {
     message: "user_id property set to 'bob' but authenticated user was 'guest'",
   });
   session.resolve(route, messageOf('', { userId: 'guest' }));
+  const impersonator = { ...guest, tags: ['impersonator'] };
+  const other = new Session(bench.broker, bench.vhost, impersonator, bench.scope());
+  other.resolve(route, messageOf('', { userId: 'bob' }));
 });
 
 test('priority is read where a target keeps it apart', async () => {
@@ -289,6 +293,8 @@ test('permission is asked on every path, and once for a route', async () => {
   const principal: Principal & { permissions: number; refuse: string } = {
     user: 'ann',
     permissions: 1,
+    tags: [],
+    entersVhost: () => true,
     refuse: '',
     allows: (vhost, permission, resource) => {
       asked.push(`${permission} ${resource}`);

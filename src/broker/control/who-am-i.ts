@@ -4,5 +4,5 @@ import type { ControlVerb } from './control-verb.ts';
 export const whoAmI: ControlVerb = {
   name: 'who-am-i',
   fields: [],
-  run: (_request, { principal, vhost }) => ({ user: principal.user, vhost: vhost.name }),
+  run: (_request, { principal, vhost }) => ({ user: principal.user, tags: principal.tags, vhost: vhost.name }),
 };

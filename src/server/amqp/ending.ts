@@ -33,13 +33,17 @@ export class Ending {
     if (lostSync) this.finish();
   }
 
-  /** The server ends: connection.close 320, and the end once the client has answered. */
+  /** The server ends. */
   force(reason: string): void {
+    this.expel(`broker forced connection closure with reason '${reason}'`);
+  }
+
+  /** connection.close 320, and the end once the client has answered. */
+  expel(text: string): void {
     if (this.#connection.state !== 'running') {
       this.destroy();
       return;
     }
-    const text = `broker forced connection closure with reason '${reason}'`;
     this.#sendClose(new ConnectionError('CONNECTION_FORCED', text), 0);
   }
 

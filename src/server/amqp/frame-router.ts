@@ -36,6 +36,7 @@ export class FrameRouter {
     const channel = connection.channels.byNumber[number];
     try {
       if (connection.state === 'closing') this.#whileClosing(bytes, start, next, number);
+      else if (connection.handshake?.state === 'authenticating') connection.handshake.keep(bytes, start, next);
       else if (number === 0) this.#ofConnection(bytes, start, next);
       else if (connection.handshake !== null) throw unexpectedFrame(bytes[start]!);
       else if (channel === undefined) this.#ofNoChannel(bytes, start, next, number);

@@ -23,10 +23,15 @@ import {
 import { frameMinBytes, protocolHeader } from '../../wire/amqp/protocol.ts';
 import { clientOf } from './client.ts';
 import type { Connection } from './connection.ts';
+import { closingError } from './errors.ts';
+import { runFrames } from './frame-run.ts';
 import { mechanisms, readCredentials } from './credentials.ts';
 import { serverProperties } from './server-properties.ts';
 
-export type HandshakeState = 'header' | 'starting' | 'tuning' | 'opening';
+export type HandshakeState = 'header' | 'starting' | 'authenticating' | 'tuning' | 'opening';
+
+/** Of frames that come while a password is looked at: no client has more to say by then. */
+const maxKeptBytes = 64 * 1024;
 
 /** What the handshake found out. */
 export interface Negotiated {
@@ -39,6 +44,8 @@ export class Handshake {
   readonly #connection: Connection;
   #header = Buffer.alloc(0);
   #principal: Principal | null = null;
+  /** What came while the password was looked at. */
+  #kept = Buffer.alloc(0);
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -80,6 +87,14 @@ export class Handshake {
     throw new ConnectionError('CHANNEL_ERROR', `unexpected method in connection state ${this.state}`);
   }
 
+  /** A frame whose turn comes once the password was looked at. @throws ConnectionError */
+  keep(bytes: Buffer, start: number, next: number): void {
+    if (this.#kept.length + next - start > maxKeptBytes) {
+      throw new ConnectionError('CHANNEL_ERROR', `unexpected method in connection state ${this.state}`);
+    }
+    this.#kept = Buffer.concat([this.#kept, bytes.subarray(start, next)]);
+  }
+
   /** Whether a handshake that failed is answered (0-9-1 §2.2.4 says no, RabbitMQ's exceptions from it help). */
   mayAnswer(error: ChannelError | ConnectionError): boolean {
     if (error.reply === 'ACCESS_REFUSED') return this.#connection.client.authenticationFailureClose;
@@ -95,12 +110,35 @@ export class Handshake {
       throw new ConnectionError('COMMAND_INVALID', `unknown authentication mechanism '${args.mechanism}'`);
     }
     const { user, password } = credentials;
-    this.#principal = connection.broker.authenticate(user, password, { loopback: connection.loopback });
-    if (this.#principal === null) {
-      connection.log(`login of user ${JSON.stringify(user)} by ${args.mechanism} was refused`);
-      const text = `Login was refused using authentication mechanism ${args.mechanism}. For details see the broker logfile.`;
+    const { broker, loopback } = connection;
+    const isThere = (): boolean => connection.state === 'handshake' && !connection.deaf;
+    const found = broker.authenticate(user, password, { loopback }, isThere);
+    if (!(found instanceof Promise)) {
+      this.#loggedIn(found, user, args.mechanism);
+      return;
+    }
+    this.state = 'authenticating';
+    found
+      .then((principal) => {
+        if (!isThere()) return;
+        this.#loggedIn(principal, user, args.mechanism);
+        const kept = this.#kept;
+        this.#kept = Buffer.alloc(0);
+        runFrames(connection, kept, 0, kept.length);
+        connection.commitBatch();
+      })
+      .catch((error: unknown) => connection.ending.fail(closingError(error), connectionStartOk.id));
+  }
+
+  /** @throws ConnectionError ACCESS_REFUSED */
+  #loggedIn(principal: Principal | null, user: string, mechanism: string): void {
+    const connection = this.#connection;
+    if (principal === null) {
+      connection.log(`login of user ${JSON.stringify(user)} by ${mechanism} was refused`);
+      const text = `Login was refused using authentication mechanism ${mechanism}. For details see the broker logfile.`;
       throw new ConnectionError('ACCESS_REFUSED', text);
     }
+    this.#principal = principal;
     const { channelMax, frameMaxBytes, heartbeatSeconds } = connection.settings;
     const tune = { channelMax, frameMax: frameMaxBytes, heartbeat: heartbeatSeconds };
     connection.output.writeFrame(connectionTune.frame(0, tune));
@@ -122,6 +160,9 @@ export class Handshake {
     const principal = this.#principal!;
     const vhost = broker.vhost(name);
     if (vhost === undefined) throw new ConnectionError('NOT_ALLOWED', `vhost ${name} not found`);
+    if (!principal.entersVhost(name)) {
+      throw new ConnectionError('NOT_ALLOWED', `access to vhost '${name}' refused for user '${principal.user}'`);
+    }
     output.writeFrame(connectionOpenOk.frame(0, {}));
     return { principal, vhost };
   }

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Broker, MessageView } from '../../broker/index.ts';
+import { AccessChanges } from './access-changes.ts';
 import { AckDeadlines } from './ack-deadlines.ts';
 import type { Channel } from './channel.ts';
 import { CountedBatch } from './commit.ts';
@@ -48,7 +49,7 @@ export class AmqpServer {
   readonly #deadlines: AckDeadlines;
   /** When it was told last that connections are refused. */
   #toldFullAt = -Infinity;
-  #unsubscribe: (() => void) | null = null;
+  #unsubscribe: (() => void)[] = [];
   #allClosed: (() => void) | null = null;
 
   constructor(options: AmqpServerOptions) {
@@ -83,12 +84,16 @@ export class AmqpServer {
     const pressureChanged = (): void => {
       for (const connection of this.#connections) connection.pressureChanged();
     };
-    this.#unsubscribe = this.broker.pressure.subscribe({
+    const pressure = {
       blocked: pressureChanged,
       unblocked: pressureChanged,
       behind: pressureChanged,
       caughtUp: pressureChanged,
-    });
+    };
+    this.#unsubscribe = [
+      this.broker.pressure.subscribe(pressure),
+      this.broker.onAccessChanged(new AccessChanges(this.#connections)),
+    ];
     return this.address;
   }
 
@@ -104,7 +109,7 @@ export class AmqpServer {
 
   /** Takes no more connections, asks every client to go (320 CONNECTION_FORCED), and resolves once all are gone; after `timeoutMs` they are cut. */
   async close(reason = 'shutdown', timeoutMs = 3_000): Promise<void> {
-    this.#unsubscribe?.();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#frozen.stop();
     this.#deadlines.stop();
     this.#server.close();

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { VhostDescription } from '../../../src/broker/index.ts';
-import { guest } from '../../../src/broker/principal.ts';
 import { decodeProperties, encodeProperties } from '../../../src/format/basic-properties.ts';
 import { confirmSelect } from '../../../src/wire/amqp/basic-methods.ts';
 import { publish } from './raw-client.ts';
@@ -60,15 +59,15 @@ test('who goes before the answer is no trouble, and a question is confirmed as e
   );
 });
 
-test('who may not read all of it is refused', async (context) => {
-  context.mock.method(guest, 'allows', (_vhost: string, permission: string, resource: string) => {
-    return permission !== 'read' || resource !== 'orders';
-  });
-  const client = await served.client();
+test('who may not read all of it is refused', async () => {
+  const { users } = served.broker;
+  await users.put('ann', { password: 'secret' }, 'new');
+  await users.setPermissions('ann', '/', { configure: '', write: '.*', read: '^(amq|answers|$)' }, () => true);
+  const client = await served.client({ user: 'ann', password: 'secret' });
   client.send(publish(key, '', { properties: encodeProperties({ replyTo: 'answers' }) }));
   const { replyCode, replyText } = (await client.expect('channel.close')).args;
   assert.deepEqual(
     [replyCode, replyText],
-    [403, "ACCESS_REFUSED - access to queue 'orders' in vhost '/' refused for user 'guest'"],
+    [403, "ACCESS_REFUSED - access to queue 'orders' in vhost '/' refused for user 'ann'"],
   );
 });
