@@ -44,6 +44,10 @@ export const methods = {
   basicNack: 0x003c0078,
   confirmSelect: 0x0055000a,
   confirmSelectOk: 0x0055000b,
+  txSelect: 0x005a000a,
+  txSelectOk: 0x005a000b,
+  txCommit: 0x005a0014,
+  txCommitOk: 0x005a0015,
 } as const;
 
 export function methodName(id: number): string {

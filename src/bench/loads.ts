@@ -9,6 +9,8 @@ const usual = { bodyBytes: 100, window: 1000, prefetch: 2000, ackEvery: 50 };
 export interface Shape {
   bodyBytes?: number;
   window?: number;
+  /** Publishes in transactions of so many messages. */
+  transaction?: number;
   ackEvery?: number;
   ratePerS?: number;
   count?: number;
@@ -90,7 +92,7 @@ export function roundRobin(count: number, shape: Shape = {}): Load {
 }
 
 function publisher(exchange: string, routingKeys: string[], stream: number, shape: Shape): PublisherPlan {
-  const window = shape.window ?? usual.window;
+  const window = shape.transaction ?? shape.window ?? usual.window;
   return {
     exchange,
     routingKeys,
@@ -98,6 +100,7 @@ function publisher(exchange: string, routingKeys: string[], stream: number, shap
     bodyBytes: shape.bodyBytes ?? usual.bodyBytes,
     window,
     ring: ringOf(window),
+    ...(shape.transaction === undefined ? {} : { transaction: shape.transaction }),
     ...(shape.count === undefined ? {} : { count: shape.count }),
     ...(shape.ratePerS === undefined ? {} : { ratePerS: shape.ratePerS }),
   };

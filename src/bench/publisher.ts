@@ -19,9 +19,13 @@ export interface PublisherPlan {
   ring: number;
   /** Stops after so many messages; without it, when told to. */
   count?: number;
+  /** So many messages are one transaction, and a commit confirms them: the window then. Without it, publisher confirms. */
+  transaction?: number;
   /** Messages a second; without it, as fast as the window allows. */
   ratePerS?: number;
 }
+
+const commitFrame = method(1, methods.txCommit);
 
 /** The least free part of the window worth a write: a broker that confirms singly shall not cost a system call a message. */
 const refillFraction = 1 / 8;
@@ -44,20 +48,23 @@ export class Publisher {
   #stopped = true;
 
   static async open(connection: LoadConnection, plan: PublisherPlan): Promise<Publisher> {
-    await connection.call(method(1, methods.confirmSelect, octet(0)), methods.confirmSelectOk);
+    if (plan.transaction === undefined)
+      await connection.call(method(1, methods.confirmSelect, octet(0)), methods.confirmSelectOk);
+    else await connection.call(method(1, methods.txSelect), methods.txSelectOk);
     return new Publisher(connection, plan);
   }
 
   private constructor(connection: LoadConnection, plan: PublisherPlan) {
-    const { routingKeys, ring, bodyBytes } = plan;
-    if (ring < plan.window || ring % routingKeys.length !== 0) throw new RangeError('the ring does not fit the plan');
+    const { routingKeys, ring, bodyBytes, window, transaction } = plan;
+    if (transaction !== undefined && window !== transaction) throw new RangeError('a transaction is the window');
+    if (ring < window || ring % routingKeys.length !== 0) throw new RangeError('the ring does not fit the plan');
     this.#connection = connection;
     this.#plan = plan;
     this.#slotBytes = publishFrames(1, plan.exchange, routingKeys[0] ?? '', bodyBytes).length;
     this.#bodyAt = this.#slotBytes - 1 - bodyBytes;
     this.#arena = Buffer.allocUnsafeSlow(this.#slotBytes * ring);
     this.#early = new Uint8Array(ring);
-    this.#refillAt = Math.max(1, Math.floor(plan.window * refillFraction));
+    this.#refillAt = transaction ?? Math.max(1, Math.floor(window * refillFraction));
     for (let slot = 0; slot < ring; slot++) {
       const encoded = publishFrames(1, plan.exchange, routingKeys[slot % routingKeys.length] ?? '', bodyBytes);
       if (encoded.length !== this.#slotBytes) throw new RangeError('routing keys must be of one length');
@@ -96,6 +103,7 @@ export class Publisher {
       this.#connection.socket.write(this.#arena.subarray(slot * this.#slotBytes, (slot + piece) * this.#slotBytes));
       left -= piece;
     }
+    if (this.#plan.transaction !== undefined) this.#connection.socket.write(commitFrame);
     if (this.sent === count) this.#stopped = true;
     return run;
   }
@@ -139,6 +147,8 @@ export class Publisher {
         if (id === methods.basicAck) {
           const tag = uint32(bytes, at + 11) * 0x1_0000_0000 + uint32(bytes, at + 15);
           this.#confirm(tag, (bytes[at + 19] ?? 0) !== 0);
+        } else if (id === methods.txCommitOk) {
+          this.#confirm(this.sent, true);
         } else if (id === methods.basicNack || id === methods.basicReturn) {
           this.onFailure(new Error(`the broker ${id === methods.basicNack ? 'refused' : 'returned'} a message`));
         } else {
