@@ -30,7 +30,10 @@ const builtIn: readonly (readonly [name: string, type: string])[] = [
   ['amq.topic', 'topic'],
 ];
 
-/** Declares, deletes and binds the exchanges of one vhost. */
+/**
+ * Declares, deletes and binds the exchanges of one vhost. What is declared or bound is there when the call returns, and durable when its
+ * promise resolves; what is refused is refused by the call.
+ */
 export class Exchanges {
   readonly #graph: TopologyGraph;
   readonly #context: BrokerContext;
@@ -54,7 +57,7 @@ export class Exchanges {
     this.#hold(exchange);
   }
 
-  async declare(actor: Actor, declaration: ExchangeDeclaration): Promise<void> {
+  declare(actor: Actor, declaration: ExchangeDeclaration): Promise<void> {
     const { vhost } = this.#graph;
     const traits: ExchangeTraits = { ...declaration, name: oneLine(declaration.name) };
     const { name } = traits;
@@ -65,8 +68,7 @@ export class Exchanges {
     const known = this.#graph.exchanges.get(name);
     if (known !== undefined) {
       requireEquivalent(known, traits, resource);
-      await this.#change([], resource);
-      return;
+      return this.#change([], resource);
     }
     refuseReserved(name);
     const alternate = this.#alternate(actor.principal, traits, resource);
@@ -79,14 +81,12 @@ export class Exchanges {
     const exchange = this.#newExchange(traits, alternate);
     const changes: TopologyChange[] = [];
     this.#graph.addExchange(exchange, changes);
-    try {
-      const durable = this.#change(changes, resource);
-      this.#hold(exchange);
-      await durable;
-    } catch (error) {
+    const durable = this.#change(changes, resource);
+    this.#hold(exchange);
+    return durable.catch((error: unknown) => {
       this.#graph.removeExchange(exchange, []);
       throw error;
-    }
+    });
   }
 
   check(name: string): void {
@@ -113,17 +113,17 @@ export class Exchanges {
     await this.#change(changes, resource);
   }
 
-  async bindQueue(actor: Actor, request: QueueBindingRequest): Promise<void> {
+  bindQueue(actor: Actor, request: QueueBindingRequest): Promise<void> {
     const source = this.#source(actor, request.exchange, 'queue', request.queue);
     const queue = this.#queue(request.queue);
     queue.requireAccess(actor.connection);
-    await this.#bind(source, queue, request.routingKey, request.arguments);
+    return this.#bind(source, queue, request.routingKey, request.arguments);
   }
 
-  async bindExchange(actor: Actor, request: ExchangeBindingRequest): Promise<void> {
+  bindExchange(actor: Actor, request: ExchangeBindingRequest): Promise<void> {
     refuseDefault(oneLine(request.destination));
     const source = this.#source(actor, request.source, 'exchange', request.destination);
-    await this.#bind(source, this.require(oneLine(request.destination)), request.routingKey, request.arguments);
+    return this.#bind(source, this.require(oneLine(request.destination)), request.routingKey, request.arguments);
   }
 
   /** What is not bound is no error. */
@@ -150,12 +150,12 @@ export class Exchanges {
     throw new BrokerError('NOT_FOUND', `no ${resourceName('exchange', name, this.#graph.vhost)}`);
   }
 
-  async #bind(source: Exchange, destination: Destination, routingKey: string, given: FieldTable): Promise<void> {
+  #bind(source: Exchange, destination: Destination, routingKey: string, given: FieldTable): Promise<void> {
     source.matcher.check?.(routingKey, given);
     this.#requireBindingRoom(source, destination, routingKey, given);
     const changes: TopologyChange[] = [];
     this.#graph.addBinding(source, destination, routingKey, given, changes);
-    await this.#change(changes, resourceName('exchange', source.name, this.#graph.vhost));
+    return this.#change(changes, resourceName('exchange', source.name, this.#graph.vhost));
   }
 
   /** What is bound already stays bound. @throws BrokerError PRECONDITION_FAILED */

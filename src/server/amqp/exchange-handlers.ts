@@ -16,7 +16,7 @@ export const exchangeHandlers: readonly HandlerEntry[] = [
     if (args.passive) session.vhost.checkExchange(session, args.exchange);
     const declared = args.passive
       ? Promise.resolve()
-      : session.vhost.declareExchange(session, { ...args, name: args.exchange });
+      : session.vhost.exchanges.declare(session, { ...args, name: args.exchange });
     return inTurn(channel, declared, () => {
       if (!args.noWait) reply(channel, exchangeDeclareOk, {});
     });
@@ -28,7 +28,7 @@ export const exchangeHandlers: readonly HandlerEntry[] = [
   }),
 
   handler(exchangeBind, (channel, args) =>
-    inTurn(channel, channel.session.vhost.bindExchange(channel.session, args), () => {
+    inTurn(channel, channel.session.vhost.exchanges.bindExchange(channel.session, args), () => {
       if (!args.noWait) reply(channel, exchangeBindOk, {});
     }),
   ),

@@ -25,8 +25,8 @@ export const queueHandlers: readonly HandlerEntry[] = [
       });
     }
     const status = args.passive
-      ? session.vhost.checkQueue(session, args.queue)
-      : session.vhost.declareQueue(session, { ...args, name: args.queue });
+      ? session.vhost.queues.check(session, args.queue)
+      : session.vhost.queues.declare(session, { ...args, name: args.queue });
     return inTurn(channel, status, ({ name, messageCount, consumerCount }) => {
       channel.lastQueue = name;
       if (!args.noWait) reply(channel, queueDeclareOk, { queue: name, messageCount, consumerCount });
@@ -35,7 +35,7 @@ export const queueHandlers: readonly HandlerEntry[] = [
 
   handler(queueBind, (channel, args) => {
     const bind = (): Promise<void> =>
-      channel.session.vhost.bindQueue(channel.session, { ...args, ...ofLastQueue(channel, args) });
+      channel.session.vhost.exchanges.bindQueue(channel.session, { ...args, ...ofLastQueue(channel, args) });
     // The name of the queue declared last is known when that was answered.
     const bound = args.queue === '' && channel.answered !== null ? channel.answered.then(bind) : bind();
     return inTurn(channel, bound, () => {
