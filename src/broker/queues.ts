@@ -144,11 +144,6 @@ export class Queues {
     for (const queue of Array.from(this.#graph.queues.values())) this.#remove(queue, changes);
   }
 
-  /** Adds to `changes` what makes every queue go. */
-  removeAll(changes: TopologyChange[]): void {
-    for (const queue of Array.from(this.#graph.queues.values())) this.#remove(queue, changes);
-  }
-
   #remove(queue: Queue, changes: TopologyChange[]): void {
     queue.expiry?.stop();
     queue.owner?.exclusiveQueues.delete(queue);
