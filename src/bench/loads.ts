@@ -113,7 +113,7 @@ function subscriber(queue: string, stream: number, shape: Shape): SubscriberPlan
     first: 0,
     stride: 1,
     bodyBytes: shape.bodyBytes ?? usual.bodyBytes,
-    ring: ringOf(shape.window ?? usual.window),
+    ring: ringOf(shape.transaction ?? shape.window ?? usual.window),
     prefetch: shape.prefetch ?? usual.prefetch,
     ackEvery: shape.ackEvery ?? usual.ackEvery,
     maxLatencies: shape.maxLatencies ?? 0,
