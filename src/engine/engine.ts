@@ -61,6 +61,15 @@ export interface QueueLimits {
   readonly deliveryLimit?: number;
   /** Only one consumer at a time gets messages, the next when it is gone. */
   readonly singleActiveConsumer?: boolean;
+  /**
+   * Message groups: what gives each message its key, in the broker's words (see `GroupKeys`). Needs `capabilities.groups`, and can't be changed later.
+   *
+   * Messages of one key are held by one consumer at a time (or by one lease, where `take` took them), and those of one priority are handed out in the order of their
+   * numbers. The holder may get more of the key while it holds some; when all is settled or given back, whoever has credit gets the next. Once one is given back,
+   * nothing of its key is handed out until the holder has settled or given back the others too; then it goes on from the lowest. A message whose
+   * key is held elsewhere is passed over, up to a number of them that the engine chooses; beyond it those behind wait. Messages without a key are as in any queue.
+   */
+  readonly groupBy?: string;
   /** Present: the queue is a stream, durable and without any of the other limits. Needs `capabilities.streams`, and can't be changed later but for what it keeps. */
   readonly stream?: StreamLimits;
   /** Expired, overflown and over-delivered messages are handed to the broker's removal sink instead of being dropped by the engine. Until they are settled they count as unacked. */
@@ -307,6 +316,18 @@ export interface RemovalSink {
   flush(): void;
 }
 
+/** The broker's side of message groups: it alone can read properties. */
+export interface GroupKeys {
+  /** How the keys of a queue are found, by its `QueueLimits.groupBy`. */
+  reader(groupBy: string): GroupKeyReader;
+}
+
+/**
+ * Hot. A number for the key of the message with these properties, from 1 to 2 ** 32 - 1; 0: it has none. Equal keys have equal numbers; keys that share one by
+ * chance are one group, which costs concurrency and nothing else.
+ */
+export type GroupKeyReader = (properties: Buffer, start: number, end: number) => number;
+
 export interface KeyedValue {
   readonly key: string;
   readonly value: Uint8Array;
@@ -388,6 +409,8 @@ export interface Engine {
    * Until it is set, and once the lease is released, such messages wait.
    */
   onRemoval(lease: Lease, sink: RemovalSink): void;
+  /** How messages of grouped queues get their keys. Until it is told, these queues wait. */
+  useGroupKeys(keys: GroupKeys): void;
 
   /** Removes all ready messages; resolves with their count when that is durable. */
   purge(queue: EngineQueue): Promise<number>;

@@ -124,6 +124,11 @@ export function findField(bytes: Buffer, start: number, limit: number, name: str
   return -1;
 }
 
+/** Hot. Where the value ends whose type letter is at `at`; what is in a table or an array is not looked at. @throws FormatError */
+export function fieldValueEnd(bytes: Buffer, at: number, limit: number): number {
+  return skipShallow(bytes, at, limit);
+}
+
 /** Reads the value whose type letter is at `at`. @throws FormatError */
 export function decodeFieldValue(bytes: Buffer, at: number, limit: number): FieldValue {
   return readValue(bytes, at, limit, 0);

@@ -250,6 +250,8 @@ export class FakeEngine implements Engine {
     }
   }
 
+  useGroupKeys(): void {}
+
   onRemoval(lease: Lease, sink: RemovalSink): void {
     this.#removal = { lease, sink };
   }

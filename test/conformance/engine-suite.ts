@@ -10,6 +10,7 @@ import { atomicCases } from './cases/atomic.ts';
 import { consumeCases } from './cases/consume.ts';
 import { delayedCases } from './cases/delayed.ts';
 import { durabilityCases } from './cases/durability.ts';
+import { groupCases } from './cases/groups.ts';
 import { identityCases } from './cases/identity.ts';
 import { inspectCases } from './cases/inspect.ts';
 import { limitCases } from './cases/limits.ts';
@@ -66,6 +67,7 @@ const groups = {
   'settle and release': settleCases,
   'consume, take and load': consumeCases,
   priorities: priorityCases,
+  'message groups': groupCases,
   'stats, purge and browse': inspectCases,
   removals: removalCases,
   'keyed state': stateCases,

@@ -11,6 +11,7 @@ import type {
   EngineConsumer,
   EngineListener,
   EngineQueue,
+  GroupKeys,
   Identity,
   ItemOutcome,
   Lease,
@@ -71,6 +72,16 @@ let patienceMs = 5_000;
 export function setPatience(ms: number): void {
   patienceMs = ms;
 }
+
+/** In these tests properties that begin with a k are a key. */
+export const groupKeys: GroupKeys = {
+  reader: () => (bytes, start, end) => {
+    if (bytes[start] !== 0x6b) return 0;
+    let key = 7;
+    for (let at = start + 1; at < end; at++) key = (31 * key + bytes[at]!) % 0xffff_fffb;
+    return key;
+  },
+};
 
 const padding = 7;
 
@@ -324,6 +335,7 @@ export class Fixture {
 
   static async open(opened: Opened): Promise<Fixture> {
     const fixture = new Fixture(opened, { revision: 0, entries: [], queues: [] });
+    opened.engine.useGroupKeys(groupKeys);
     fixture.topology = await within('open', opened.engine.open(fixture.listener));
     return fixture;
   }
@@ -342,6 +354,7 @@ export class Fixture {
     await within('close', this.engine.close());
     if (downMs > 0) await this.advance(downMs);
     this.engine = await this.#opened.reopen();
+    this.engine.useGroupKeys(groupKeys);
     this.topology = await within('open', this.engine.open(this.listener));
   }
 
@@ -349,6 +362,7 @@ export class Fixture {
   async crash(): Promise<void> {
     assert.ok(this.#opened.crash, 'this store can crash');
     this.engine = await this.#opened.crash();
+    this.engine.useGroupKeys(groupKeys);
     this.topology = await within('open', this.engine.open(this.listener));
   }
 

@@ -8,7 +8,7 @@ import type { Opened } from './fixture.ts';
 import { ManualClock } from './manual-clock.ts';
 import { runRandomConformance } from './random-suite.ts';
 
-const expectedRefusals: Refusal[] = ['groups'];
+const expectedRefusals: Refusal[] = [];
 
 /** The files as they are at one moment, without the lock, which dies with its process. */
 async function copyStore(from: string, to: string): Promise<void> {

@@ -4,7 +4,7 @@ import type { Opened } from './fixture.ts';
 import { ManualClock } from './manual-clock.ts';
 import { runRandomConformance } from './random-suite.ts';
 
-const expectedRefusals: Refusal[] = ['durable', 'groups'];
+const expectedRefusals: Refusal[] = ['durable'];
 
 function open(): Promise<Opened> {
   const clock = new ManualClock();

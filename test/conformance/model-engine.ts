@@ -40,7 +40,11 @@ export type Defect =
   | 'priority-lost-on-return'
   | 'delayed-are-ready'
   | 'due-at-old-place'
-  | 'delayed-lost-at-restart';
+  | 'delayed-lost-at-restart'
+  | 'group-shared'
+  | 'group-not-drained'
+  | 'group-not-passed-over'
+  | 'group-out-of-order';
 
 interface Message {
   /** Among the delayed of its queue while it waits, then in the queue. */
@@ -57,6 +61,8 @@ interface Message {
   holder: number;
   /** Held for its removal: no delivery. */
   removed: boolean;
+  /** Of those who hold it: a consumer, or a lease for which it was taken. */
+  owner: object | null;
 }
 
 class ModelQueue implements contract.EngineQueue {
@@ -72,6 +78,8 @@ class ModelQueue implements contract.EngineQueue {
   readonly held = new Map<number, Message>();
   readonly waiting = new Map<number, Message>();
   consumers: ModelConsumer[] = [];
+  /** Keys of which something was given back while more of them is held. */
+  draining = new Set<number>();
 
   constructor(spec: contract.QueueSpec) {
     this.key = spec.key;
@@ -204,7 +212,7 @@ export class ModelEngine implements contract.Engine {
     delayed: true,
     producers: true,
     messageIds: true,
-    groups: false,
+    groups: true,
     streams: false,
     requeueInPlace: true,
     readyLimits: true,
@@ -220,6 +228,7 @@ export class ModelEngine implements contract.Engine {
   #leases = 0;
   #scheduled = false;
   #closed = false;
+  #keys: contract.GroupKeys | null = null;
   #removal: { lease: contract.Lease; sink: contract.RemovalSink } | null = null;
   /** What a refused atomic batch takes back, last first. */
   #undo: (() => void)[] = [];
@@ -258,6 +267,11 @@ export class ModelEngine implements contract.Engine {
       return Promise.reject(new EngineError('CONFLICT', 'the topology changed'));
     }
     for (const change of changes) {
+      if (change.op === 'put-queue') {
+        const known = store.queues.get(change.queue.key);
+        if (known !== undefined && known.limits.groupBy !== change.queue.limits.groupBy)
+          return Promise.reject(new EngineError('UNSUPPORTED', change.queue.key));
+      }
       if (change.op !== 'delete-queue') continue;
       const queue = store.queues.get(change.key);
       if (change.ifUnused === true && queue !== undefined && queue.consumers.length > 0) {
@@ -380,6 +394,7 @@ export class ModelEngine implements contract.Engine {
         deliveries: 0,
         holder: 0,
         removed: false,
+        owner: null,
       };
       if (delayed) {
         queue.waiting.set(message.number, message);
@@ -463,6 +478,7 @@ export class ModelEngine implements contract.Engine {
     }
     for (const message of messages) {
       queue.held.delete(message.number);
+      this.#leave(queue, message, settlement === 'requeue');
       const { holder, deliveries } = message;
       this.#undo.push(() => {
         queue.ready = queue.ready.filter((other) => other !== message);
@@ -473,6 +489,18 @@ export class ModelEngine implements contract.Engine {
       if (settlement === 'requeue') this.#giveBack(queue, message, true);
     }
     return messages.length > 0;
+  }
+
+  /** It is held no longer. What was held of its key beside it must be settled before any of it that came back goes again. */
+  #leave(queue: ModelQueue, message: Message, comesBack: boolean): void {
+    const key = this.#keyOf(queue, message);
+    if (key === 0 || message.removed) return;
+    const before = queue.draining;
+    queue.draining = new Set(before);
+    this.#undo.push(() => (queue.draining = before));
+    const spent = message.deliveries + 1 >= (queue.limits.deliveryLimit ?? Infinity);
+    if (this.#holders(queue, key).length === 0) queue.draining.delete(key);
+    else if (comesBack && !spent) queue.draining.add(key);
   }
 
   #giveBack(queue: ModelQueue, message: Message, counted: boolean): void {
@@ -513,6 +541,7 @@ export class ModelEngine implements contract.Engine {
       for (const message of queue.held.values()) {
         if (message.holder !== lease.id) continue;
         queue.held.delete(message.number);
+        this.#leave(queue, message, true);
         this.#giveBack(queue, message, !this.#defects.has('release-is-not-counted'));
       }
     }
@@ -549,9 +578,9 @@ export class ModelEngine implements contract.Engine {
     if (model.deleted) return Promise.reject(noQueue(queue));
     return new Promise((resolve) => {
       this.#later(() => {
-        const message = this.#next(model);
+        const message = this.#next(model, lease);
         if (message !== null) {
-          this.#hold(model, message, lease.id, noAck);
+          this.#hold(model, message, lease.id, lease, noAck);
           sink.deliver(this.#view(model, message));
           this.#schedule(); // there is another head to judge
         }
@@ -576,6 +605,11 @@ export class ModelEngine implements contract.Engine {
         resolve();
       });
     });
+  }
+
+  useGroupKeys(keys: contract.GroupKeys): void {
+    this.#keys = keys;
+    this.#schedule();
   }
 
   onRemoval(lease: contract.Lease, sink: contract.RemovalSink): void {
@@ -742,9 +776,49 @@ export class ModelEngine implements contract.Engine {
   }
 
   /** The next message that may be delivered. */
-  #next(queue: ModelQueue): Message | null {
+  #next(queue: ModelQueue, owner: object): Message | null {
     if (!this.#tidy(queue)) return null;
-    return queue.ready.find((message) => !this.#isSpent(queue, message)) ?? null;
+    const grouped = queue.limits.groupBy !== undefined;
+    if (grouped && this.#keys === null) return null;
+    const ready = this.#defects.has('group-out-of-order') && grouped ? queue.ready.toReversed() : [...queue.ready];
+    for (const message of ready) {
+      if (this.#isSpent(queue, message)) continue;
+      if (!grouped) return message;
+      if (!this.#mayHave(queue, message, owner)) {
+        if (this.#defects.has('group-not-passed-over')) return null;
+        continue;
+      }
+      // At the head the queue saw to it already.
+      if (!this.#isOver(queue, message)) return message;
+      if (!this.#remove(queue, message, 'expired')) return null;
+    }
+    return null;
+  }
+
+  /** Whether the message's key is free, or had by this owner. */
+  #mayHave(queue: ModelQueue, message: Message, owner: object): boolean {
+    const key = this.#keyOf(queue, message);
+    const [holder] = this.#holders(queue, key);
+    if (key === 0 || holder === undefined || this.#defects.has('group-shared')) return true;
+    return holder.owner === owner && (!queue.draining.has(key) || this.#defects.has('group-not-drained'));
+  }
+
+  #keyOf(queue: ModelQueue, { properties }: Message): number {
+    const { groupBy } = queue.limits;
+    if (groupBy === undefined || this.#keys === null) return 0;
+    return this.#keys.reader(groupBy)(properties, 0, properties.length);
+  }
+
+  /** What is held of the key by those to whom it was delivered. */
+  #holders(queue: ModelQueue, key: number): Message[] {
+    return [...queue.held.values()].filter((message) => !message.removed && this.#keyOf(queue, message) === key);
+  }
+
+  #isOver(queue: ModelQueue, { expiresAt, storedAt, dueAt }: Message): boolean {
+    const now = this.#clock.now();
+    const { messageTtlMs } = queue.limits;
+    if (expiresAt !== 0 && expiresAt < now) return true;
+    return messageTtlMs !== undefined && messageTtlMs > 0 && Math.max(storedAt, dueAt) + messageTtlMs <= now;
   }
 
   #isSpent(queue: ModelQueue, message: Message): boolean {
@@ -752,17 +826,21 @@ export class ModelEngine implements contract.Engine {
     return message.deliveries >= (queue.limits.deliveryLimit ?? Infinity) + late;
   }
 
-  #consumerFor(queue: ModelQueue): ModelConsumer | null {
+  #consumerFor(queue: ModelQueue, isServed: (consumer: ModelConsumer) => boolean = () => true): ModelConsumer | null {
     const able = (consumer: ModelConsumer): boolean =>
       consumer.credit > (this.#defects.has('credit-one-too-many') ? -1 : 0) &&
       (!consumer.stopped || this.#defects.has('deliver-after-stop'));
     if (queue.limits.singleActiveConsumer === true && !this.#defects.has('two-active-consumers')) {
       const active = queue.consumers[0];
-      return active !== undefined && able(active) ? active : null;
+      return active !== undefined && able(active) && isServed(active) ? active : null;
     }
     let best: ModelConsumer | null = null;
     for (const consumer of queue.consumers) {
-      if (able(consumer) && (best === null || (consumer.options.priority ?? 0) > (best.options.priority ?? 0))) {
+      if (
+        able(consumer) &&
+        isServed(consumer) &&
+        (best === null || (consumer.options.priority ?? 0) > (best.options.priority ?? 0))
+      ) {
         best = consumer;
       }
     }
@@ -772,8 +850,10 @@ export class ModelEngine implements contract.Engine {
   #dispatch(queue: ModelQueue): void {
     for (;;) {
       this.#tidy(queue);
-      const consumer = queue.deleted ? null : this.#consumerFor(queue);
-      const message = consumer === null ? null : this.#next(queue);
+      const grouped = queue.limits.groupBy !== undefined;
+      const served = (one: ModelConsumer): boolean => !grouped || this.#next(queue, one) !== null;
+      const consumer = queue.deleted ? null : this.#consumerFor(queue, served);
+      const message = consumer === null ? null : this.#next(queue, consumer);
       if (message === null || consumer === null) return;
       const bodyBytes = message.body.length;
       if (
@@ -788,15 +868,16 @@ export class ModelEngine implements contract.Engine {
         queue.consumers = [...queue.consumers.filter((other) => other !== consumer), consumer];
       }
       consumer.credit--;
-      this.#hold(queue, message, consumer.lease.id, consumer.options.noAck);
+      this.#hold(queue, message, consumer.lease.id, consumer, consumer.options.noAck);
       if (!consumer.sink.deliver(this.#view(queue, message))) consumer.stopped = true;
     }
   }
 
-  #hold(queue: ModelQueue, message: Message, lease: number, noAck: boolean): void {
+  #hold(queue: ModelQueue, message: Message, lease: number, owner: object, noAck: boolean): void {
     queue.ready.splice(queue.ready.indexOf(message), 1);
     if (noAck && !this.#defects.has('no-ack-is-held')) return;
     message.holder = lease;
+    message.owner = owner;
     queue.held.set(message.number, message);
   }
 

@@ -24,6 +24,10 @@ const kinds: readonly QueueLimits[] = [
   { maxBytes: 300, overflow: 'reject' },
   { deliveryLimit: 2 },
   { messageTtlMs: 400 },
+  { groupBy: 'key' },
+  { groupBy: 'key', deliveryLimit: 2 },
+  { groupBy: 'key', maxPriority: 2, maxLength: 15 },
+  { groupBy: 'key', messageTtlMs: 400 },
 ];
 const keys = kinds.map((_, at) => `q${at}`);
 const settlements: readonly Settlement[] = ['ack', 'drop', 'requeue'];
@@ -75,6 +79,7 @@ function drawStep(
     const some = keys.filter(() => random(4) === 0);
     const targets = some.length === 0 ? [key] : some;
     const specs = Array.from({ length: 1 + random(4) }, (): MessageSpec => ({
+      properties: Buffer.from(['none', 'k1', 'k2', 'k3'][random(4)]!),
       body: `${serial()}${'.'.repeat(random(60))}`,
       priority: random(6),
       expiresAt: random(8) === 0 ? now() + 50 + random(500) : 0,

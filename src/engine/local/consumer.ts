@@ -1,5 +1,6 @@
 /** Hot path. A consumer of one queue: its credit, and whether it can take a message now. */
 import type { ConsumeOptions, DeliveryView, EngineConsumer, Sink } from '../engine.ts';
+import type { GroupOwner } from './message-group.ts';
 import type { LocalLease } from './lease.ts';
 import type { LocalQueue } from './queue.ts';
 import type { StreamReader } from './stream-reader.ts';
@@ -23,6 +24,8 @@ export class LocalConsumer implements EngineConsumer {
   /** Its neighbours among those that can take a message (consumer-ring.ts); null: it can't. */
   left: LocalConsumer | null = null;
   right: LocalConsumer | null = null;
+  /** As whom it has keys of a grouped queue; null: it was not looked at yet. */
+  owner: GroupOwner | null = null;
   /** Its place, in a stream. */
   reader: StreamReader | null = null;
   /** At-most-once deliveries whose settlement is not durable yet. */

@@ -1,6 +1,7 @@
 import type { BacklogReader } from './backlog-reader.ts';
 import { ChunkList } from './chunk-list.ts';
 import { NumberHeap } from './number-heap.ts';
+import type { ParkedList } from './parked-list.ts';
 import type { LocalQueue } from './queue.ts';
 import { RunCursor } from './run-cursor.ts';
 import type { Window } from './window.ts';
@@ -31,6 +32,8 @@ export class Level {
   announcedIn = 0;
   /** Given back at the delivery limit: not to be delivered again but to be removed. */
   readonly spent = new NumberHeap();
+  /** Of a grouped queue: passed over, to be delivered when their keys are free. Null until there is one. */
+  parked: ParkedList | null = null;
   /** Numbers below may be delivered, as the journal knows durably, and as it was told. */
   mayBelow = 1;
   notedMayBelow = 1;
@@ -46,6 +49,8 @@ export class Level {
   /** Most queues never have anything returned. */
   #returnedCursor: RunCursor | null = null;
   #spentCursor: RunCursor | null = null;
+  #parkedCursor: RunCursor | null = null;
+  #lowestParkedCursor: RunCursor | null = null;
   readonly #window: Window;
   readonly #backlog: () => BacklogReader | null;
 
@@ -63,6 +68,16 @@ export class Level {
   /** What is spent is looked for in the same turn as what came back: one cursor would read for the one and then for the other, for ever. */
   get spentCursor(): RunCursor {
     return (this.#spentCursor ??= new RunCursor(this.#window, this.chunks, this.#backlog));
+  }
+
+  /** What is parked is delivered out of order: apart from what came back, for the same reason. */
+  get parkedCursor(): RunCursor {
+    return (this.#parkedCursor ??= new RunCursor(this.#window, this.chunks, this.#backlog));
+  }
+
+  /** Stands on the lowest that is parked, which may expire or overflow while others are delivered. */
+  get lowestParkedCursor(): RunCursor {
+    return (this.#lowestParkedCursor ??= new RunCursor(this.#window, this.chunks, this.#backlog));
   }
 
   /** Numbers of this level below were delivered, or taken out. */
@@ -101,6 +116,8 @@ export class Level {
     this.freshCursor.release();
     this.#returnedCursor?.release();
     this.#spentCursor?.release();
+    this.#parkedCursor?.release();
+    this.#lowestParkedCursor?.release();
   }
 
   /** What may be delivered. */

@@ -12,6 +12,7 @@ import type {
   EngineConsumer,
   EngineListener,
   EngineQueue,
+  GroupKeys,
   ItemOutcome,
   KeyedValue,
   Lease,
@@ -56,6 +57,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
   readonly handOver: HandOver;
   readonly delivery: DeliveryView;
   removal: { readonly lease: LocalLease; readonly sink: RemovalSink } | null = null;
+  groupKeys: GroupKeys | null = null;
 
   readonly #store: LocalStore;
   readonly #clock: Clock;
@@ -80,7 +82,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       delayed: true,
       producers: true,
       messageIds: true,
-      groups: false,
+      groups: true,
       streams: true,
       requeueInPlace: true,
       readyLimits: true,
@@ -326,6 +328,12 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     this.#clock.defer(() => this.dispatcher.run());
   }
 
+  useGroupKeys(keys: GroupKeys): void {
+    this.groupKeys = keys;
+    for (const queue of this.topology.queues.values()) if (queue.groups !== null) this.dispatcher.touch(queue);
+    this.#clock.defer(() => this.dispatcher.run());
+  }
+
   // --- looking ---
 
   async purge(queue: EngineQueue): Promise<number> {
@@ -407,11 +415,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
   backlogReader(queue: LocalQueue, arrived = () => this.dispatcher.pump(queue)): BacklogReader | null {
     const { reader } = this.#store;
     if (reader === null) return null;
-    return new BacklogReader(
-      reader,
-      arrived,
-      (error) => this.damaged(queue, error),
-    );
+    return new BacklogReader(reader, arrived, (error) => this.damaged(queue, error));
   }
 
   damaged(queue: LocalQueue, error: EngineError): void {

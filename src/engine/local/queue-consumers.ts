@@ -111,6 +111,18 @@ export class QueueConsumers {
     for (const [taker, nothing] of [...this.#takers]) if (taker.room > 0) nothing();
   }
 
+  /** Whether it takes a single message. */
+  isTaker(consumer: LocalConsumer): boolean {
+    return this.#takers.has(consumer);
+  }
+
+  /** There is no message for this one, of those that take a single one. False: it is another consumer. */
+  sendAway(taker: LocalConsumer): boolean {
+    const nothing = this.#takers.get(taker);
+    nothing?.();
+    return nothing !== undefined;
+  }
+
   /** The queue is deleted or damaged. */
   end(reason: 'deleted' | 'damaged'): void {
     for (const consumer of [...this.#all]) {

@@ -1,4 +1,4 @@
-import type { DeliveryView, RemovalSink } from '../engine.ts';
+import type { DeliveryView, GroupKeys, RemovalSink } from '../engine.ts';
 import type { BacklogReader } from './backlog-reader.ts';
 import type { LocalConsumer } from './consumer.ts';
 import type { Dispatcher } from './dispatcher.ts';
@@ -20,6 +20,8 @@ export interface QueueHost {
   /** The one flyweight of all deliveries. */
   readonly delivery: DeliveryView;
   readonly removal: { readonly lease: LocalLease; readonly sink: RemovalSink } | null;
+  /** How messages of grouped queues get their keys; null: not known yet. */
+  readonly groupKeys: GroupKeys | null;
   /** Null where nothing ever leaves memory. `arrived` is called when something was read; absent: the queue is dispatched. */
   backlogReader(queue: LocalQueue, arrived?: () => void): BacklogReader | null;
   /** Delivers what was settled for the consumer once the open group is durable. */

@@ -228,7 +228,7 @@ export class QueueNotes {
 }
 
 /** How many more this consumer and those of its turn can take, as far as it matters. */
-function roomFrom(consumer: LocalConsumer): number {
+export function roomFrom(consumer: LocalConsumer): number {
   let room = 0;
   let next: LocalConsumer | null = consumer;
   do {

@@ -9,7 +9,7 @@ import type { RunReader } from './run.ts';
 import { fill } from './settled-deliveries.ts';
 
 /** Where the next message of a level stands. */
-type Head = 'returned' | 'announced' | 'fresh';
+type Head = 'returned' | 'announced' | 'parked' | 'fresh';
 
 /** The longest that a timer waits. */
 const MOST_MS = 0x7fff_ffff;
@@ -66,7 +66,7 @@ export class QueueRemovals {
 
   /** Takes expired messages from the head of each level. False: nothing may be taken now. */
   removeExpired(): boolean {
-    if (!this.#mayRemove()) return false;
+    if (!this.mayRemove()) return false;
     for (const level of this.#queue.levels) {
       for (;;) {
         const from = headOf(level);
@@ -93,7 +93,7 @@ export class QueueRemovals {
 
   /** Takes out what came to its delivery limit. */
   removeSpent(): void {
-    if (!this.#mayRemove()) return;
+    if (!this.mayRemove()) return;
     this.#spends = false;
     for (const level of this.#queue.levels) {
       while (level.spent.size > 0) {
@@ -111,9 +111,9 @@ export class QueueRemovals {
     }
   }
 
-  /** Takes the message on which `cursor` stands, the first of `from`, out of the queue. False: it must wait. */
-  remove(level: Level, from: Head | 'spent', cursor: RunCursor, number: number, reason: RemovalReason): boolean {
-    if (!this.#mayRemove()) return false;
+  /** Takes the message on which `cursor` stands, the first of `from` (or of nothing any more), out of the queue. False: it must wait. */
+  remove(level: Level, from: Head | 'spent' | null, cursor: RunCursor, number: number, reason: RemovalReason): boolean {
+    if (!this.mayRemove()) return false;
     const queue = this.#queue;
     const { removal } = this.#host;
     const reader = cursor.reader;
@@ -121,7 +121,9 @@ export class QueueRemovals {
     if (from === 'fresh') {
       level.head = number + 1;
       level.fresh--;
-    } else {
+    } else if (from === 'parked') {
+      level.parked!.pop();
+    } else if (from !== null) {
       level[from].pop();
     }
     queue.ready--;
@@ -156,7 +158,7 @@ export class QueueRemovals {
   }
 
   /** Whether the engine may take messages out by itself, or somebody is there to take them over. */
-  #mayRemove(): boolean {
+  mayRemove(): boolean {
     if (this.#queue.limits.handOverRemoved !== true) return true;
     return this.#host.removal !== null && this.#host.handOver.admits(this.#queue);
   }
@@ -185,7 +187,7 @@ export class QueueRemovals {
 
   /** Wakes up when the first message at a head expires. */
   #armTimer(): void {
-    if (!this.#mayRemove()) return;
+    if (!this.mayRemove()) return;
     const { clock } = this.#host.journal;
     let at = Infinity;
     for (const level of this.#queue.levels) {
@@ -213,15 +215,19 @@ function readySince({ storedAt, dueAt }: RunReader): number {
 }
 
 function headOf(level: Level): Head | null {
+  const { parked } = level;
+  if (parked !== null && parked.peek() < level.returned.peek()) return 'parked';
   if (level.announced.size > 0 && level.announced.peek() < level.returned.peek()) return 'announced';
   if (level.returned.size > 0) return 'returned';
   return level.fresh > 0 ? 'fresh' : null;
 }
 
 function headNumber(level: Level, from: Head): number {
+  if (from === 'parked') return level.parked!.peek();
   return from === 'fresh' ? level.head : level[from].peek();
 }
 
 function cursorOf(level: Level, from: Head): RunCursor {
+  if (from === 'parked') return level.lowestParkedCursor;
   return from === 'fresh' ? level.freshCursor : level.returnedCursor;
 }

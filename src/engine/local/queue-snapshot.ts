@@ -33,6 +33,9 @@ function deliveryCounts(queue: LocalQueue): ReadonlyMap<number, number> {
   for (const [number, deliveries] of queue.counts) if (queue.isDelivered(number)) counts.set(number, deliveries + 1);
   for (const level of queue.levels) {
     for (const number of level.announced.values()) counts.set(number, (queue.counts.get(number) ?? 0) + 1);
+    if (level.parked === null) continue;
+    for (const { number, announcedIn } of level.parked.all())
+      if (announcedIn !== 0) counts.set(number, (queue.counts.get(number) ?? 0) + 1);
   }
   return counts;
 }

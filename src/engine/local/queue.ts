@@ -9,11 +9,13 @@ import type { EngineError } from '../errors.ts';
 import type { DeliveryView, EngineQueue, QueueLimits, QueueSpec, Settlement } from '../engine.ts';
 import { HeldWindow } from './held-window.ts';
 import type { EntryWriter } from './journal/directory.ts';
+import { GroupedDispatch } from './grouped-dispatch.ts';
 import type { LocalLease } from './lease.ts';
 import { Level, type Mark } from './level.ts';
 import { QueueConsumers } from './queue-consumers.ts';
 import { QueueDelayed } from './queue-delayed.ts';
 import { QueueDispatch } from './queue-dispatch.ts';
+import { QueueGroups } from './queue-groups.ts';
 import type { QueueHost } from './queue-host.ts';
 import { QueueNotes } from './queue-notes.ts';
 import { QueueRemovals } from './queue-removals.ts';
@@ -56,8 +58,10 @@ export class LocalQueue implements EngineQueue {
   readonly delayed: QueueDelayed;
   /** What makes it a stream; null: it is none. */
   readonly stream: Stream | null;
+  /** Null: its messages are not grouped. */
+  readonly groups: QueueGroups | null;
   readonly segmentSettled: (segment: number, count: number) => void;
-  readonly #dispatch: QueueDispatch;
+  readonly #dispatch: QueueDispatch | GroupedDispatch;
 
   constructor(id: number, spec: QueueSpec, host: QueueHost) {
     this.id = id;
@@ -71,7 +75,10 @@ export class LocalQueue implements EngineQueue {
     this.removals = new QueueRemovals(this);
     this.notes = new QueueNotes(this, spec.durable && !host.journal.volatile);
     this.delayed = new QueueDelayed(this);
-    this.#dispatch = new QueueDispatch(this);
+    const { groupBy } = spec.limits;
+    this.groups = groupBy === undefined ? null : new QueueGroups(this);
+    this.#dispatch =
+      this.groups === null ? new QueueDispatch(this) : new GroupedDispatch(this, this.groups, groupBy ?? '');
     if (spec.limits.maxPriority === undefined) this.#level(0);
     this.stream = spec.limits.stream === undefined ? null : new Stream(this);
   }
@@ -166,6 +173,7 @@ export class LocalQueue implements EngineQueue {
       return;
     }
     this.held.settleHeld(first, count);
+    if (this.groups !== null) this.groups.settled(first, count);
     this.#settled(first, count, this.held.lastBytes);
   }
 
@@ -192,6 +200,7 @@ export class LocalQueue implements EngineQueue {
   giveBack(number: number): void {
     const deliveries = (this.counts.get(number) ?? 0) + (this.isDelivered(number) ? 1 : 0);
     const bytes = this.held.giveBack(number);
+    if (this.groups !== null) this.groups.gaveBack(number, this.removals.isSpent(deliveries));
     if (this.removals.isSpent(deliveries) && this.limits.handOverRemoved !== true) {
       this.settleReady(number, 1, bytes);
       this.notes.settledByItself();
@@ -247,6 +256,7 @@ export class LocalQueue implements EngineQueue {
     let at = 0;
     for (const level of this.levels) {
       const back = [...level.spent.values(), ...level.announced.values(), ...level.returned.values()];
+      if (level.parked !== null) back.push(...level.parked.values());
       for (const number of back.sort((a, b) => a - b)) {
         if (at >= offset + limit) return;
         if (at++ >= offset) yield number;
@@ -287,6 +297,10 @@ export class LocalQueue implements EngineQueue {
         }
         heap.clear();
       }
+      while (level.parked !== null && level.parked.size > 0) {
+        this.settleReady(level.parked.pop(), 1, bytes);
+        bytes = 0;
+      }
       if (level.fresh > 0) {
         for (const [first, n] of [...level.chunks.ranges(level.head)]) {
           this.settleReady(first, n, bytes);
@@ -316,6 +330,7 @@ export class LocalQueue implements EngineQueue {
       level.fresh = 0;
       level.release();
     }
+    this.groups?.clear();
     this.ready = 0;
     this.readyBytes = 0;
   }
@@ -338,6 +353,14 @@ export class LocalQueue implements EngineQueue {
         const number = level.announced.pop();
         level.returned.push(number);
         this.notes.counted(number, this.counts.get(number) ?? 0);
+      }
+      // Nobody got what was passed over, though the journal takes it for delivered.
+      while (level.parked !== null && level.parked.size > 0) {
+        const number = level.parked.pop();
+        const deliveries = this.counts.get(number) ?? 0;
+        level.returned.push(number);
+        this.counts.set(number, deliveries);
+        this.notes.counted(number, deliveries);
       }
     }
   }
@@ -362,7 +385,10 @@ export class LocalQueue implements EngineQueue {
   }
 
   lowest(): Level | null {
-    for (let at = this.levels.length - 1; at >= 0; at--) if (this.levels[at]!.ready > 0) return this.levels[at]!;
+    for (let at = this.levels.length - 1; at >= 0; at--) {
+      const level = this.levels[at]!;
+      if (level.ready > 0 || (level.parked !== null && level.parked.size > 0)) return level;
+    }
     return null;
   }
 

@@ -68,6 +68,12 @@ export class LocalTopology {
             `queue ${key} can't change its highest priority: delete it and declare it anew`,
           );
         }
+        if (before && before.limits.groupBy !== limits.groupBy) {
+          throw new EngineError(
+            'UNSUPPORTED',
+            `queue ${key} can't change what its messages are grouped by: delete it and declare it anew`,
+          );
+        }
         if (before && (before.limits.stream === undefined) !== (limits.stream === undefined)) {
           throw new EngineError(
             'UNSUPPORTED',
