@@ -7,6 +7,7 @@ import { type BrokerSettings, brokerSettings } from './broker-settings.ts';
 import type { BrokerContext } from './context.ts';
 import { DeadLetters } from './dead-letter/dead-letters.ts';
 import { LettersUnderWay } from './dead-letter/letters-under-way.ts';
+import { groupKeys } from './group-keys.ts';
 import { HeldMessages } from './delayed/held-messages.ts';
 import { Pressure } from './pressure.ts';
 import type { Principal } from './principal.ts';
@@ -76,6 +77,7 @@ export class Broker {
 
   /** Opens the engine and restores the topology. @throws EngineError */
   async open(): Promise<void> {
+    this.engine.useGroupKeys(groupKeys);
     const topology = await this.engine.open(this.#listener());
     const changes = this.#restore(topology);
     if (!this.#vhosts.has(defaultVhost)) {

@@ -13,6 +13,7 @@ import type { QueueLimits } from '../engine/engine.ts';
 import type { FieldTable } from '../format/field-table.ts';
 import { ArgumentReader } from './argument-reader.ts';
 import { BrokerError } from './broker-error.ts';
+import { isGroupBy } from './group-keys.ts';
 import {
   argumentsOfStreamsAlone,
   checkFilterBytes,
@@ -32,6 +33,8 @@ export interface EffectiveQueueSettings {
   readonly maxPriority: number | null;
   readonly deliveryLimit: number | null;
   readonly singleActiveConsumer: boolean;
+  /** The header or property whose value is a message's key; null: messages are not grouped. */
+  readonly groupBy: string | null;
   /** Of a stream: how old its messages become. */
   readonly maxAgeMs: number | null;
   /** Of a stream: how much of it goes at a time, at most. */
@@ -95,6 +98,11 @@ const settings: Readonly<Record<string, Setter>> = {
     if (argument.count() === 0) throw argument.invalid('{value_zero,0}');
   },
   'x-delivery-limit': (to, argument) => (to.deliveryLimit = argument.count()),
+  'x-group-by': (to, argument) => {
+    const groupBy = argument.string();
+    if (!isGroupBy(groupBy)) throw argument.invalid('"expected the name of a header or of a property"');
+    to.groupBy = groupBy;
+  },
   'x-message-deduplication': (_to, argument) => {
     if (argument.boolean()) throw unsupported(argument, 'deduplication');
   },
@@ -126,6 +134,7 @@ export function effectiveQueueSettings(given: FieldTable, resource: string): Eff
     maxPriority: null,
     deliveryLimit: null,
     singleActiveConsumer: false,
+    groupBy: null,
     maxAgeMs: null,
     segmentBytes: null,
     deadLetterExchange: null,
@@ -172,6 +181,7 @@ export function queueLimits(effective: EffectiveQueueSettings): QueueLimits {
     // A limit of 2 allows two redeliveries; the engine counts deliveries.
     ...(effective.deliveryLimit === null ? {} : { deliveryLimit: effective.deliveryLimit + 1 }),
     ...(effective.singleActiveConsumer ? { singleActiveConsumer: true } : {}),
+    ...(effective.groupBy === null ? {} : { groupBy: effective.groupBy }),
     ...(effective.deadLetterExchange === null ? {} : { handOverRemoved: true }),
   };
 }
