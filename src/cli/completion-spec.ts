@@ -24,12 +24,15 @@ export interface CommandSpec {
 export function completionSpec(program: Command): CommandSpec[] {
   return program.commands.map((command) => {
     const first = command.registeredArguments[0];
+    const inner = command.commands.map((each) => each.name());
+    const options = [command, ...command.commands].flatMap((each) => each.options);
+    const named = new Map(options.filter(({ hidden }) => !hidden).map((option) => [option.long, option]));
     return {
       name: command.name(),
       description: command.description(),
-      options: [...command.options.filter(({ hidden }) => !hidden).map(optionSpec), help],
-      argument: first === undefined ? 'none' : argumentKind(first),
-      choices: first?.argChoices ?? [],
+      options: [...Array.from(named.values(), optionSpec), help],
+      argument: inner.length > 0 ? 'choice' : first === undefined ? 'none' : argumentKind(first),
+      choices: inner.length > 0 ? inner : (first?.argChoices ?? []),
     };
   });
 }
