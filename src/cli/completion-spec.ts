@@ -24,8 +24,8 @@ export interface CommandSpec {
 export function completionSpec(program: Command): CommandSpec[] {
   return program.commands.map((command) => {
     const first = command.registeredArguments[0];
-    const inner = command.commands.map((each) => each.name());
-    const options = [command, ...command.commands].flatMap((each) => each.options);
+    const inner = first === undefined ? command.commands.map((each) => each.name()) : [];
+    const options = [command, ...(first === undefined ? command.commands : [])].flatMap((each) => each.options);
     const named = new Map(options.filter(({ hidden }) => !hidden).map((option) => [option.long, option]));
     return {
       name: command.name(),

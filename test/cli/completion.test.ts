@@ -42,6 +42,8 @@ describe('completion', { timeout: 300_000 }, () => {
     assert.deepEqual(await complete('postrider consume orders --no'), ['--no-wait']);
     assert.deepEqual(await complete('postrider demo --e'), ['--embedded']);
     assert.deepEqual(await complete('postrider completion '), ['bash', 'zsh', 'fish']);
+    assert.deepEqual(await complete('postrider users '), ['add', 'password', 'tags', 'delete']);
+    assert.deepEqual(await complete('postrider permissions set ann --re'), ['--read']);
     assert.deepEqual(await complete('postrider help re'), ['redrive']);
     assert.deepEqual(await complete('postrider consume --count '), []);
     assert.deepEqual(await complete('postrider nothing '), []);
