@@ -160,4 +160,38 @@ describe('amqplib', () => {
       await expectError(406, inequivalent, (other) => other.assertQueue(name, { durable: false }));
       await channel.deleteQueue(name);
     }));
+
+  test('reads a stream from where it wants, as often as it wants', () =>
+    withConnection(async (connection) => {
+      const channel = await connection.createConfirmChannel();
+      const name = unique('stream');
+      await channel.assertQueue(name, { durable: true, arguments: { 'x-queue-type': 'stream' } });
+      const count = 500;
+      for (let index = 0; index < count; index++)
+        channel.sendToQueue(name, Buffer.from(`message ${index}`), index % 2 === 0 ? {} : { headers: { index } });
+      await channel.waitForConfirms();
+      await channel.prefetch(50);
+      const read = (offset: string | number | { '!': string; value: number }, from: number): Promise<void> =>
+        new Promise((resolve, reject) => {
+          let next = from;
+          const taken = (message: ConsumeMessage | null): void => {
+            try {
+              assert.ok(message !== null);
+              assert.equal(message.content.toString(), `message ${next}`);
+              const headers = { ...(next % 2 === 0 ? {} : { index: next }), 'x-stream-offset': next };
+              assert.deepEqual(message.properties.headers, headers);
+              channel.ack(message);
+              if (++next === count) void channel.cancel(message.fields.consumerTag).then(() => resolve(), reject);
+            } catch (error) {
+              reject(error as Error);
+            }
+          };
+          channel.consume(name, taken, { arguments: { 'x-stream-offset': offset } }).catch(reject);
+        });
+      await read('first', 0);
+      await Promise.all([read('first', 0), read(450, 450)]);
+      await read({ '!': 'timestamp', value: Math.floor(Date.now() / 1000) - 60 }, 0);
+      const { messageCount } = await channel.deleteQueue(name);
+      assert.ok(messageCount >= 0);
+    }));
 });

@@ -9,10 +9,16 @@ const { port, bugs } = await target();
 /** Debian's pika belongs to Debian's python, which need not be the first on the path. */
 const python = ['python3', '/usr/bin/python3'].find((path) => absent('pika', [path, '-c', 'import pika']) === false);
 
-test('pika', { skip: python === undefined ? 'pika (python3-pika) is not installed' : false }, async () => {
-  const script = fileURLToPath(new URL('pika_conversation.py', import.meta.url));
+const skip = python === undefined ? 'pika (python3-pika) is not installed' : false;
+
+async function conversation(name: string, says: RegExp): Promise<void> {
+  const script = fileURLToPath(new URL(name, import.meta.url));
   const { code, stdout, stderr } = await run(python!, [script, String(port)]);
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /^pika [\d.]+: 200 messages$/m);
+  assert.match(stdout, says);
   assert.deepEqual(bugs(), []);
-});
+}
+
+test('pika', { skip }, () => conversation('pika_conversation.py', /^pika [\d.]+: 200 messages$/m));
+
+test('pika and a stream', { skip }, () => conversation('pika_streams.py', /^pika [\d.]+: a stream of 300 messages$/m));
