@@ -371,11 +371,12 @@ export class Workload {
     const random = this.#random;
     if (this.#mustWait(client)) return;
     const batch = client.begin(true);
-    for (let n = random.below(3); n > 0; n--) {
+    for (let n = random.below(4); n > 0; n--) {
       const run = this.#heldRun(client);
-      if (run !== null) batch.settle(run.session, run.queue, run.copies, 'ack');
+      if (run === null) continue;
+      batch.settle(run.session, run.queue, run.copies, random.weighted({ ack: 7, requeue: 2, drop: 1 }));
     }
-    for (let n = random.between(1, 4); n > 0; n--)
+    for (let n = random.chance(0.1) ? random.between(5, 40) : random.between(1, 4); n > 0; n--)
       batch.append({ ...this.#append(client), ...(random.chance(0.8) ? { identity: null } : {}) });
     if (random.chance(0.4)) this.#put(client, batch);
     batch.commit();

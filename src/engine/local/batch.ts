@@ -208,6 +208,7 @@ export class AtomicBatch implements Batch {
         const overlaps = ranges.some((range) => first < range.end && first + count > range.first);
         if (overlaps || lease.lost || queue.deleted || !queue.holds(lease, first, count))
           refusals.push({ item, outcome: 'stale', reason: null });
+        else if (entry.settlement === 'requeue' && queue.refusesAtLimit) countBack(entry, appended);
         ranges.push({ first, end: first + count });
         settled.set(queue, ranges);
       } else if (entry.kind === 'too-large') {
@@ -370,6 +371,20 @@ function unlessDue(host: BatchHost, message: MessageView): MessageView {
 function waiting(item: number, { queues }: LocalTargets): ItemOutcome {
   const numbers = queues.map((queue) => queue.delayed.messages.next - 1);
   return { item, outcome: 'waiting', reason: null, numbers };
+}
+
+/** What comes back is ready before what is appended behind it. */
+function countBack(
+  { queue, first, count }: AtomicItem & { readonly kind: 'settle' },
+  ready: Map<LocalQueue, { count: number; bytes: number }>,
+): void {
+  const before = ready.get(queue) ?? { count: 0, bytes: 0 };
+  for (let number = first; number < first + count; number++) {
+    if (!queue.comesBack(number)) continue;
+    before.count += 1;
+    before.bytes += queue.held.bytesOf(number);
+  }
+  ready.set(queue, before);
 }
 
 function applyAppend(host: BatchHost, targets: LocalTargets, message: MessageView): void {

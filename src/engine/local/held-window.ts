@@ -174,6 +174,11 @@ export class HeldWindow {
     return ranges;
   }
 
+  /** Body bytes of a message that somebody holds. */
+  bytesOf(number: number): number {
+    return this.#page(number).lengths[number & PAGE_MASK]!;
+  }
+
   /** The message is ready again. Returns its body bytes. */
   giveBack(number: number): number {
     const page = this.#page(number);

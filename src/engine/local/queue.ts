@@ -213,6 +213,12 @@ export class LocalQueue implements EngineQueue {
     this.host.dispatcher.touch(this);
   }
 
+  /** Whether a held message that is given back will be ready, and not gone. */
+  comesBack(number: number): boolean {
+    const deliveries = (this.counts.get(number) ?? 0) + (this.isDelivered(number) ? 1 : 0);
+    return this.limits.handOverRemoved === true || !this.removals.isSpent(deliveries);
+  }
+
   /** Puts a message that is ready where it waits for its next delivery, or for its removal instead. */
   comeBack(level: Level, number: number): void {
     if (this.removals.isSpent(this.counts.get(number) ?? 0)) this.removals.spend(level, number);

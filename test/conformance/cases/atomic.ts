@@ -133,6 +133,29 @@ export function atomicCases(check: Check): void {
   );
 
   check(
+    'what the batch itself gives back counts for what it appends behind that',
+    async (fixture) => {
+      const queue = await fixture.declare({ maxLength: 2, overflow: 'reject' });
+      await fixture.fill(queue, 'held', 'ready');
+      const { lease, sink } = await fixture.held(queue, 1);
+      const outcomes = await fixture.commit((batch) => {
+        fixture.settleIn(batch, lease, sink.deliveries, 'requeue');
+        fixture.append(batch, queue, 'too many');
+        fixture.append(batch, queue, 'too many');
+      }, 'required');
+      assert.deepEqual(outcomes, [refused(1, 'max-length'), refused(2, 'max-length')]);
+      await fixture.expectStats(queue, { ready: 1, unacked: 1 });
+      const settled = await fixture.commit((batch) => {
+        fixture.append(batch, queue, 'last');
+        fixture.settleIn(batch, lease, sink.deliveries, 'requeue');
+      }, 'required');
+      assert.deepEqual(settled, []);
+      assert.deepEqual(await fixture.drainTexts(queue), ['held', 'ready', 'last']);
+    },
+    { needs, refusal },
+  );
+
+  check(
     'a refused batch does not move a producer or remember a message id',
     async (fixture) => {
       const queue = await fixture.declare();
