@@ -24,6 +24,8 @@ import { Copy, type KeyState, type Model, ModelQueue, noticedAfterMs, type Produ
 import { bodyIsRight, OutgoingMessage, parseProperties } from './payload.ts';
 import type { Owner, Scheduler } from './scheduler.ts';
 import type { Session, Subscription } from './session.ts';
+import type { StreamBook } from './stream-book.ts';
+import type { StreamReaders } from './stream-readers.ts';
 import type { Trace } from './trace.ts';
 
 export const deadLetters = 'dead-letters';
@@ -36,6 +38,7 @@ export interface World {
   readonly trace: Trace | null;
   readonly coverage: Coverage;
   readonly history: MemoryRecorder;
+  readonly streams: readonly StreamBook[];
   nextAppend: number;
   nextMessage: number;
   nextNonce: number;
@@ -45,6 +48,8 @@ export interface World {
 
 export interface AppendRequest {
   readonly queues: readonly ModelQueue[];
+  /** It goes there too. */
+  readonly streams?: readonly StreamBook[];
   readonly bodyBytes: number;
   readonly priority: number;
   readonly ttlMs: number;
@@ -58,6 +63,7 @@ interface AppendItem {
   readonly kind: 'append';
   readonly unit: Unit;
   readonly copies: readonly Copy[];
+  readonly streams: readonly StreamBook[];
   readonly identity: Identity | null;
   readonly mayRefuse: boolean;
   readonly mustRefuse: boolean;
@@ -189,8 +195,13 @@ export class BatchBuilder {
     coverage.add(
       `op.append-${request.queues.length === 1 ? 'one' : 'fan-out'}${request.dueInMs > 0 ? '-delayed' : ''}`,
     );
-    this.items.push({ kind: 'append', unit, copies, identity, mayRefuse, mustRefuse, atMs: nowMs, fenced });
-    const handles = request.queues.map((queue) => client.handle(queue));
+    const { streams = [] } = request;
+    for (const stream of streams) stream.append(appendId, message.dueAt, identity !== null, unit);
+    this.items.push({ kind: 'append', unit, copies, streams, identity, mayRefuse, mustRefuse, atMs: nowMs, fenced });
+    const handles = [
+      ...request.queues.map((queue) => client.handle(queue)),
+      ...streams.map(({ key }) => client.engine.queue(key)!),
+    ];
     this.#batch.append(client.targets(handles), message);
     return appendId;
   }
@@ -277,6 +288,8 @@ export class Client implements EngineListener {
   readonly engine: Engine;
   readonly owner: Owner;
   readonly outgoing = new OutgoingMessage();
+  /** Null: the seed has no streams. */
+  streams: StreamReaders | null = null;
   readonly sessions: Session[] = [];
   readonly subscriptions: Subscription[] = [];
   /** Units that are not answered. */
@@ -505,7 +518,8 @@ export class Client implements EngineListener {
         world.coverage.add(
           `outcome.${item.kind}-${outcome.outcome}${outcome.reason === null ? '' : `-${outcome.reason}`}`,
         );
-      const stored = item.kind === 'append' && item.copies.some((copy) => copy.queue.spec.durable);
+      const stored =
+        item.kind === 'append' && (item.streams.length > 0 || item.copies.some((copy) => copy.queue.spec.durable));
       if (outcome === null && !refused && (stored || item.kind === 'put')) this.#durableSerial = unit.serial;
       if (item.kind === 'append') this.#appendAnswered(batch, item, outcome, refused);
       else if (item.kind === 'settle') this.#settleAnswered(batch, item, outcome, refused);
@@ -518,6 +532,10 @@ export class Client implements EngineListener {
     const { model, history } = this.world;
     const stored = (outcome === null || outcome.outcome === 'waiting') && !batchRefused;
     const id = historyId('all', 0, item.copies[0]!.appendId);
+    for (const stream of item.streams) {
+      if (stored) stream.stored(item.copies[0]!.appendId);
+      else stream.refused(item.copies[0]!.appendId);
+    }
     if (stored || outcome?.outcome === 'duplicate') history.confirmed(id, 1);
     else history.rejected(id, 1);
     if (!stored) {
@@ -541,7 +559,7 @@ export class Client implements EngineListener {
     const delayed = item.copies.some((copy) => copy.dueAt > item.atMs);
     if (delayed !== (outcome?.outcome === 'waiting') && stored)
       this.violate(`append in ${show(batch)} answered ${outcome?.outcome ?? 'done'}, delayed ${delayed}`);
-    outcome?.numbers?.forEach((number, at) => (item.copies[at]!.delayedNumber = number));
+    outcome?.numbers?.slice(0, item.copies.length).forEach((number, at) => (item.copies[at]!.delayedNumber = number));
     const reason = outcome?.reason ?? null;
     const gone = item.copies.some((copy) => copy.queue.deleted);
     if (reason === 'max-length' && !item.mayRefuse)

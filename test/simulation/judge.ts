@@ -2,7 +2,7 @@
  * After a restart: what the engine has must be what the model allows, and what was in doubt is in doubt no longer. Evidence is gathered for each
  * unit that had no answer (a message is there, another is not); all evidence of one unit must agree, and units must be a prefix of their order.
  */
-import type { BrowsedMessage, KeyedValue, ProducerState, Topology } from '../../src/engine/engine.ts';
+import type { BrowsedMessage, KeyedValue, ProducerState, QueueStats, Topology } from '../../src/engine/engine.ts';
 import { messageId as historyId } from '../../src/verify/index.ts';
 import type { Client } from './client.ts';
 import { type Copy, describeTopology, type Model, type ModelQueue, type Unit } from './model.ts';
@@ -13,11 +13,12 @@ export interface Recovered {
   readonly producers: ReadonlyMap<string, ProducerState>;
   readonly state: readonly KeyedValue[];
   readonly messages: ReadonlyMap<string, readonly BrowsedMessage[]>;
+  readonly stats: ReadonlyMap<string, QueueStats>;
   /** When the questions were asked. */
   readonly askedMs: number;
 }
 
-class Evidence {
+export class Evidence {
   readonly #model: Model;
   readonly #why = new Map<Unit, string>();
   /** Absent copies whose append and removal are both in doubt: not appended, or removed. */
@@ -117,7 +118,11 @@ export function processEnded(client: Client, unclean: boolean): void {
 /** What a topology in doubt could be, judged by what `open` gave back. */
 export function judgeTopology(client: Client, topology: Topology): void {
   const { model } = client.world;
-  const found = describeTopology(topology.entries, topology.queues);
+  const found = describeTopology(
+    topology.entries,
+    topology.queues.filter(({ limits }) => limits.stream === undefined),
+  );
+  judgeStreamsThere(client, topology);
   const candidates = model.topologies.map(({ state }) =>
     describeTopology(
       state.entries.values(),
@@ -150,6 +155,18 @@ export function judgeTopology(client: Client, topology: Topology): void {
   model.topologies = [{ unit: null, state }];
 }
 
+/** A stream that was declared for certain is there; of another it is known now. */
+function judgeStreamsThere({ world }: Client, topology: Topology): void {
+  for (const book of world.streams) {
+    const there = topology.queues.some(({ key }) => key === book.key);
+    const unit = typeof book.declared === 'object' ? book.declared : null;
+    if (unit === null ? book.declared === true && !there : unit.state === 'done' && !there)
+      world.model.violate(`stream ${book.key} is lost: it was declared`);
+    if (unit?.state === 'open') unit.applied = there;
+    book.declared = there;
+  }
+}
+
 export function judgeRecovered(client: Client, recovered: Recovered): void {
   const { model } = client.world;
   const evidence = new Evidence(model);
@@ -172,6 +189,11 @@ export function judgeRecovered(client: Client, recovered: Recovered): void {
   }
   judgeKeys(client, recovered, evidence);
   for (const queue of model.queues) judgeQueue(client, queue, recovered, evidence);
+  for (const book of client.world.streams) {
+    if (book.declared === false) continue;
+    const { key } = book;
+    book.judge(recovered.messages.get(key) ?? [], recovered.stats.get(key), evidence, recovered.askedMs);
+  }
   evidence.close();
   for (const queue of model.queues) for (const copy of queue.copies.values()) judgeUnseen(client, queue, copy);
   for (const [name, id] of model.ids) if (id.unit?.state === 'refused') model.ids.delete(name);

@@ -4,7 +4,14 @@
  * every queue and looks at what is left on the disk.
  */
 import type { Clock } from '../../src/engine/clock.ts';
-import type { Engine, KeyedValue, ProducerState, Topology, BrowsedMessage } from '../../src/engine/engine.ts';
+import type {
+  Engine,
+  KeyedValue,
+  ProducerState,
+  QueueStats,
+  Topology,
+  BrowsedMessage,
+} from '../../src/engine/engine.ts';
 import type { Files } from '../../src/engine/local/journal/files.ts';
 import { check, MemoryRecorder, NO_MINIMUMS, messageId as historyId } from '../../src/verify/index.ts';
 import { Client, type World } from './client.ts';
@@ -17,6 +24,8 @@ import { type Owner, Scheduler } from './scheduler.ts';
 import { SimClock } from './sim-clock.ts';
 import { SimDisk } from './sim-disk.ts';
 import { SimFiles, type SimHost } from './sim-files.ts';
+import { StreamBook } from './stream-book.ts';
+import { StreamReaders, streamKinds } from './stream-readers.ts';
 import { Trace } from './trace.ts';
 import { Workload } from './workload.ts';
 
@@ -88,6 +97,7 @@ class SeedRun {
   readonly #host: SimHost;
   readonly #world: World;
   readonly #workload: Workload;
+  readonly #ofStreams: Random;
   #client: Client | null = null;
   #files: SimFiles | null = null;
   #owner: Owner = { dead: false };
@@ -109,10 +119,18 @@ class SeedRun {
     const trace = options.traced === false ? null : new Trace(30, options.print ?? null);
     const scheduler = new Scheduler();
     scheduler.mostSteps = mostSteps;
+    const model = new Model();
+    // Half of the seeds have none.
+    this.#ofStreams = new Random(seed, 6);
+    const streams = Array.from(
+      { length: this.#ofStreams.pick([0, 0, 1, 2]) },
+      (_, n) => new StreamBook(`s${n}`, this.#ofStreams.pick(streamKinds), model),
+    );
     this.#host = { scheduler, disk: new SimDisk(coverage), random: new Random(seed, 2), trace, coverage };
     this.#world = {
       scheduler,
-      model: new Model(),
+      model,
+      streams,
       trace,
       coverage,
       history: new MemoryRecorder(),
@@ -217,6 +235,8 @@ class SeedRun {
     const client = new Client(this.#world, engine, owner);
     client.readsFailed = () =>
       files.faults.fired.some(({ call, code }) => code === 'EIO' && (call === 'read' || call === 'open'));
+    if (this.#world.streams.length > 0 && engine.capabilities.streams)
+      client.streams = new StreamReaders(client, this.#ofStreams);
     this.#client = client;
     this.#trigger = null;
     this.#crashStep = Infinity;
@@ -324,7 +344,7 @@ class SeedRun {
     const producers = new Map<string, ProducerState>();
     let state: KeyedValue[] = [];
     const messages = new Map<string, BrowsedMessage[]>();
-    const stats = new Map<string, number>();
+    const stats = new Map<string, QueueStats>();
     const askedMs = this.#host.scheduler.nowMs();
     for (const name of model.producers.keys()) {
       client.wait(`producer ${name}`, client.engine.producer(name), (found) => producers.set(name, found));
@@ -335,8 +355,13 @@ class SeedRun {
     for (const queue of model.queues) {
       client.browse(queue, 1_000_000, (found) => messages.set(queue.key, found));
       client.wait(`stats ${queue.key}`, client.engine.stats(client.handle(queue)), (found) =>
-        stats.set(queue.key, found.ready),
+        stats.set(queue.key, found),
       );
+    }
+    for (const { key } of client.streams?.books ?? []) {
+      const handle = client.engine.queue(key)!;
+      client.wait(`read ${key}`, client.engine.read(handle, 0, Infinity), (found) => messages.set(key, found));
+      client.wait(`stats ${key}`, client.engine.stats(handle), (found) => stats.set(key, found));
     }
     if (!(await this.#answered('the questions after a restart'))) return false;
     if (client.failure !== null) {
@@ -355,11 +380,13 @@ class SeedRun {
         Object.keys(queue.limits).every((name) => name === 'maxPriority') &&
         [...queue.copies.values()].every((copy) => copy.expiresAt === 0 && copy.dueAt === 0),
     );
-    judgeRecovered(client, { topology, producers, state, messages, askedMs });
+    judgeRecovered(client, { topology, producers, state, messages, stats, askedMs });
     for (const queue of lasting) {
       const browsed = messages.get(queue.key)?.length ?? 0;
-      if (stats.get(queue.key) !== browsed) {
-        model.violate(`${queue.key} after restart: ${stats.get(queue.key) ?? 0} ready by stats, ${browsed} by browse`);
+      if (stats.get(queue.key)?.ready !== browsed) {
+        model.violate(
+          `${queue.key} after restart: ${stats.get(queue.key)?.ready ?? 0} ready by stats, ${browsed} by browse`,
+        );
       }
     }
     this.#trigger = saved.trigger;
@@ -647,6 +674,8 @@ class SeedRun {
     for (const queue of model.queues) {
       client.subscribe(queue, session, { credit: Infinity, noAck: false, afterSync: false, priority: 0 }, () => false);
     }
+    await this.#endStreams();
+    if (this.#broken) return;
     // Everything that may still come is acknowledged; until nothing is owed.
     const owed = (): boolean => model.queues.some((queue) => this.#owes(queue));
     const deadline = scheduler.nowUs + patienceUs;
@@ -687,6 +716,19 @@ class SeedRun {
     this.#checkDisk();
     await this.#close();
     this.#owner.dead = true;
+  }
+
+  /** Each is read from its beginning to its end, and deleted: it would keep its segments. */
+  async #endStreams(): Promise<void> {
+    const client = this.#client!;
+    const { scheduler } = this.#host;
+    if (client.streams === null) return;
+    const all = client.streams.readAll();
+    if ((await scheduler.drive(() => all() || client.failure !== null, scheduler.nowUs + patienceUs)) !== 'done')
+      this.#world.model.violate('a stream was not read to its end');
+    client.streams.delete();
+    await this.#answered('after the streams were deleted');
+    for (const book of this.#world.streams) book.declared = false;
   }
 
   #isOwed(queue: ModelQueue, copy: ReturnType<ModelQueue['copies']['get']> & object): boolean {

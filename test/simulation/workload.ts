@@ -109,6 +109,7 @@ export class Workload {
       if (client.world.model.queue(key) === undefined && (key !== 'q1' || this.#random.chance(0.9)))
         client.createQueue(key, durable, limits);
     }
+    client.streams?.declare();
   }
 
   /** One operation, now. */
@@ -116,6 +117,7 @@ export class Workload {
     const operation = this.#random.weighted(this.#weights);
     this.operations++;
     this.#act(client, operation);
+    client.streams?.act();
   }
 
   #act(client: Client, operation: Operation): void {
@@ -314,6 +316,7 @@ export class Workload {
             : random.below(this.#bodyScale);
     return {
       queues,
+      streams: client.streams?.targets() ?? [],
       bodyBytes,
       priority: random.below(8),
       ttlMs: random.chance(0.05) ? random.between(1, 1000) : 0,

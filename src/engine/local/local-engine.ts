@@ -403,8 +403,14 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     const loader = this.#loader(local);
     const messages: BrowsedMessage[] = [];
     for (let number = Math.max(position, stream.first); messages.length < limit && number < stream.end; number++) {
-      // Else retention took it meanwhile.
-      if (await loader.seek(number)) messages.push(loader.copy(number, false));
+      if (await loader.seek(number)) {
+        messages.push(loader.copy(number, false));
+        continue;
+      }
+      if (number >= stream.first) break;
+      // Retention took it meanwhile, and all before it.
+      messages.length = 0;
+      number = stream.first - 1;
     }
     loader.close();
     return messages;
