@@ -183,7 +183,7 @@ describe('amqplib', () => {
               channel.ack(message);
               if (++next === count) void channel.cancel(message.fields.consumerTag).then(() => resolve(), reject);
             } catch (error) {
-              reject(error);
+              reject(error instanceof Error ? error : new Error(String(error)));
             }
           };
           channel.consume(name, taken, { arguments: { 'x-stream-offset': offset } }).catch(reject);
