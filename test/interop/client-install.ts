@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { absent } from './program.ts';
 
 const cache = fileURLToPath(new URL('../../node_modules/.cache/interop', import.meta.url));
 const commandTimeoutMs = 300_000;
@@ -17,8 +18,9 @@ export interface Client {
 
 export interface Recipe {
   readonly name: string;
-  /** Without it there is nothing to install with. */
-  readonly program: readonly [string, ...string[]];
+  /** What it is installed with, as a line that skips its tests calls it, and a command that fails where it is absent. */
+  readonly needs: string;
+  readonly probe: readonly [string, ...string[]];
   /** It is installed anew when one of them changes. */
   readonly files: readonly URL[];
   /** Where the commands run. */
@@ -27,11 +29,10 @@ export interface Recipe {
   commands(directory: string): readonly (readonly [string, ...string[]])[];
 }
 
-export function installed({ name, program, files, cwd, env, commands }: Recipe): Client {
+export function installed({ name, needs, probe, files, cwd, env, commands }: Recipe): Client {
   const directory = join(cache, name);
-  const [tool, ...version] = program;
-  if (spawnSync(tool, version, { stdio: 'ignore' }).status !== 0)
-    return { directory, skip: `${tool} is not installed` };
+  const missing = absent(needs, probe);
+  if (missing !== false) return { directory, skip: missing };
   const hash = createHash('sha256');
   for (const file of files) hash.update(readFileSync(file));
   const wanted = hash.digest('hex');

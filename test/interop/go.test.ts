@@ -6,7 +6,8 @@ import { assertServed, playStore } from './store.ts';
 const source = (name: string): URL => new URL(`go/${name}`, import.meta.url);
 const { directory, skip } = installed({
   name: 'go',
-  program: ['go', 'version'],
+  needs: 'Go',
+  probe: ['go', 'version'],
   files: ['go.mod', 'go.sum', 'main.go'].map(source),
   cwd: source(''),
   env: { CGO_ENABLED: '0', GOTOOLCHAIN: 'local' },

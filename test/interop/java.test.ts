@@ -7,7 +7,8 @@ const source = (name: string): URL => new URL(`java/${name}`, import.meta.url);
 const copyDependencies = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies';
 const { directory, skip } = installed({
   name: 'java',
-  program: ['mvn', '--version'],
+  needs: 'Maven',
+  probe: ['mvn', '--version'],
   files: ['pom.xml', 'Store.java'].map(source),
   cwd: source(''),
   commands: (into) => [
