@@ -35,6 +35,11 @@ export class QueueGroups {
     return this.#groups.get(key);
   }
 
+  /** Keys that are known now. */
+  get size(): number {
+    return this.#groups.size;
+  }
+
   ownerOf(consumer: LocalConsumer): GroupOwner {
     return consumer.owner ?? this.#newOwner(consumer);
   }
