@@ -106,9 +106,23 @@ export function tableOf(name: string, value: string): Buffer {
   return Buffer.concat([long(field.length), field]);
 }
 
-/** basic.publish, its content header (delivery-mode 2: persistent) and an empty body of that size. */
-export function publishFrames(channel: number, exchange: string, routingKey: string, bodyBytes: number): Buffer {
-  const persistent = Buffer.concat([short(1 << 12), octet(2)]);
+function delayTable(delayMs: number): Buffer {
+  const field = Buffer.concat([shortString('x-delay'), Buffer.from('I'), long(delayMs)]);
+  return Buffer.concat([long(field.length), field]);
+}
+
+/** basic.publish, its content header (delivery-mode 2: persistent; `x-delay`, when it is delayed) and an empty body of that size. */
+export function publishFrames(
+  channel: number,
+  exchange: string,
+  routingKey: string,
+  bodyBytes: number,
+  delayMs?: number,
+): Buffer {
+  const persistent =
+    delayMs === undefined
+      ? Buffer.concat([short(1 << 12), octet(2)])
+      : Buffer.concat([short((1 << 13) | (1 << 12)), delayTable(delayMs), octet(2)]);
   return Buffer.concat([
     method(channel, methods.basicPublish, short(0), shortString(exchange), shortString(routingKey), octet(0)),
     frame(frameHeader, channel, short(60), short(0), longLong(bodyBytes), persistent),

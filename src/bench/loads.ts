@@ -13,6 +13,7 @@ export interface Shape {
   transaction?: number;
   ackEvery?: number;
   ratePerS?: number;
+  delayMs?: number;
   count?: number;
   maxLatencies?: number;
   prefetch?: number;
@@ -102,6 +103,7 @@ function publisher(exchange: string, routingKeys: string[], stream: number, shap
     ring: ringOf(window),
     ...(shape.transaction === undefined ? {} : { transaction: shape.transaction }),
     ...(shape.count === undefined ? {} : { count: shape.count }),
+    ...(shape.delayMs === undefined ? {} : { delayMs: shape.delayMs }),
     ...(shape.ratePerS === undefined ? {} : { ratePerS: shape.ratePerS }),
   };
 }

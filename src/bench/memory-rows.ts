@@ -1,8 +1,10 @@
 // The rows that need a broker of their own: what it holds in memory, how fast it starts, and what it still has after SIGKILL.
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker } from './broker.ts';
 import { LoadConnection } from './connection.ts';
 import { emptyTable, long, method, methods, octet, short, shortString } from './frame.ts';
+import { monotonicMs } from './load.ts';
 import { LoadRun } from './load-run.ts';
 import { freshName, pairs, roundRobin } from './loads.ts';
 import { median } from './median.ts';
@@ -175,6 +177,61 @@ export async function backlogOverQueues(context: SoloContext): Promise<Sample> {
     };
   } finally {
     await run.abandon();
+    await broker.stop();
+  }
+}
+
+const delayMs = 90_000;
+/** Consumers are there a little before the first message is due. */
+const earlyMs = 5_000;
+
+/** Delayed messages, none of them due yet: memory; then SIGKILL, restart, and every one of them must come, in order. */
+export async function delayedBacklog(context: SoloContext): Promise<Sample> {
+  const { contender } = context;
+  const messages = Math.max(1, Math.floor(context.messages / 10));
+  const dataDir = join(context.workDir, 'data');
+  const load = pairs(1, { window: backlogWindow, count: messages, delayMs });
+  let broker = await contender.start(dataDir);
+  try {
+    const emptyBytes = await settledBytes(pidOf(broker));
+    const filling = new LoadRun(broker, load);
+    const startedMs = monotonicMs();
+    let sent: number[];
+    try {
+      await filling.declare();
+      await filling.openProducer();
+      await filling.start();
+      sent = await filling.untilPublished((done) => context.progress(`published ${count(done)} of ${count(messages)}`));
+    } finally {
+      await filling.abandon();
+    }
+    context.progress('settling');
+    const delayedBytes = await settledBytes(pidOf(broker));
+    if (broker.crash === undefined) throw new Error(`${contender.name} can't be crashed`);
+    await broker.crash();
+    context.progress('restarting after SIGKILL');
+    broker = await contender.start(dataDir);
+    const restartMs = broker.startupMs ?? 0;
+    const waitMs = startedMs + delayMs - earlyMs - monotonicMs();
+    if (waitMs < 0) throw new Error(`it took longer than the delay of ${delayMs / 1000} s to get there`);
+    context.progress('waiting until they are due');
+    await sleep(waitMs);
+
+    const draining = new LoadRun(broker, load);
+    try {
+      await draining.openConsumer();
+      const { end, integrity } = await draining.finishConsumer(sent, load.subscribers, (done) => {
+        context.progress(`${count(done)} of ${count(messages)} came`);
+      });
+      return {
+        values: { resident: delayedBytes / bytesPerMb, restart: restartMs, lost: integrity.findings.lost },
+        detail: { messages, received: end.received, emptyMb: emptyBytes / bytesPerMb },
+        integrity,
+      };
+    } finally {
+      await draining.abandon();
+    }
+  } finally {
     await broker.stop();
   }
 }

@@ -21,6 +21,8 @@ export interface PublisherPlan {
   count?: number;
   /** So many messages are one transaction, and a commit confirms them: the window then. Without it, publisher confirms. */
   transaction?: number;
+  /** Each message is delayed by the broker for so long. */
+  delayMs?: number;
   /** Messages a second; without it, as fast as the window allows. */
   ratePerS?: number;
 }
@@ -55,18 +57,18 @@ export class Publisher {
   }
 
   private constructor(connection: LoadConnection, plan: PublisherPlan) {
-    const { routingKeys, ring, bodyBytes, window, transaction } = plan;
+    const { exchange, routingKeys, ring, bodyBytes, window, transaction, delayMs } = plan;
     if (transaction !== undefined && window !== transaction) throw new RangeError('a transaction is the window');
     if (ring < window || ring % routingKeys.length !== 0) throw new RangeError('the ring does not fit the plan');
     this.#connection = connection;
     this.#plan = plan;
-    this.#slotBytes = publishFrames(1, plan.exchange, routingKeys[0] ?? '', bodyBytes).length;
+    this.#slotBytes = publishFrames(1, exchange, routingKeys[0] ?? '', bodyBytes, delayMs).length;
     this.#bodyAt = this.#slotBytes - 1 - bodyBytes;
     this.#arena = Buffer.allocUnsafeSlow(this.#slotBytes * ring);
     this.#early = new Uint8Array(ring);
     this.#refillAt = transaction ?? Math.max(1, Math.floor(window * refillFraction));
     for (let slot = 0; slot < ring; slot++) {
-      const encoded = publishFrames(1, plan.exchange, routingKeys[slot % routingKeys.length] ?? '', bodyBytes);
+      const encoded = publishFrames(1, exchange, routingKeys[slot % routingKeys.length] ?? '', bodyBytes, delayMs);
       if (encoded.length !== this.#slotBytes) throw new RangeError('routing keys must be of one length');
       encoded.copy(this.#arena, slot * this.#slotBytes);
       writeBodyTemplate(this.#arena, slot * this.#slotBytes + this.#bodyAt, bodyBytes, plan.stream, slot);

@@ -3,7 +3,7 @@ import { declareRate } from './declare-rate.ts';
 import { monotonicMs } from './load.ts';
 import { LoadRun, runLoad, type Load, type Timing } from './load-run.ts';
 import { fanout, pairs, streamed, topic } from './loads.ts';
-import { backlogOverQueues, deepBacklog, perConnection, startUp } from './memory-rows.ts';
+import { backlogOverQueues, deepBacklog, delayedBacklog, perConnection, startUp } from './memory-rows.ts';
 import type { ComparedRow, Goal, Metric, Row, Sample } from './row.ts';
 
 const required = (ratio: number): Goal => ({ tier: 'required', ratio });
@@ -161,6 +161,17 @@ export const rows: readonly Row[] = [
       { id: 'lost', label: 'lost', unit: 'messages', better: 'lower', goals: [atMost('required', 0)] },
     ],
     run: backlogOverQueues,
+  },
+  {
+    id: 'memory-1m-delayed',
+    title: '1 M delayed messages',
+    kind: 'solo',
+    metrics: [
+      { id: 'resident', label: 'resident', unit: 'MB', better: 'lower', goals: [atMost('required', 150)] },
+      { id: 'restart', label: 'restart after SIGKILL', unit: 'ms', better: 'lower', goals: [] },
+      { id: 'lost', label: 'lost', unit: 'messages', better: 'lower', goals: [atMost('required', 0)] },
+    ],
+    run: delayedBacklog,
   },
 ];
 
