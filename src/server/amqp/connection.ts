@@ -21,6 +21,7 @@ import { unknownClient, type Client } from './client.ts';
 import { CommitToken, type CountedBatch } from './commit.ts';
 import { closeArguments, Ending } from './ending.ts';
 import { closingError } from './errors.ts';
+import type { Entrant } from './entrance.ts';
 import { FrameCarry } from './frame-carry.ts';
 import { FrameRouter } from './frame-router.ts';
 import { runFrames } from './frame-run.ts';
@@ -45,7 +46,7 @@ const maxLogLength = 1_000;
  *
  * Bytes that break the protocol, and whatever is thrown while a client's bytes are handled, end this connection alone.
  */
-export class Connection implements CommitReceiver<CommitToken> {
+export class Connection implements CommitReceiver<CommitToken>, Entrant {
   readonly server: AmqpServer;
   readonly broker: Broker;
   readonly settings: AmqpSettings;
@@ -313,6 +314,11 @@ export class Connection implements CommitReceiver<CommitToken> {
     this.gets.end();
     await Promise.all(this.channels.all().map((channel) => this.removeChannel(channel)));
     await this.agreed?.scope.close();
+  }
+
+  /** It has not logged in, and others wait. */
+  cut(): void {
+    this.ending.destroy();
   }
 
   #closed(): void {

@@ -1,8 +1,13 @@
 import { performance } from 'node:perf_hooks';
-import type { Connection } from './connection.ts';
 
 /** Whoever is at its handshake for less is let go on: it may be one of many that come back after a restart. */
 const graceMs = 1_000;
+
+/** Somebody who has not logged in: a connection, or a socket at its TLS handshake. */
+export interface Entrant {
+  /** Gives its place to another. */
+  cut(): void;
+}
 
 /**
  * Connections that have not logged in. They are few, and give way: neither to wait without a word nor to come in numbers keeps
@@ -11,7 +16,7 @@ const graceMs = 1_000;
 export class Entrance {
   readonly #most: number;
   /** The one that waits longest first. */
-  readonly #since = new Map<Connection, number>();
+  readonly #since = new Map<Entrant, number>();
 
   constructor(most: number) {
     this.#most = most;
@@ -21,21 +26,21 @@ export class Entrance {
     return this.#since.size >= this.#most;
   }
 
-  add(connection: Connection): void {
-    this.#since.set(connection, performance.now());
+  add(entrant: Entrant): void {
+    this.#since.set(entrant, performance.now());
   }
 
   /** It is open, or gone. */
-  remove(connection: Connection): void {
-    this.#since.delete(connection);
+  remove(entrant: Entrant): void {
+    this.#since.delete(entrant);
   }
 
   /** Cuts the one that waits longest. False: none has waited for long. */
   makeRoom(): boolean {
-    for (const [connection, since] of this.#since) {
+    for (const [entrant, since] of this.#since) {
       if (performance.now() - since < graceMs) return false;
-      this.#since.delete(connection);
-      connection.ending.destroy();
+      this.#since.delete(entrant);
+      entrant.cut();
       return true;
     }
     return false;

@@ -12,8 +12,9 @@ import { Entrance } from './entrance.ts';
 import { FrozenClients } from './frozen-clients.ts';
 import { OutputBudget } from './output-budget.ts';
 import { controlKey, topologyKey } from './reply-to.ts';
-import { readInto } from './shared-read-buffer.ts';
+import { readEvents, readInto, type Reader } from './shared-read-buffer.ts';
 import { defaultAmqpSettings, type AmqpSettings } from './settings.ts';
+import { TlsListener, type TlsIdentity } from './tls-listener.ts';
 import { TopologyAnswers } from './topology-answers.ts';
 
 export interface AmqpServerOptions {
@@ -43,6 +44,7 @@ export class AmqpServer {
   readonly outputBudget: OutputBudget;
 
   readonly #server: Server;
+  #tls: TlsListener | null = null;
   readonly #connections = new Set<Connection>();
   readonly #entrance: Entrance;
   readonly #frozen: FrozenClients;
@@ -71,14 +73,44 @@ export class AmqpServer {
 
   /** Resolves once it listens. Port 0 takes a free one. @throws the error of `listen`: EADDRINUSE, EACCES, ... */
   async listen(host: string, port: number): Promise<AddressInfo> {
+    const address = await this.#listen(this.#server, host, port);
+    this.#start();
+    return address;
+  }
+
+  /** The same for TLS, beside the other or alone. @throws what OpenSSL says of the identity, too */
+  async listenTls(host: string, port: number, identity: TlsIdentity): Promise<AddressInfo> {
+    this.#tls = new TlsListener(identity, {
+      admit: () => this.#admit(),
+      entered: (entrant) => this.#entrance.add(entrant),
+      left: (entrant) => this.#entrance.remove(entrant),
+      accept: (socket) => this.#connect((read) => readEvents(socket, read)),
+      log: this.log,
+    });
+    const address = await this.#listen(this.#tls.server, host, port);
+    this.#start();
+    return address;
+  }
+
+  /** Another certificate, for connections to come. @throws what OpenSSL says of it; the one before stays */
+  setTlsIdentity(identity: TlsIdentity): void {
+    this.#tls?.setIdentity(identity);
+  }
+
+  async #listen(server: Server, host: string, port: number): Promise<AddressInfo> {
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen({ host, port, backlog: 1024 }, () => {
-        this.#server.off('error', reject);
+      server.once('error', reject);
+      server.listen({ host, port, backlog: 1024 }, () => {
+        server.off('error', reject);
         resolve();
       });
     });
-    this.#server.on('error', (error) => this.log(`amqp: ${error.message}`));
+    server.on('error', (error) => this.log(`amqp: ${error.message}`));
+    return server.address() as AddressInfo;
+  }
+
+  #start(): void {
+    if (this.#unsubscribe.length > 0) return;
     this.#frozen.start();
     this.#deadlines.start();
     const pressureChanged = (): void => {
@@ -94,7 +126,6 @@ export class AmqpServer {
       this.broker.pressure.subscribe(pressure),
       this.broker.onAccessChanged(new AccessChanges(this.#connections)),
     ];
-    return this.address;
   }
 
   get address(): AddressInfo {
@@ -113,6 +144,7 @@ export class AmqpServer {
     this.#frozen.stop();
     this.#deadlines.stop();
     this.#server.close();
+    this.#tls?.close();
     for (const connection of this.#connections) connection.ending.force(reason);
     if (this.#connections.size === 0) return;
     const cut = setTimeout(() => {
@@ -144,16 +176,25 @@ export class AmqpServer {
   }
 
   #accept(socket: Socket): void {
+    if (this.#admit()) this.#connect((read) => readInto(socket, this.#server, read));
+    else socket.destroy();
+  }
+
+  /** False: there is no room for one more. */
+  #admit(): boolean {
     const { maxConnections } = this.settings;
     const isFull = this.#connections.size >= maxConnections;
     if (isFull || this.#entrance.isFull) {
       if (!this.#entrance.makeRoom()) {
         this.#tellFull(isFull ? `${maxConnections} are open` : 'too many are at their handshake');
-        socket.destroy();
-        return;
+        return false;
       }
     }
-    const connection = new Connection(this, (read) => readInto(socket, this.#server, read));
+    return true;
+  }
+
+  #connect(accept: (read: Reader) => Socket): void {
+    const connection = new Connection(this, accept);
     this.#connections.add(connection);
     this.#entrance.add(connection);
   }

@@ -46,7 +46,8 @@ export function readInto(accepted: Socket, server: Server, read: Reader): Socket
   return socket;
 }
 
-function readEvents(socket: Socket, read: Reader): Socket {
+/** For sockets whose bytes are not the system's own: TLS. */
+export function readEvents(socket: Socket, read: Reader): Socket {
   socket.on('data', (chunk: Buffer) => read(chunk, chunk.length));
   socket.resume();
   return socket;

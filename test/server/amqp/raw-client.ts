@@ -54,8 +54,9 @@ export class RawClient {
   ended = false;
   #wake: (() => void) | null = null;
 
-  constructor(port: number) {
-    this.socket = connectSocket({ host: '127.0.0.1', port, noDelay: true });
+  /** On 127.0.0.1, or over a socket of the test's own. */
+  constructor(to: number | Socket) {
+    this.socket = typeof to === 'number' ? connectSocket({ host: '127.0.0.1', port: to, noDelay: true }) : to;
     this.socket.on('data', (chunk: Buffer) => {
       this.received = Buffer.concat([this.received, chunk]);
       this.#wake?.();
@@ -68,8 +69,8 @@ export class RawClient {
   }
 
   /** A client whose connection is open, with channel 1 open as well. */
-  static async open(port: number, options: OpenOptions = {}): Promise<RawClient> {
-    const client = new RawClient(port);
+  static async open(to: number | Socket, options: OpenOptions = {}): Promise<RawClient> {
+    const client = new RawClient(to);
     await client.handshake(options);
     await client.openChannel(1);
     return client;
