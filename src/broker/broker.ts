@@ -177,7 +177,7 @@ export class Broker {
     }
     for (const spec of topology.queues) {
       // Made again with its exchange.
-      if (readQueueKey(spec.key).holds) continue;
+      if (readQueueKey(spec.key).owned) continue;
       const traits = readQueue(spec.value);
       this.#vhosts.get(traits.vhost)?.queues.restore(traits);
     }
@@ -206,8 +206,8 @@ export class Broker {
       behind: () => this.pressure.setBehind(true),
       caughtUp: () => this.pressure.setBehind(false),
       damaged: (queue, error) => {
-        const { vhost, name, holds } = readQueueKey(queue.key);
-        this.context.log(`${resourceName(holds ? 'exchange' : 'queue', name, vhost)} stopped: ${whatIsDamaged(error)}`);
+        const { vhost, name, owned } = readQueueKey(queue.key);
+        this.context.log(`${resourceName(owned ? 'exchange' : 'queue', name, vhost)} stopped: ${whatIsDamaged(error)}`);
       },
       leaseLost: (lease) => this.leases.get(lease)?.leaseLost(),
       notice: (line) => this.context.log(line),

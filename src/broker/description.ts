@@ -17,6 +17,8 @@ export interface ExchangeDescription {
   readonly arguments: Readonly<Record<string, PlainValue>>;
   /** Messages that it holds until they are due; absent: it is of a type that holds none. */
   readonly delayed?: number;
+  /** Messages that its deduplication kept from queues since the start; absent: it has none. */
+  readonly duplicates?: number;
 }
 
 export interface QueueDescription {
@@ -32,6 +34,8 @@ export interface QueueDescription {
   /** Of the payloads that are ready. */
   readonly readyBytes: number;
   readonly consumers: number;
+  /** As an exchange's. */
+  readonly duplicates?: number;
   /** Why it stopped; absent: it did not. */
   readonly damage?: string;
 }
@@ -65,10 +69,11 @@ export async function describe(broker: Broker, vhost: Vhost): Promise<VhostDescr
     await queue.created;
     // Deleted while the ones before were asked for.
     if (queue.deleted || queue.handle === null) continue;
-    const { ready, unacked, delayed, readyBytes, consumers } = await broker.engine.stats(queue.handle);
+    const { ready, unacked, delayed, readyBytes, consumers, repeats = 0 } = await broker.engine.stats(queue.handle);
     const { damage } = queue.handle;
+    const counted = queue.settings.deduplication === null ? {} : { duplicates: repeats };
     const stopped = damage === null ? {} : { damage: whatIsDamaged(damage) };
-    queues.push({ ...describeQueue(queue), ready, unacked, delayed, readyBytes, consumers, ...stopped });
+    queues.push({ ...describeQueue(queue), ready, unacked, delayed, readyBytes, consumers, ...stopped, ...counted });
   }
   return { ...described, queues };
 }
@@ -81,13 +86,17 @@ export function requireReadAll(principal: Principal, vhost: Vhost): void {
   }
 }
 
-async function describeExchange(broker: Broker, { traits, holding }: Exchange): Promise<ExchangeDescription> {
+async function describeExchange(
+  broker: Broker,
+  { traits, owned, holding, deduplication }: Exchange,
+): Promise<ExchangeDescription> {
   const { name, type, durable, autoDelete, internal } = traits;
   const described = { name, type, durable, autoDelete, internal, arguments: plainTable(traits.arguments) };
-  if (holding === null || holding.handle === null || holding.deleted) return described;
+  if (owned === null || owned.handle === null || owned.deleted) return described;
   // What is due and on its way is still there.
-  const { delayed, ready, unacked } = await broker.engine.stats(holding.handle);
-  return { ...described, delayed: delayed + ready + unacked };
+  const { delayed, ready, unacked, repeats = 0 } = await broker.engine.stats(owned.handle);
+  const counted = deduplication === null ? {} : { duplicates: repeats };
+  return { ...described, ...(holding === null ? {} : { delayed: delayed + ready + unacked }), ...counted };
 }
 
 function describeBindings({ bindings }: Exchange): BindingDescription[] {

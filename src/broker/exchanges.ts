@@ -5,6 +5,7 @@ import { ArgumentReader } from './argument-reader.ts';
 import type { Destination } from './binding.ts';
 import { BrokerError } from './broker-error.ts';
 import { brokerError, type BrokerContext } from './context.ts';
+import { exchangeDeduplication } from './deduplication.ts';
 import { requireEqual, requireEqualArguments } from './equivalence.ts';
 import { Exchange, type ExchangeTraits } from './exchange/exchange.ts';
 import { delayedType, newMatcher, requireType } from './exchange/exchange-type.ts';
@@ -14,7 +15,7 @@ import { Queue } from './queue.ts';
 import { effectiveQueueSettings } from './queue-settings.ts';
 import { resourceName } from './resource-name.ts';
 import type { Routes } from './routes.ts';
-import { holdingKey } from './topology-entry.ts';
+import { ownedKey } from './topology-entry.ts';
 import type { TopologyGraph } from './topology-graph.ts';
 import type { Actor, ExchangeBindingRequest, ExchangeDeclaration, QueueBindingRequest } from './vhost.ts';
 
@@ -54,7 +55,7 @@ export class Exchanges {
     const alternate = traits.arguments[alternateArgument];
     const exchange = this.#newExchange(traits, typeof alternate === 'string' ? alternate : null);
     this.#graph.addExchange(exchange, []);
-    this.#hold(exchange);
+    this.#own(exchange);
   }
 
   declare(actor: Actor, declaration: ExchangeDeclaration): Promise<void> {
@@ -82,7 +83,7 @@ export class Exchanges {
     const changes: TopologyChange[] = [];
     this.#graph.addExchange(exchange, changes);
     const durable = this.#change(changes, resource);
-    this.#hold(exchange);
+    this.#own(exchange);
     return durable.catch((error: unknown) => {
       this.#graph.removeExchange(exchange, []);
       throw error;
@@ -219,18 +220,21 @@ export class Exchanges {
     const { vhost } = this.#graph;
     const { name, type, durable } = traits;
     const matcher = newMatcher(type, traits.arguments);
-    if (type !== delayedType) return new Exchange(traits, matcher, alternate);
-    const held = { name, vhost, durable, autoDelete: false, arguments: {} };
-    const settings = effectiveQueueSettings({}, resourceName('exchange', name, vhost));
-    return new Exchange(traits, matcher, alternate, new Queue(holdingKey(vhost, name), held, settings, null, true));
+    const holds = type === delayedType;
+    const resource = resourceName('exchange', name, vhost);
+    const deduplication = exchangeDeduplication(type, traits.arguments, resource);
+    if (!holds && deduplication === null) return new Exchange(traits, matcher, alternate);
+    const owned = { name, vhost, durable, autoDelete: false, arguments: {} };
+    const queue = new Queue(ownedKey(vhost, name), owned, effectiveQueueSettings({}, resource), null, holds);
+    return new Exchange(traits, matcher, alternate, queue, deduplication);
   }
 
   /** Its queue is made, with it. */
-  #hold(exchange: Exchange): void {
-    const { holding } = exchange;
-    if (holding === null) return;
-    holding.handle = this.#context.engine.queue(holding.key) ?? null;
-    this.#context.held.add(exchange, this.#routes);
+  #own(exchange: Exchange): void {
+    const { owned, holding } = exchange;
+    if (owned === null) return;
+    owned.handle = this.#context.engine.queue(owned.key) ?? null;
+    if (holding !== null) this.#context.held.add(exchange, this.#routes);
   }
 
   /** Where nothing changes, what was asked for may still be on its way to the disk: so that is waited for. */

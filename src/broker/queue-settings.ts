@@ -7,12 +7,13 @@
  * - ignored, for it changes nothing that a client can see here: x-queue-mode, x-queue-version, x-queue-master-locator,
  *   x-queue-leader-locator, x-quorum-initial-group-size, x-max-in-memory-length, x-max-in-memory-bytes (placement of
  *   replicas and of bytes), and names that nobody knows, as RabbitMQ does;
- * - refused: what would promise something that is not kept (deduplication, reject-publish-dlx), and what a queue of its type has not.
+ * - refused: what would promise something that is not kept (reject-publish-dlx), and what a queue of its type has not.
  */
 import type { QueueLimits } from '../engine/engine.ts';
 import type { FieldTable } from '../format/field-table.ts';
 import { ArgumentReader } from './argument-reader.ts';
 import { BrokerError } from './broker-error.ts';
+import { type Deduplication, deduplicationArguments, queueDeduplication } from './deduplication.ts';
 import { isGroupBy } from './group-keys.ts';
 import {
   argumentsOfStreamsAlone,
@@ -44,6 +45,7 @@ export interface EffectiveQueueSettings {
   readonly deadLetterRoutingKey: string | null;
   /** A dead letter that nobody takes waits instead of being dropped. */
   readonly keepsDeadLetters: boolean;
+  readonly deduplication: Deduplication | null;
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
@@ -103,9 +105,6 @@ const settings: Readonly<Record<string, Setter>> = {
     if (!isGroupBy(groupBy)) throw argument.invalid('"expected the name of a header or of a property"');
     to.groupBy = groupBy;
   },
-  'x-message-deduplication': (_to, argument) => {
-    if (argument.boolean()) throw unsupported(argument, 'deduplication');
-  },
 };
 
 /** Taken by other types than streams, though they change nothing. */
@@ -115,10 +114,12 @@ const ignoredArguments = [
   'x-max-in-memory-length',
   'x-max-in-memory-bytes',
 ];
-const argumentsOfOthers = [...Object.keys(settings), ...ignoredArguments].filter((name) => !streamArguments.has(name));
+const argumentsOfOthers = [...Object.keys(settings), ...deduplicationArguments, ...ignoredArguments].filter(
+  (name) => !streamArguments.has(name),
+);
 
 /** The arguments that must be equal when a queue is declared again. */
-export const comparedQueueArguments: readonly string[] = Object.keys(settings).filter(
+export const comparedQueueArguments: readonly string[] = [...Object.keys(settings), ...deduplicationArguments].filter(
   (name) => name !== 'x-queue-type',
 );
 
@@ -140,6 +141,7 @@ export function effectiveQueueSettings(given: FieldTable, resource: string): Eff
     deadLetterExchange: null,
     deadLetterRoutingKey: null,
     keepsDeadLetters: false,
+    deduplication: queueDeduplication(given, resource),
   };
   const type = given['x-queue-type'];
   if (type !== undefined) settings['x-queue-type']!(effective, new ArgumentReader('x-queue-type', type, resource));

@@ -1,4 +1,5 @@
 import type { Targets } from '../engine/engine.ts';
+import type { Guard } from './deduplication.ts';
 
 /** Where messages of one exchange and routing key go. Made once, used for every message while `version` is its vhost's. */
 export interface Route {
@@ -14,6 +15,8 @@ export interface Route {
   readonly holds: boolean;
   /** Its targets are such exchanges alone: the message is routed on when it is due. */
   readonly held: boolean;
+  /** What may keep a repeat of a message from some of its targets, by an id in its headers; null: nothing. */
+  readonly guards: readonly Guard[] | null;
   /** A target keeps priorities apart, so the message's priority has to be read. */
   readonly prioritised: boolean;
 }

@@ -7,9 +7,11 @@ import type { Engine, MessageView, Targets } from '../engine/engine.ts';
 import type { FieldTable } from '../format/field-table.ts';
 import { type Destination, joinKey } from './binding.ts';
 import type { BrokerSettings } from './broker-settings.ts';
+import type { Guard } from './deduplication.ts';
 import { encodeEnvelope } from './envelope.ts';
 import type { Exchange } from './exchange/exchange.ts';
 import type { Queue } from './queue.ts';
+import { Guards } from './guards.ts';
 import type { Route } from './route.ts';
 import type { TopologyGraph } from './topology-graph.ts';
 
@@ -24,6 +26,7 @@ export class CachedRoute implements Route {
   readonly byHeaders: boolean;
   readonly holds: boolean;
   readonly held: boolean;
+  readonly guards: readonly Guard[] | null;
   readonly prioritised: boolean;
   /** Broker's own: the queues of `targets`. */
   readonly queues: readonly Queue[];
@@ -42,6 +45,7 @@ export class CachedRoute implements Route {
     this.queues = found.queues;
     this.holds = found.seen.some((exchange) => exchange.holding !== null);
     this.held = found.queues.length > 0 && found.queues.every((queue) => queue.holds);
+    this.guards = found.guards;
     this.prioritised = found.queues.some((queue) => queue.settings.maxPriority !== null);
     this.seen = found.seen;
     this.seenVersions = found.seen.map((exchange) => exchange.version);
@@ -56,6 +60,7 @@ export interface Found {
   /** The exchanges on the way, those without a match too. */
   readonly seen: readonly Exchange[];
   readonly byHeaders: boolean;
+  readonly guards: readonly Guard[] | null;
 }
 
 export class Routes {
@@ -98,7 +103,12 @@ export class Routes {
   ): CachedRoute {
     const found = this.find(exchange, routingKeys, headers, message, delayed);
     const routingKey = routingKeys[0] ?? '';
-    const key = joinKey([exchange.name, routingKey, ...found.queues.map((queue) => queue.key)]);
+    const guarded = (found.guards ?? []).flatMap(({ owner, queues }) => [
+      '',
+      owner.key,
+      ...queues.map(({ key }) => key),
+    ]);
+    const key = joinKey([exchange.name, routingKey, ...found.queues.map((queue) => queue.key), ...guarded]);
     if (this.#byQueuesVersion !== this.#graph.version) this.#forgetByQueues();
     const known = this.#byQueues.get(key);
     if (known !== undefined) return known;
@@ -133,11 +143,12 @@ export class Routes {
   ): Found {
     const queues = new Set<Queue>();
     const seen = new Set<Exchange>([start]);
+    const guards = new Guards();
     let byHeaders = false;
     // A set's iteration goes on with what is added meanwhile.
     for (const exchange of seen) {
       if (delayed && exchange.holding !== null) {
-        if (exchange.holding.handle !== null) queues.add(exchange.holding);
+        if (exchange.holding.handle !== null) guards.add(queues, exchange, exchange.holding);
         continue;
       }
       const found = new Set<Destination>();
@@ -145,14 +156,14 @@ export class Routes {
       for (const routingKey of routingKeys) exchange.matcher.match(routingKey, headers, found, message);
       if (found.size === 0 && exchange.alternate !== null) {
         const alternate = this.#graph.exchanges.get(exchange.alternate);
-        if (alternate !== undefined) seen.add(alternate);
+        if (alternate !== undefined) guards.follow(seen, exchange, alternate);
       }
       for (const destination of found) {
-        if (destination.kind === 'exchange') seen.add(destination);
-        else if (destination.handle !== null) queues.add(destination);
+        if (destination.kind === 'exchange') guards.follow(seen, exchange, destination);
+        else if (destination.handle !== null) guards.add(queues, exchange, destination);
       }
     }
-    return { queues: Array.from(queues), seen: Array.from(seen), byHeaders };
+    return { queues: Array.from(queues), seen: Array.from(seen), byHeaders, guards: guards.found() };
   }
 
   /** Null for no queues. */

@@ -6,7 +6,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Batch, Lease, MessageView, Settlement } from '../engine/engine.ts';
-import { propertyFlag, propertyFlags } from '../format/basic-properties.ts';
+import { propertyFlag, propertyFlags, readHeaders } from '../format/basic-properties.ts';
 import { EngineError } from '../engine/errors.ts';
 import { ArgumentReader } from './argument-reader.ts';
 import type { Broker } from './broker.ts';
@@ -16,6 +16,7 @@ import { Consumer } from './consumer.ts';
 import type { Claim, ConsumeRequest, ConsumerSink, GetSink, SessionConsumer } from './consuming.ts';
 import { brokerError } from './context.ts';
 import type { Holder } from './holder.ts';
+import { identityOf } from './deduplication.ts';
 import { Holders } from './holders.ts';
 import { countsDeliveries, withDeliveryCount } from './delivery-count.ts';
 import { routeByHeaders } from './header-routing.ts';
@@ -81,7 +82,7 @@ export class Session implements Actor, RunTaker {
 
   /**
    * Hot. Readies a message whose properties are there: sets its `expiresAt` and `priority`, and answers its route: the one
-   * given, or another where headers decide (headers exchanges, CC and BCC, `x-delay`, which sets its `dueAt`). Null `targets`: the message
+   * given, or another where headers decide (headers exchanges, CC and BCC, `x-delay`, which sets its `dueAt`); its `identity` where repeats are looked for. Null `targets`: the message
    * is unroutable. To take BCC out it may point the message's `head` to other bytes.
    * @throws BrokerError PRECONDITION_FAILED for a property that can't be; FormatError for properties that are damaged
    */
@@ -89,6 +90,7 @@ export class Session implements Actor, RunTaker {
     const { head, propertiesStart: start, propertiesEnd: end } = message;
     message.expiresAt = 0;
     message.priority = 0;
+    message.identity = null;
     let flags = propertyFlags(head, start);
     let resolved = route;
     if (route.byHeaders || ((flags & propertyFlag.headers) !== 0 && mayNameRoutes(head, start, end))) {
@@ -101,6 +103,9 @@ export class Session implements Actor, RunTaker {
         flags &= ~propertyFlag.expiration;
         if (!resolved.held) message.expiresAt = message.dueAt + ttlMs;
       }
+    }
+    if (resolved.guards !== null && (flags & propertyFlag.headers) !== 0) {
+      message.identity = identityOf(resolved.guards, readHeaders(head, start, end) ?? null);
     }
     if ((flags & checkedFlags) === 0) return resolved;
     if ((flags & propertyFlag.expiration) !== 0) {

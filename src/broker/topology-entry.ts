@@ -17,7 +17,7 @@ export const entryKind = {
 } as const;
 
 /** A key of a queue with a name begins with a digit. */
-const holdingPrefix = 'held:';
+const ownedPrefix = 'exchange:';
 
 export interface BindingRecord {
   readonly vhost: string;
@@ -87,18 +87,18 @@ export function queueKey(vhost: string, name: string): string {
   return joinKey([vhost, name]);
 }
 
-/** Of the queue in which an exchange holds what is delayed. */
-export function holdingKey(vhost: string, exchange: string): string {
-  return holdingPrefix + joinKey([vhost, exchange]);
+/** Of the queue that an exchange owns. */
+export function ownedKey(vhost: string, exchange: string): string {
+  return ownedPrefix + joinKey([vhost, exchange]);
 }
 
-/** `holds`: the queue of the exchange with this name, in which it holds what is delayed. */
-export function readQueueKey(given: string): { vhost: string; name: string; holds: boolean } {
-  const holds = given.startsWith(holdingPrefix);
-  const key = holds ? given.slice(holdingPrefix.length) : given;
+/** `owned`: the queue that the exchange with this name owns. */
+export function readQueueKey(given: string): { vhost: string; name: string; owned: boolean } {
+  const owned = given.startsWith(ownedPrefix);
+  const key = owned ? given.slice(ownedPrefix.length) : given;
   const vhostAt = key.indexOf(':') + 1;
   const vhostEnd = vhostAt + Number(key.slice(0, vhostAt - 1));
-  return { vhost: key.slice(vhostAt, vhostEnd), name: key.slice(key.indexOf(':', vhostEnd) + 1), holds };
+  return { vhost: key.slice(vhostAt, vhostEnd), name: key.slice(key.indexOf(':', vhostEnd) + 1), owned };
 }
 
 export function queueSpec(queue: Queue): QueueSpec {

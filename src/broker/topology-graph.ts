@@ -49,7 +49,7 @@ export class TopologyGraph {
     this.version += 1;
     this.exchangesVersion += 1;
     changes.push({ op: 'put', entry: exchangeEntry(this.vhost, exchange) });
-    if (exchange.holding !== null) changes.push({ op: 'put-queue', queue: queueSpec(exchange.holding) });
+    if (exchange.owned !== null) changes.push({ op: 'put-queue', queue: queueSpec(exchange.owned) });
   }
 
   removeExchange(exchange: Exchange, changes: TopologyChange[]): void {
@@ -61,9 +61,9 @@ export class TopologyGraph {
     for (const binding of exchange.bindings.values()) this.removeBinding(binding, changes);
     for (const binding of exchange.incoming) this.removeBinding(binding, changes);
     changes.push({ op: 'delete', kind: entryKind.exchange, key: exchangeKey(this.vhost, exchange.name) });
-    if (exchange.holding === null) return;
-    exchange.holding.deleted = true;
-    changes.push({ op: 'delete-queue', key: exchange.holding.key });
+    if (exchange.owned === null) return;
+    exchange.owned.deleted = true;
+    changes.push({ op: 'delete-queue', key: exchange.owned.key });
   }
 
   addQueue(queue: Queue, changes: TopologyChange[]): void {

@@ -68,8 +68,8 @@ export function renderInspection(report: JournalInspection, paint: Paint): strin
 
 /** The vhost is told where it is not the one that is always there. */
 function queueName(key: string): string {
-  const { vhost, name, holds } = readQueueKey(key);
-  const told = holds ? `delayed by exchange ${name}` : name;
+  const { vhost, name, owned } = readQueueKey(key);
+  const told = owned ? `held by exchange ${name}` : name;
   return printableLine(vhost === '/' ? told : `${told} (vhost ${vhost})`);
 }
 

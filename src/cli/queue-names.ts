@@ -38,7 +38,7 @@ async function read(url: string): Promise<string[]> {
   const { readQueueKey } = await import('../broker/topology-entry.ts');
   return (await inspectJournal(directory)).queues
     .map(({ key }) => readQueueKey(key))
-    .filter(({ holds }) => !holds)
+    .filter(({ owned }) => !owned)
     .map(({ name }) => name);
 }
 

@@ -141,6 +141,8 @@ export interface QueueStats {
   /** Messages that are not due yet: neither ready nor unacked. */
   readonly delayed: number;
   readonly consumers: number;
+  /** Messages that ids of its scope kept from queues since the start. Absent: none. */
+  readonly repeats?: number;
 }
 
 /**
@@ -186,7 +188,22 @@ export type Identity =
       readonly id: string;
       readonly windowMs: number;
       readonly windowCount: number;
-    };
+    }
+  /** Several ids, each of which may keep the message from some of its queues; a duplicate is what is kept from all of them. */
+  | { readonly kind: 'each'; readonly ids: readonly GuardingId[] };
+
+/** A message id, and the queues that it keeps a repeat from. It is remembered when one of them gets the message. */
+export interface GuardingId {
+  readonly id: string;
+  readonly queues: readonly EngineQueue[];
+  /** The queue whose scope it is, which ends with it. It need not be one of `queues`. */
+  readonly owner: EngineQueue;
+  /** For how long. `resident`, where the owner is the one queue: as long as the message is in it; one that is delayed, until it is due. */
+  readonly windowMs: number | 'resident';
+  readonly windowCount: number;
+  /** For this id alone, in place of the scope's `windowMs`. */
+  readonly ownMs?: number;
+}
 
 export interface DeliveryView extends MessageView {
   queue: EngineQueue;

@@ -130,7 +130,7 @@ test('an argument that a queue cannot have is refused, and nothing is silently l
     [{ 'x-max-age': '1D' }, "invalid arg 'x-max-age' … of queue type rabbit_classic_queue"],
     // Ours: known, and not kept yet.
     [{ 'x-overflow': 'reject-publish-dlx' }, "invalid arg 'x-overflow' …: reject-publish-dlx is not supported"],
-    [{ 'x-message-deduplication': true }, "invalid arg 'x-message-deduplication' …: deduplication is not supported"],
+    [{ 'x-message-deduplication': 1 }, "invalid arg 'x-message-deduplication' …: {unacceptable_type,signedint}"],
     [{ 'x-dead-letter-strategy': 'sometimes' }, "invalid arg 'x-dead-letter-strategy' …: invalid_dlx_strategy"],
   ];
   for (const [args, text] of cases) {

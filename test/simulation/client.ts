@@ -275,7 +275,9 @@ function describeItem(item: Item): string {
         ? ''
         : item.identity.kind === 'id'
           ? ` id ${item.identity.id}`
-          : ` seq ${item.identity.sequence}`;
+          : item.identity.kind === 'each'
+            ? ` ${item.identity.ids.length} ids`
+            : ` seq ${item.identity.sequence}`;
     return `append ${copy.appendId} (${copy.bodyBytes} B${identity}) to ${item.copies.map((one) => one.queue.key).join('+')}`;
   }
   if (item.kind === 'settle')
@@ -588,7 +590,7 @@ export class Client implements EngineListener {
         stored,
         batchRefused,
       );
-    } else {
+    } else if (identity.kind === 'id') {
       this.#idAnswered(identity, batch, item, outcome, stored);
     }
   }

@@ -225,6 +225,37 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'ids-in-memory',
     bug: 'a message id is not written with its message',
-    patches: [{ file: `${engine}/identities.ts`, find: 'this.#noteId(scope, hash, now, windowMs);', replace: '' }],
+    patches: [
+      { file: `${engine}/identities.ts`, find: 'if (durable) this.#noteId(scope, hash, at, windowMs);', replace: '' },
+    ],
+  },
+  {
+    name: 'stream-delivered-early',
+    bug: 'a stream delivers what is not durable yet',
+    patches: [
+      {
+        file: `${engine}/stream.ts`,
+        find: 'this.replayed(first, bytes, storedAt);\n    this.changed();',
+        replace: 'this.replayed(first, bytes, storedAt);\n    this.changed();\n    this.marked(this.queue.next);',
+      },
+    ],
+  },
+  {
+    name: 'retention-not-noted',
+    bug: 'the journal is not told what the retention of a stream took',
+    patches: [
+      { file: `${engine}/stream.ts`, find: 'if (this.#removedCount > 0) {', replace: 'if (this.queue.deleted) {' },
+    ],
+  },
+  {
+    name: 'stream-numbered-anew',
+    bug: 'after a start a stream whose messages are all gone begins with its first number again',
+    patches: [
+      {
+        file: `${engine}/stream.ts`,
+        find: 'this.end = queue.next;',
+        replace: 'if (queue.ready === 0) queue.next = 1;\n    this.end = queue.next;',
+      },
+    ],
   },
 ];

@@ -22,6 +22,7 @@ import type {
 } from '../../engine/engine.ts';
 import type { BrokerContext } from '../context.ts';
 import type { Queue } from '../queue.ts';
+import { identityOf } from '../deduplication.ts';
 import { resourceName } from '../resource-name.ts';
 import { readQueueKey } from '../topology-entry.ts';
 import type { Vhost } from '../vhost.ts';
@@ -164,12 +165,14 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
   }
 
   committed(run: Run, outcomes: readonly ItemOutcome[] | null): void {
-    if (outcomes === null || outcomes.length === 0) {
+    // A repeat, where its queue keeps such away, has left the other queue all the same.
+    const failed = outcomes?.filter(({ outcome }) => outcome !== 'duplicate') ?? [];
+    if (failed.length === 0) {
       run.done();
       return;
     }
     // Outside of the engine's own work, since it begins another batch.
-    this.#context.clock.defer(() => this.#again(run, outcomes));
+    this.#context.clock.defer(() => this.#again(run, failed));
   }
 
   failed(run: Run): void {
@@ -344,11 +347,12 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     if (exchange === undefined) return null;
     try {
       const next = message.next(name, settings.deadLetterRoutingKey, this.#context.clock.now());
-      const { queues } = vhost.routes.find(exchange, next.routingKeys, next.headers, next.view);
+      const { queues, guards } = vhost.routes.find(exchange, next.routingKeys, next.headers, next.view);
       const deaths = next.headers?.['x-death'];
       const takers =
         message.reason === 'rejected' ? queues : queues.filter((queue) => !isAutomaticCycle(queue.name, deaths));
       const targets = vhost.routes.targets(takers, exchangeName, next.routingKeys[0] ?? '');
+      if (guards !== null) next.view.identity = identityOf(guards, next.headers);
       return targets === null ? null : { targets, view: next.view };
     } catch (error) {
       this.#context.log(`dropped a dead letter of queue '${name}' in vhost '${vhostName}': ${String(error)}`);

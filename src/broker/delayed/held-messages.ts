@@ -16,6 +16,7 @@ import type {
   Lease,
   Sink,
 } from '../../engine/engine.ts';
+import { identityOf } from '../deduplication.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { Routes } from '../routes.ts';
 import { HeldMessage } from './held-message.ts';
@@ -173,7 +174,10 @@ class Release implements Sink, CommitReceiver<Run> {
 
   #append(batch: Batch, run: Run, message: HeldMessage, nowMs: number): void {
     const view = message.view(nowMs);
-    const { queues } = this.#routes.find(this.#exchange, message.routingKeys, message.headers, view);
+    const { queues, guards } = this.#routes.find(this.#exchange, message.routingKeys, message.headers, view);
+    // What the exchange itself remembers kept repeats away when it was published.
+    const others = guards?.filter(({ owner }) => owner !== this.#exchange.owned) ?? [];
+    if (others.length > 0) view.identity = identityOf(others, message.headers);
     const takers = queues.filter(({ handle }) => !message.refused.has(handle!));
     for (const some of message.apart ? takers.map((queue) => [queue]) : [takers]) {
       const targets = this.#routes.targets(some, message.exchange, message.routingKeys[0] ?? '');

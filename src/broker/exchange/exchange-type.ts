@@ -1,5 +1,6 @@
 import type { FieldTable } from '../../format/field-table.ts';
 import { BrokerError } from '../broker-error.ts';
+import { deduplicationType } from '../deduplication.ts';
 import { ConsistentHashMatcher } from './consistent-hash.ts';
 import { DirectMatcher } from './direct.ts';
 import { FanoutMatcher } from './fanout.ts';
@@ -16,6 +17,7 @@ const types: Readonly<Record<string, (given: FieldTable) => Matcher>> = {
   headers: () => new HeadersMatcher(),
   topic: () => new TopicMatcher(),
   'x-consistent-hash': (given) => new ConsistentHashMatcher(given),
+  [deduplicationType]: () => new FanoutMatcher(),
   [delayedType]: (given) => newMatcher(innerType(given['x-delayed-type']), given),
 };
 

@@ -2,6 +2,7 @@ import type { FieldTable } from '../../format/field-table.ts';
 import type { Binding } from '../binding.ts';
 import type { CachedRoute } from '../routes.ts';
 import type { Principal } from '../principal.ts';
+import type { Deduplication } from '../deduplication.ts';
 import type { Queue } from '../queue.ts';
 import type { Matcher } from './matcher.ts';
 
@@ -22,8 +23,12 @@ export class Exchange {
   readonly matcher: Matcher;
   /** Where messages go that match no binding. */
   readonly alternate: string | null;
-  /** Where it holds what is delayed, if it does (`x-delayed-message`). */
+  /** The engine's queue that comes and goes with it, without an AMQP name. Null: it needs none. */
+  readonly owned: Queue | null;
+  /** That queue, where it holds what is delayed (`x-delayed-message`). */
   readonly holding: Queue | null;
+  /** Whose ids that queue remembers. */
+  readonly deduplication: Deduplication | null;
   /** Those that it is the source of. */
   readonly bindings = new Map<string, Binding>();
   /** Those that it is the destination of. */
@@ -35,12 +40,20 @@ export class Exchange {
   /** Who may write to it, with the version of the permissions that said so. */
   readonly writers = new Map<Principal, number>();
 
-  constructor(traits: ExchangeTraits, matcher: Matcher, alternate: string | null, holding: Queue | null = null) {
+  constructor(
+    traits: ExchangeTraits,
+    matcher: Matcher,
+    alternate: string | null,
+    owned: Queue | null = null,
+    deduplication: Deduplication | null = null,
+  ) {
     this.name = traits.name;
     this.traits = traits;
     this.matcher = matcher;
     this.alternate = alternate;
-    this.holding = holding;
+    this.owned = owned;
+    this.holding = owned?.holds === true ? owned : null;
+    this.deduplication = deduplication;
   }
 
   get durable(): boolean {

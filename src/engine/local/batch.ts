@@ -16,7 +16,7 @@ import type {
 import { MAX_ATOMIC_BYTES, MAX_BODY_BYTES, MAX_ENVELOPE_BYTES, MAX_PROPERTIES_BYTES } from '../limits.ts';
 import type { LocalLease } from './lease.ts';
 import type { LocalQueue } from './queue.ts';
-import type { LocalTargets } from './targets.ts';
+import { LocalTargets } from './targets.ts';
 import type { BatchHost } from './batch-host.ts';
 
 /** Room for what is noted of most identities; a longer one makes its group grow. */
@@ -59,7 +59,12 @@ export class PlainBatch implements Batch {
     this.#appendJudged(item, local, unlessDue(this.#host, message));
   }
 
-  #appendJudged(item: number, targets: LocalTargets, message: MessageView): void {
+  #appendJudged(item: number, given: LocalTargets, message: MessageView): void {
+    const targets = takersOf(this.#host, given, message, true);
+    if (targets === null) {
+      this.#tell({ item, outcome: 'duplicate', reason: null });
+      return;
+    }
     const refusal = isTooLarge(targets, message)
       ? refuse('too-large')
       : judgeAppend(this.#host, targets, message, 0, 0);
@@ -189,7 +194,10 @@ export class AtomicBatch implements Batch {
     const full = journal.full && !journal.takes(this.#bytes());
     this.#items.forEach((entry, item) => {
       if (entry.kind === 'append') {
-        const { targets, message } = entry;
+        const { message } = entry;
+        // Judged once more when it is applied: it may repeat another of the batch.
+        const targets = takersOf(this.#host, entry.targets, message, false);
+        if (targets === null) return;
         let refusal = this.#judgeIdentity(message, identities);
         if (refusal === null) {
           if (full) refusal = refuse('full');
@@ -247,7 +255,7 @@ export class AtomicBatch implements Batch {
   /** A repeat within the batch is a repeat; a producer's publishes may follow each other within it. */
   #judgeIdentity(message: MessageView, seen: Set<string>): Refusal | null {
     const { identity } = message;
-    if (identity === null) return null;
+    if (identity === null || identity.kind === 'each') return null;
     const at = (sequence: number): string => `p ${identity.kind === 'producer' ? identity.producer : ''} ${sequence}`;
     const key = identity.kind === 'producer' ? at(identity.sequence) : `i ${identity.scope} ${identity.id}`;
     if (seen.has(key)) return { outcome: 'duplicate', reason: null };
@@ -273,9 +281,14 @@ export class AtomicBatch implements Batch {
       this.#items.forEach((entry, item) => {
         if (skipped.has(item)) return;
         if (entry.kind === 'append') {
-          applyAppend(this.#host, entry.targets, entry.message);
-          if (entry.message.dueAt !== 0) outcomes.push(waiting(item, entry.targets));
-          durable ||= entry.targets.durable || entry.message.identity !== null;
+          const targets = takersOf(this.#host, entry.targets, entry.message, true);
+          if (targets === null) {
+            outcomes.push({ item, outcome: 'duplicate', reason: null });
+            return;
+          }
+          applyAppend(this.#host, targets, entry.message);
+          if (entry.message.dueAt !== 0) outcomes.push(waiting(item, targets));
+          durable ||= targets.durable || entry.message.identity !== null;
         } else if (entry.kind === 'settle') {
           if (entry.queue.stream !== null) return;
           journal.endRun();
@@ -387,6 +400,20 @@ function countBack(
   ready.set(queue, before);
 }
 
+/** The targets that no id keeps the message from; null: there are none. */
+function takersOf(
+  host: BatchHost,
+  targets: LocalTargets,
+  { identity }: MessageView,
+  counts: boolean,
+): LocalTargets | null {
+  if (identity?.kind !== 'each') return targets;
+  const takers = host.identities.takers(targets.queues, identity.ids);
+  if (takers === targets.queues) return targets;
+  if (counts) host.identities.countRepeats(identity.ids);
+  return takers.length === 0 ? null : new LocalTargets(takers, targets.envelope);
+}
+
 function applyAppend(host: BatchHost, targets: LocalTargets, message: MessageView): void {
   const { journal, identities } = host;
   if (message.identity === null || targets.queues.length === 0) {
@@ -397,10 +424,18 @@ function applyAppend(host: BatchHost, targets: LocalTargets, message: MessageVie
   // One without the other would lose the message, or store it twice: both stand in one group.
   const alone = !journal.atomic;
   if (alone) {
-    journal.entryRoom(journal.bytesOf(targets, message) + IDENTITY_BYTES);
+    const ids = message.identity.kind === 'each' ? message.identity.ids.length : 1;
+    journal.entryRoom(journal.bytesOf(targets, message) + ids * IDENTITY_BYTES);
     journal.atomic = true;
   }
   try {
+    if (message.identity.kind === 'each') {
+      journal.append(targets, message);
+      // It has its numbers then.
+      journal.endRun();
+      identities.rememberEach(targets.queues, message.identity.ids, message.dueAt !== 0);
+      return;
+    }
     identities.remember(message.identity);
     journal.append(targets, message);
   } finally {

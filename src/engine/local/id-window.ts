@@ -53,6 +53,10 @@ export class IdPage {
 export class IdWindow {
   /** For how long an id is remembered, as the last publish said. */
   forMs = 0;
+  /** The latest time of an id in it. */
+  #latest = -Infinity;
+  /** Ids that were alive when it was last swept. */
+  #swept = 0;
   /** Where the oldest id that is remembered lies in the first page. */
   first = 0;
   readonly pages: IdPage[] = [];
@@ -81,6 +85,7 @@ export class IdWindow {
       this.pages.push(page);
     }
     page.add(hash, at);
+    this.#latest = Math.max(this.#latest, at);
     this.#numbers.set(hash, this.#next++);
   }
 
@@ -104,14 +109,35 @@ export class IdWindow {
 
   /** Whether nothing is remembered, or nothing that still counts. */
   isOver(now: number): boolean {
-    const page = this.pages[this.pages.length - 1];
-    return page === undefined || page.at(page.size - 1) + this.forMs <= now;
+    return this.pages.length === 0 || this.#latest + this.forMs <= now;
+  }
+
+  /** Of ids that are remembered as long as something is there: forgets all but those, once it is worth the work. */
+  sweep(isThere: (at: number) => boolean): void {
+    const last = this.pages[this.pages.length - 1];
+    const ids = (this.pages.length - 1) * IDS_PER_PAGE + (last?.size ?? 0) - this.first;
+    if (ids < IDS_PER_PAGE || ids < 2 * this.#swept) return;
+    const alive: { readonly hash: string; readonly at: number }[] = [];
+    for (const [hash] of this.#numbers) {
+      const at = this.rememberedAt(hash)!;
+      if (isThere(at)) alive.push({ hash, at });
+    }
+    this.pages.length = 0;
+    this.#numbers.clear();
+    this.first = 0;
+    this.#base = 0;
+    this.#next = 0;
+    for (const { hash, at } of alive) this.add(hash, at, this.forMs);
+    this.#swept = alive.length;
   }
 
   /** At recovery, in order; `first` is set before. */
   restore(page: IdPage): void {
     const from = this.pages.length === 0 ? this.first : 0;
-    for (let id = from; id < page.size; id++) this.#numbers.set(page.hash(id), this.#next + id);
+    for (let id = from; id < page.size; id++) {
+      this.#numbers.set(page.hash(id), this.#next + id);
+      this.#latest = Math.max(this.#latest, page.at(id));
+    }
     this.#next += page.size;
     this.pages.push(page);
   }

@@ -1,15 +1,21 @@
 /** How a repeat of a publish is recognised: producers by dense sequence, message ids within windows. */
 import { createHash } from 'node:crypto';
-import type { Identity, ItemOutcome, ProducerState } from '../engine.ts';
+import type { GuardingId, Identity, ItemOutcome, ProducerState } from '../engine.ts';
 import { IdWindow } from './id-window.ts';
 import { EntryKind } from './journal/directory.ts';
 import type { Journal } from './journal/journal.ts';
+import type { LocalQueue } from './queue.ts';
 
 type Verdict = 'new' | Pick<ItemOutcome, 'outcome' | 'reason'>;
 
 const DUPLICATE: Verdict = { outcome: 'duplicate', reason: null };
 const GAP: Verdict = { outcome: 'refused', reason: 'gap' };
 const FENCED: Verdict = { outcome: 'refused', reason: 'fenced' };
+
+/** What the scopes of queues begin with, before the queue's number. */
+const QUEUE_SCOPE = '\u0000';
+/** For how long an id is remembered that is there as long as its message: `at` is the message's number in its queue then, negative while it is delayed. */
+const RESIDENT = Infinity;
 
 /** Ids that were judged and may be remembered next. */
 const MOST_JUDGED = 1024;
@@ -22,12 +28,16 @@ export class Identities {
   changed = true;
   readonly windows = new Map<string, IdWindow>();
   readonly #journal: () => Journal;
+  readonly #queueOf: (id: number) => LocalQueue | undefined;
   /** Hashes of ids that were judged new. */
   readonly #judged = new Map<string, string>();
+  /** How many repeats were found by the ids of a scope. */
+  readonly #repeats = new Map<LocalQueue, number>();
   #mostScopes = MOST_SCOPES;
 
-  constructor(journal: () => Journal) {
+  constructor(journal: () => Journal, queueOf: (id: number) => LocalQueue | undefined = () => undefined) {
     this.#journal = journal;
+    this.#queueOf = queueOf;
   }
 
   openProducer(name: string): ProducerState {
@@ -45,12 +55,70 @@ export class Identities {
       if (identity.sequence <= known.lastSequence) return DUPLICATE;
       return identity.sequence === known.lastSequence + 1 ? 'new' : GAP;
     }
-    const hash = hashOf(identity.id);
-    const at = this.windows.get(identity.scope)?.rememberedAt(hash);
-    if (at !== undefined && at + identity.windowMs > this.#journal().clock.now()) return DUPLICATE;
+    if (identity.kind === 'each') return 'new';
+    const at = this.windows.get(identity.scope)?.rememberedAt(this.#hash(identity.id));
+    return at !== undefined && at + identity.windowMs > this.#journal().clock.now() ? DUPLICATE : 'new';
+  }
+
+  /** Which of these queues an id keeps its message from: the others, in their order. */
+  takers(queues: readonly LocalQueue[], ids: readonly GuardingId[]): readonly LocalQueue[] {
+    let kept: Set<unknown> | null = null;
+    for (const guard of ids) {
+      if (!this.#isRepeat(guard)) continue;
+      kept ??= new Set();
+      for (const queue of guard.queues) kept.add(queue);
+    }
+    return kept === null ? queues : queues.filter((queue) => !kept.has(queue));
+  }
+
+  /** Counts what `takers` found out. */
+  countRepeats(ids: readonly GuardingId[]): void {
+    for (const guard of ids) {
+      if (!this.#isRepeat(guard)) continue;
+      const owner = guard.owner as LocalQueue;
+      this.#repeats.set(owner, (this.#repeats.get(owner) ?? 0) + 1);
+    }
+  }
+
+  statsOf(owner: LocalQueue): { readonly repeats?: number } {
+    const repeats = this.#repeats.get(owner);
+    return repeats === undefined ? {} : { repeats };
+  }
+
+  /** One of these queues got the message, as the last one so far. */
+  rememberEach(queues: readonly LocalQueue[], ids: readonly GuardingId[], delayed: boolean): void {
+    const now = this.#journal().clock.now();
+    for (const guard of ids) {
+      if (!guard.queues.some((queue) => queues.includes(queue as LocalQueue))) continue;
+      const { id, windowCount, windowMs, ownMs } = guard;
+      const owner = guard.owner as LocalQueue;
+      const scope = scopeOf(owner);
+      if (windowMs !== 'resident') {
+        // One with a time of its own is remembered as if that were earlier, or later.
+        const at = ownMs === undefined ? now : now + ownMs - windowMs;
+        this.#remember(scope, id, at, windowMs, windowCount, owner.durable);
+        continue;
+      }
+      const number = delayed ? 1 - owner.delayed.messages.next : owner.next - 1;
+      this.windows.get(scope)?.sweep((at) => isThere(owner, at));
+      this.#remember(scope, id, number, RESIDENT, Infinity, owner.durable);
+    }
+  }
+
+  #isRepeat({ id, owner, windowMs }: GuardingId): boolean {
+    const queue = owner as LocalQueue;
+    const at = this.windows.get(scopeOf(queue))?.rememberedAt(this.#hash(id));
+    if (at === undefined) return false;
+    return windowMs === 'resident' ? isThere(queue, at) : at + windowMs > this.#journal().clock.now();
+  }
+
+  #hash(id: string): string {
+    const known = this.#judged.get(id);
+    if (known !== undefined) return known;
+    const hash = hashOf(id);
     if (this.#judged.size >= MOST_JUDGED) this.#judged.clear();
-    this.#judged.set(identity.id, hash);
-    return 'new';
+    this.#judged.set(id, hash);
+    return hash;
   }
 
   /** The publish is stored: the same group remembers its identity. */
@@ -61,10 +129,14 @@ export class Identities {
       this.#noteProducer(identity.producer, identity.epoch, identity.sequence);
       return;
     }
+    if (identity.kind === 'each') return;
     const { scope, id, windowMs, windowCount } = identity;
+    this.#remember(scope, id, this.#journal().clock.now(), windowMs, windowCount, true);
+  }
+
+  #remember(scope: string, id: string, at: number, windowMs: number, windowCount: number, durable: boolean): void {
     const now = this.#journal().clock.now();
-    const hash = this.#judged.get(id) ?? hashOf(id);
-    this.#judged.delete(id);
+    const hash = this.#hash(id);
     const known = this.windows.get(scope);
     if (known === undefined && this.windows.size >= this.#mostScopes) {
       this.forgetOld();
@@ -73,18 +145,23 @@ export class Identities {
       known.forMs = windowMs;
       if (known.isOver(now)) this.windows.delete(scope);
     }
-    this.restoreId(scope, hash, now, windowMs);
+    this.restoreId(scope, hash, at, windowMs);
     this.windows.get(scope)!.forget(windowCount, now);
-    this.#noteId(scope, hash, now, windowMs);
+    if (durable) this.#noteId(scope, hash, at, windowMs);
   }
 
-  /** Forgets scopes in which nothing counts any more, and a part of what is old in the others. */
+  /** Forgets scopes in which nothing counts any more, those of queues that are gone, and a part of what is old in the others. */
   forgetOld(): void {
     const now = this.#journal().clock.now();
+    for (const owner of this.#repeats.keys()) if (owner.deleted) this.#repeats.delete(owner);
     for (const [scope, window] of this.windows) {
-      if (window.isOver(now)) this.windows.delete(scope);
+      if (window.isOver(now) || this.#isOfGone(scope)) this.windows.delete(scope);
       else window.forget(Infinity, now);
     }
+  }
+
+  #isOfGone(scope: string): boolean {
+    return scope.startsWith(QUEUE_SCOPE) && this.#queueOf(Number(scope.slice(QUEUE_SCOPE.length))) === undefined;
   }
 
   restoreProducer(name: string, epoch: number, lastSequence: number): void {
@@ -125,6 +202,16 @@ export class Identities {
     journal.directory.u32(bytes.length);
     journal.directory.bytes(bytes);
   }
+}
+
+function scopeOf(owner: LocalQueue): string {
+  return QUEUE_SCOPE + String(owner.id);
+}
+
+/** Whether the message with this number, or while it is delayed with that below 0, is in the queue. */
+function isThere(queue: LocalQueue, number: number): boolean {
+  if (number < 0) return queue.delayed.messages.find(-number);
+  return number < queue.next && !queue.held.isSettled(number);
 }
 
 function hashOf(id: string): string {

@@ -89,7 +89,10 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       consumerPriorities: true,
     };
     this.topology = new LocalTopology(this);
-    this.identities = new Identities(() => this.journal);
+    this.identities = new Identities(
+      () => this.journal,
+      (id) => this.topology.byId.get(id),
+    );
     this.keyed = new KeyedState(() => this.journal);
     this.dispatcher = new Dispatcher(
       (task) => this.#clock.defer(task),
@@ -141,6 +144,8 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       damaged: (queue, error) => this.damaged(queue, error),
       notice: (line) => listener.notice(line),
     });
+    // Ids of queues that went with the process before this one.
+    this.identities.forgetOld();
     await this.dueTimes.start(this.topology.queues.values());
     // What expired or overflowed while nobody was there goes by itself.
     for (const queue of this.topology.queues.values()) if (queue.ready > 0) this.dispatcher.touch(queue);
@@ -381,6 +386,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
       readyBytes: local.readyBytes,
       delayed: local.delayed.messages.count,
       consumers: local.consumerCount,
+      ...this.identities.statsOf(local),
     });
   }
 

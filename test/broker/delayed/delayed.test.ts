@@ -202,9 +202,9 @@ test('the default exchange leads to no queue of an exchange, and the exchange ta
   await bench.bind(session, 'q', 'later', 'k');
   await bench.publish(session, 'later', 'k', 'gone', delayed(10));
   assert.deepEqual([...bench.vhost.graph.queues.keys()], ['q']);
-  assert.equal(bench.engine.queue('held:1:/5:later')?.deleted, false);
+  assert.equal(bench.engine.queue('exchange:1:/5:later')?.deleted, false);
   await bench.vhost.deleteExchange(session, 'later', { ifUnused: false });
-  assert.equal(bench.engine.queue('held:1:/5:later'), undefined);
+  assert.equal(bench.engine.queue('exchange:1:/5:later'), undefined);
   await bench.exchange(session, 'later', 'x-delayed-message', { 'x-delayed-type': 'direct' });
   await bench.bind(session, 'q', 'later', 'k');
   await bench.publish(session, 'later', 'k', 'kept', delayed(20));
@@ -222,7 +222,7 @@ test('an exchange that goes with its last queue takes its messages with it', asy
   await bench.bind(session, 'q', 'auto', 'k');
   await bench.vhost.deleteQueue(session, 'q', { ifUnused: true, ifEmpty: true });
   assert.equal(bench.vhost.graph.exchanges.has('auto'), false);
-  assert.equal(bench.engine.queue('held:1:/4:auto'), undefined);
+  assert.equal(bench.engine.queue('exchange:1:/4:auto'), undefined);
 });
 
 test('arguments are refused in the words of the plugin', async () => {
