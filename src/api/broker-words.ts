@@ -107,6 +107,7 @@ const options: Readonly<Record<string, Write>> = {
   'x-dead-letter-routing-key': (value) => (value === null ? 'deadLetter: false' : `deadLetter: '${value}'`),
   'x-delivery-limit': (value) => `deliveryLimit: ${value ?? 'false'}`,
   'x-single-active-consumer': (value) => `singleActiveConsumer: ${value ?? 'false'}`,
+  'x-group-by': (value) => (value === null ? 'no groupBy' : `groupBy: '${value}'`),
   'x-queue-type': (value) => `the queue type ${value ?? 'classic'}`,
 };
 

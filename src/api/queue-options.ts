@@ -37,6 +37,12 @@ export interface QueueOptions<Input = unknown, Output = Input> {
   readonly deliveryLimit?: number | false;
   /** Only one consumer at a time gets messages, the next when it is gone. Default false. */
   readonly singleActiveConsumer?: boolean;
+  /**
+   * Message groups: the header whose value is a message's key (`headers: { customer }`), or a property as AMQP names it (`correlation_id`, `message_id` for `id`).
+   * One consumer at a time has the messages of a key, in their order; others get those of other keys meanwhile. A message without it belongs to no group.
+   * For order in handling too, leave consumers at `concurrency: 1` and take more of them. Postrider's own, over `amqp:` too.
+   */
+  readonly groupBy?: string;
   /** Unused for so long, the queue is deleted, in milliseconds. Default: never. */
   readonly expiresMs?: number;
   /** False: the queue is there already and is used as it stands; the options above say nothing then. Default true. */
@@ -68,6 +74,7 @@ const checks: Checks<QueueOptions> = {
   deadLetter: either(oneOf(false), text),
   deliveryLimit: either(oneOf(false), integer(1)),
   singleActiveConsumer: boolean,
+  groupBy: text,
   expiresMs: milliseconds(1),
   declare: boolean,
 };
@@ -121,6 +128,7 @@ export function queueTraits(name: string, options: AnyQueueOptions, deadLetterQu
   }
   if (deliveryLimit !== false) table['x-delivery-limit'] = deliveryLimit;
   if (options.singleActiveConsumer === true) table['x-single-active-consumer'] = true;
+  if (options.groupBy !== undefined) table['x-group-by'] = options.groupBy;
   if (options.expiresMs !== undefined) table['x-expires'] = options.expiresMs;
   return { name, durable, exclusive: false, autoDelete: false, arguments: table };
 }

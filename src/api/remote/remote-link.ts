@@ -242,6 +242,13 @@ export class RemoteLink implements Link {
 
   /** Before some version of it takes what it doesn't keep. @throws PostriderError UNSUPPORTED */
   #requireSupported({ name, arguments: table }: QueueTraits): void {
+    const { product } = this.#connection.server;
+    if (product !== 'Postrider' && table['x-group-by'] !== undefined) {
+      throw new PostriderError(
+        'UNSUPPORTED',
+        `queue '${name}' can't have groupBy: ${product === '' ? 'this broker' : product} knows no message groups, only Postrider does`,
+      );
+    }
     if (this.#connection.server.product !== 'RabbitMQ' || table['x-queue-type'] === 'quorum') return;
     if (table['x-delivery-limit'] === undefined) return;
     throw new PostriderError('UNSUPPORTED', `queue '${name}' can't have a deliveryLimit: ${deliveryLimitAdvice}`);

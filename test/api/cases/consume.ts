@@ -362,6 +362,46 @@ export function consumeCases(bench: Bench): void {
       await second.close();
     });
 
+    it('gives the messages of a key to one consumer at a time, in their order', async () => {
+      if (bench.kind === 'rabbitmq') {
+        await rejects(bench.mq.queue(name(), { groupBy: 'customer' }), 'UNSUPPORTED', /only Postrider does/);
+        return;
+      }
+      const queue = await bench.mq.queue<number>(name(), { groupBy: 'customer' });
+      const customers = ['ann', 'bob', 'cleo'];
+      const running = new Map<unknown, number>();
+      const handled: [customer: unknown, number: number][] = [];
+      let most = 0;
+      const consumers = await Promise.all(
+        [1, 2, 3, 4].map(() =>
+          queue.consume(
+            async (number, message) => {
+              const { customer } = message.headers;
+              running.set(customer, (running.get(customer) ?? 0) + 1);
+              assert.equal(running.get(customer), 1, `one at a time has those of ${customer as string}`);
+              most = Math.max(most, [...running.values()].filter((count) => count > 0).length);
+              await sleep(2);
+              handled.push([customer, number]);
+              running.set(customer, 0);
+            },
+            { prefetch: 3 },
+          ),
+        ),
+      );
+      for (let number = 0; number < 60; number++)
+        await queue.publish(number, { headers: { customer: customers[number % 3]! } });
+      await until('all were handled', () => handled.length === 60);
+      for (const customer of customers) {
+        const numbers = handled.filter(([whose]) => whose === customer).map(([, number]) => number);
+        assert.deepEqual(
+          numbers,
+          numbers.toSorted((a, b) => a - b),
+        );
+      }
+      assert.ok(most > 1, 'several keys are worked on at a time');
+      for (const consumer of consumers) await consumer.close();
+    });
+
     it('serves consumers of a higher priority first', async () => {
       const queue = await bench.mq.queue<number>(name());
       const got: string[] = [];

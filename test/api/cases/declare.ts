@@ -51,6 +51,8 @@ export function declareCases(bench: Bench): void {
           /with overflow: 'reject', not with overflow: 'drop-oldest'/,
         ],
       ];
+      if (bench.kind !== 'rabbitmq')
+        differences.push([{ ...plain, groupBy: 'a' }, plain, /with groupBy: 'a', not with no groupBy/]);
       for (const [first, then, text] of differences) {
         const name = bench.name();
         await mq.queue(name, first);
