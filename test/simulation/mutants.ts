@@ -241,13 +241,6 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
-    name: 'retention-not-noted',
-    bug: 'the journal is not told what the retention of a stream took',
-    patches: [
-      { file: `${engine}/stream.ts`, find: 'if (this.#removedCount > 0) {', replace: 'if (this.queue.deleted) {' },
-    ],
-  },
-  {
     name: 'stream-numbered-anew',
     bug: 'after a start a stream whose messages are all gone begins with its first number again',
     patches: [
