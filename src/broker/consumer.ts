@@ -14,6 +14,7 @@ export class Consumer implements Sink, Holder {
   readonly queue: Queue;
   readonly noAck: boolean;
   readonly exclusive: boolean;
+  readonly timeoutMs: number | null;
   /** Unacknowledged deliveries at most; 0: no limit. */
   prefetch: number;
   /** Null until the engine has it. */
@@ -43,7 +44,14 @@ export class Consumer implements Sink, Holder {
     queue: Queue,
     sink: ConsumerSink,
     holder: number,
-    request: { consumerTag: string; noAck: boolean; exclusive: boolean; prefetch: number; filter: StreamFilter | null },
+    request: {
+      consumerTag: string;
+      noAck: boolean;
+      exclusive: boolean;
+      prefetch: number;
+      timeoutMs: number | null;
+      filter: StreamFilter | null;
+    },
   ) {
     this.#session = session;
     this.queue = queue;
@@ -52,6 +60,7 @@ export class Consumer implements Sink, Holder {
     this.consumerTag = request.consumerTag;
     this.noAck = request.noAck;
     this.exclusive = request.exclusive;
+    this.timeoutMs = request.timeoutMs;
     this.prefetch = request.noAck ? 0 : request.prefetch;
     this.#countsDeliveries = countsDeliveries(queue);
     this.#offsets = queue.settings.type === 'stream' ? new OffsetHeader() : null;

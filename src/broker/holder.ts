@@ -3,6 +3,8 @@ import type { Queue } from './queue.ts';
 /** What a session's ledger says holds a delivery: one of its consumers, or its gets from one queue. */
 export interface Holder {
   readonly queue: Queue;
+  /** How long its deliveries may stay unacknowledged, 0: for ever; null: as long as the server says. */
+  readonly timeoutMs: number | null;
   /** So many of its deliveries are not unacknowledged any more. */
   settled(count: number): void;
 }
@@ -21,6 +23,10 @@ export class GetHolder implements Holder {
 
   took(): void {
     this.#unacked += 1;
+  }
+
+  get timeoutMs(): number | null {
+    return this.queue.settings.consumerTimeoutMs;
   }
 
   settled(count: number): void {

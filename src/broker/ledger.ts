@@ -136,6 +136,16 @@ export class Ledger {
     return true;
   }
 
+  /** Visits what is unacknowledged, in the order of tags. */
+  each(visit: (tag: number, holder: number) => void): void {
+    for (const [tag, { holder }] of this.#stragglers) visit(tag, holder);
+    if (this.#inRing === 0) return;
+    for (let tag = this.#base; tag < this.#next; tag++) {
+      const holder = this.#holders[tag & this.#mask]! - 1;
+      if (holder >= 0) visit(tag, holder);
+    }
+  }
+
   /** As `takeThrough`, tag by tag in ascending order. */
   takeEachThrough(tag: number, taker: TagTaker): boolean {
     if (tag !== noTag && !this.#holds(tag)) return false;

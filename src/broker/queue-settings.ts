@@ -40,6 +40,8 @@ export interface EffectiveQueueSettings {
   readonly maxAgeMs: number | null;
   /** Of a stream: how much of it goes at a time, at most. */
   readonly segmentBytes: number | null;
+  /** How long a delivery may stay unacknowledged, 0: for ever; null: as long as the server says. */
+  readonly consumerTimeoutMs: number | null;
   readonly deadLetterExchange: string | null;
   /** Null: messages keep their routing keys. */
   readonly deadLetterRoutingKey: string | null;
@@ -99,6 +101,7 @@ const settings: Readonly<Record<string, Setter>> = {
   'x-initial-cluster-size': (_to, argument) => {
     if (argument.count() === 0) throw argument.invalid('{value_zero,0}');
   },
+  'x-consumer-timeout': (to, argument) => (to.consumerTimeoutMs = argument.timeMs()),
   'x-delivery-limit': (to, argument) => (to.deliveryLimit = argument.count()),
   'x-group-by': (to, argument) => {
     const groupBy = argument.string();
@@ -138,6 +141,7 @@ export function effectiveQueueSettings(given: FieldTable, resource: string): Eff
     groupBy: null,
     maxAgeMs: null,
     segmentBytes: null,
+    consumerTimeoutMs: null,
     deadLetterExchange: null,
     deadLetterRoutingKey: null,
     keepsDeadLetters: false,

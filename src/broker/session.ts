@@ -43,6 +43,9 @@ export class Session implements Actor, RunTaker {
   readonly ledger = new Ledger();
   /** Null: what is published and settled stands for itself. Else both go to it. */
   transaction: Transaction | null = null;
+  /** How long deliveries may stay unacknowledged, by what queues and consumers of this session said; Infinity: none said it. */
+  shortestTimeoutMs = Infinity;
+  #hasOwnTimeouts = false;
   /** The prefetch that all consumers share is used up. */
   starved = false;
   #lease: Lease | null = null;
@@ -145,6 +148,11 @@ export class Session implements Actor, RunTaker {
     const priorityGiven = request.arguments['x-priority'];
     const priority =
       priorityGiven === undefined ? 0 : new ArgumentReader('x-priority', priorityGiven, queue.resource).integer();
+    const timeoutGiven = request.arguments['x-consumer-timeout'];
+    const timeoutMs =
+      timeoutGiven === undefined
+        ? queue.settings.consumerTimeoutMs
+        : new ArgumentReader('x-consumer-timeout', timeoutGiven, queue.resource).timeMs();
     const alone = request.exclusive && (queue.consumerCount > 0 || queue.settings.singleActiveConsumer);
     if (queue.consumedExclusively || alone) {
       throw new BrokerError('ACCESS_REFUSED', `${queue.resource} in exclusive use`);
@@ -155,9 +163,11 @@ export class Session implements Actor, RunTaker {
       noAck: request.noAck,
       exclusive: request.exclusive,
       prefetch,
+      timeoutMs,
       filter: isStream ? StreamFilter.of(request.arguments) : null,
     });
     this.#holders.set(holder, consumer);
+    this.#noteTimeout(timeoutMs);
     this.#consumers.set(consumerTag, consumer);
     queue.consumerCount += 1;
     queue.consumedExclusively = request.exclusive;
@@ -215,6 +225,7 @@ export class Session implements Actor, RunTaker {
     if (ready === 0 || queue.deleted || this.#closed) return null;
     requireRunning(queue);
     const remaining = ready - 1;
+    this.#noteTimeout(queue.settings.consumerTimeoutMs);
     const taken = await engine.take(queue.handle, this.#ownLease(), noAck, {
       deliver: (delivery) => {
         const tag = noAck ? this.ledger.skip() : this.ledger.add(this.#holders.ofGet(queue), delivery.number);
@@ -343,6 +354,32 @@ export class Session implements Actor, RunTaker {
     if (this.#lease !== null) this.broker.leases.delete(this.#lease);
     this.#lease = null;
     for (const consumer of Array.from(this.#consumers.values())) consumer.cancelled();
+  }
+
+  /**
+   * The lowest delivery tag that is not settled, or whose transaction is open, for each time that deliveries may stay so: in milliseconds,
+   * 0: for ever; null: as long as the server says.
+   */
+  oldestByTimeout(): Map<number | null, number> {
+    const oldest = new Map<number | null, number>();
+    const visit = (tag: number, holder: number): void => {
+      const { timeoutMs } = this.#holders.at(holder);
+      oldest.set(timeoutMs, Math.min(tag, oldest.get(timeoutMs) ?? tag));
+    };
+    if (this.#hasOwnTimeouts) {
+      this.ledger.each(visit);
+      for (const { tag, holder } of this.transaction?.deliveries() ?? []) visit(tag, holder);
+      return oldest;
+    }
+    const tags = [this.ledger.oldest, this.transaction?.oldest ?? 0].filter((tag) => tag > 0);
+    if (tags.length > 0) oldest.set(null, Math.min(...tags));
+    return oldest;
+  }
+
+  #noteTimeout(timeoutMs: number | null): void {
+    if (timeoutMs === null) return;
+    this.#hasOwnTimeouts = true;
+    if (timeoutMs > 0) this.shortestTimeoutMs = Math.min(this.shortestTimeoutMs, timeoutMs);
   }
 
   /** Broker's own: null before anything was consumed, and once the engine gave what it held to others. */

@@ -57,6 +57,11 @@ export class Transaction {
     this.#messages = new KeptMessages(this.#budget);
   }
 
+  /** What it settles. */
+  deliveries(): Iterable<{ readonly tag: number; readonly holder: number }> {
+    return this.#settlements.deliveries();
+  }
+
   /** The lowest delivery tag that it settles; 0: none. */
   get oldest(): number {
     return this.#settlements.oldest;

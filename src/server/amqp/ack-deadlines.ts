@@ -5,6 +5,7 @@ import type { Connection } from './connection.ts';
 
 /** How often channels are looked at: a delivery may be late by as much. */
 const longestPeriodMs = 60_000;
+const shortestPeriodMs = 10;
 const periodsInTimeout = 10;
 
 /** Deliveries with lower tags are at least as old as `atMs`, in time that the connection was read. */
@@ -15,63 +16,108 @@ interface Mark {
 
 /**
  * Closes channels with a delivery that nobody acknowledged for too long, as RabbitMQ does: a consumer that hangs would hold its
- * messages, and the disk beneath them, for ever. No delivery is dated: now and then the channel's next tag is.
+ * messages, and the disk beneath them, for ever. How long that is a consumer says, else its queue (`x-consumer-timeout`), else the server.
+ * No delivery is dated: now and then the channel's next tag is.
  * While the broker itself does not read the connection (it can't take publishes), no time passes for it.
  */
 export class AckDeadlines {
   readonly #connections: ReadonlySet<Connection>;
+  /** Infinity: no deadline. */
   readonly #timeoutMs: number;
   readonly #marks = new WeakMap<Channel, Mark[]>();
+  /** How long some delivery may stay unacknowledged, the shortest. */
+  #shortestMs: number;
+  #running = false;
   #timer: NodeJS.Timeout | null = null;
 
   /** `timeoutMs` 0: no deadline. */
   constructor(connections: ReadonlySet<Connection>, timeoutMs: number) {
     this.#connections = connections;
-    this.#timeoutMs = timeoutMs;
+    this.#timeoutMs = timeoutMs === 0 ? Infinity : timeoutMs;
+    this.#shortestMs = this.#timeoutMs;
   }
 
   start(): void {
-    if (this.#timeoutMs === 0) return;
-    const period = Math.min(longestPeriodMs, Math.ceil(this.#timeoutMs / periodsInTimeout));
-    this.#timer ??= setInterval(() => this.#look(performance.now()), period).unref();
+    this.#running = true;
+    this.#schedule();
   }
 
   stop(): void {
-    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#running = false;
+    if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
   }
 
+  /** Something may have been delivered that may stay unacknowledged for no longer than this. */
+  follow(timeoutMs: number): void {
+    if (timeoutMs >= this.#shortestMs) return;
+    this.#shortestMs = timeoutMs;
+    if (this.#running) this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#shortestMs === Infinity) return;
+    const period = Math.max(
+      shortestPeriodMs,
+      Math.min(longestPeriodMs, Math.ceil(this.#shortestMs / periodsInTimeout)),
+    );
+    this.#timer = setTimeout(() => {
+      this.#look(performance.now());
+      if (this.#running) this.#schedule();
+    }, period).unref();
+  }
+
   #look(nowMs: number): void {
+    this.#shortestMs = this.#timeoutMs;
     for (const connection of this.#connections) {
-      if (connection.state !== 'running' || connection.refusing) continue;
+      if (connection.state !== 'running') continue;
+      for (const channel of connection.channels.all()) {
+        this.#shortestMs = Math.min(this.#shortestMs, channel.session.shortestTimeoutMs);
+      }
+      if (connection.refusing) continue;
       const readMs = nowMs - connection.refusedMs(nowMs);
       for (const channel of connection.channels.all()) {
-        if (channel.open && this.#isLate(channel, readMs)) this.#end(connection, channel);
+        const late = channel.open ? this.#late(channel, readMs) : null;
+        if (late !== null) end(connection, channel, late);
       }
     }
   }
 
-  #isLate(channel: Channel, nowMs: number): boolean {
-    const { oldest, next } = channel.session.ledger;
+  /** The time that one of the channel's deliveries has exceeded; null: none is late. */
+  #late(channel: Channel, nowMs: number): number | null {
+    const { session } = channel;
+    const oldest = session.oldestByTimeout();
     let marks = this.#marks.get(channel);
-    if (oldest === 0) {
+    if (oldest.size === 0) {
       if (marks !== undefined) this.#marks.delete(channel);
-      return false;
+      return null;
     }
     if (marks === undefined) {
       marks = [];
       this.#marks.set(channel, marks);
     }
-    while (marks.length > 0 && marks[0]!.below <= oldest) marks.shift();
-    if (marks.length > 0 && nowMs - marks[0]!.atMs >= this.#timeoutMs) return true;
-    if (marks.at(-1)?.below !== next) marks.push({ below: next, atMs: nowMs });
-    return false;
+    const oldestOfAll = Math.min(...oldest.values());
+    while (marks.length > 0 && marks[0]!.below <= oldestOfAll) marks.shift();
+    for (const [own, tag] of oldest) {
+      const timeoutMs = own ?? this.#timeoutMs;
+      const since = marks.find(({ below }) => below > tag)?.atMs ?? nowMs;
+      if (timeoutMs > 0 && nowMs - since >= timeoutMs) return timeoutMs;
+    }
+    const { next } = session.ledger;
+    const last = marks.at(-1);
+    const apartMs = Math.min(this.#timeoutMs, session.shortestTimeoutMs) / (2 * periodsInTimeout);
+    if (last === undefined || (last.below !== next && nowMs - last.atMs >= Math.min(apartMs, longestPeriodMs / 2))) {
+      marks.push({ below: next, atMs: nowMs });
+    }
+    return null;
   }
+}
 
-  #end(connection: Connection, channel: Channel): void {
-    const text =
-      `delivery acknowledgement on channel ${channel.number} timed out. ` +
-      `Timeout value used: ${this.#timeoutMs} ms. This timeout value can be configured: --consumer-timeout`;
-    connection.methodFailed(channel, 0, new ChannelError('PRECONDITION_FAILED', text));
-  }
+function end(connection: Connection, channel: Channel, timeoutMs: number): void {
+  const text =
+    `delivery acknowledgement on channel ${channel.number} timed out. ` +
+    `Timeout value used: ${timeoutMs} ms. This timeout value can be configured: --consumer-timeout, x-consumer-timeout`;
+  connection.methodFailed(channel, 0, new ChannelError('PRECONDITION_FAILED', text));
 }

@@ -53,6 +53,7 @@ export const basicHandlers: readonly HandlerEntry[] = [
     try {
       const request = { ...args, consumerTag: tag };
       consumer.registered = await session.consume(queueName(channel, args.queue), request, consumer);
+      connection.server.deadlines.follow(session.shortestTimeoutMs);
       if (connection.output.unsent >= connection.output.limit) consumer.pause();
     } catch (error) {
       channel.forget(tag);
@@ -81,6 +82,7 @@ export const basicHandlers: readonly HandlerEntry[] = [
     };
     const taken = await channel.connection.gets.take(() => channel.session.get(name, args.noAck, sink));
     if (taken === null) reply(channel, basicGetEmpty, {});
+    else channel.connection.server.deadlines.follow(channel.session.shortestTimeoutMs);
   }),
 
   handler(basicRecover, (channel, args) => {

@@ -48,7 +48,7 @@ export class AmqpServer {
   readonly #connections = new Set<Connection>();
   readonly #entrance: Entrance;
   readonly #frozen: FrozenClients;
-  readonly #deadlines: AckDeadlines;
+  readonly deadlines: AckDeadlines;
   /** When it was told last that connections are refused. */
   #toldFullAt = -Infinity;
   #unsubscribe: (() => void)[] = [];
@@ -64,7 +64,7 @@ export class AmqpServer {
     this.outputBudget = new OutputBudget(this.settings);
     this.#entrance = new Entrance(Math.min(maxHandshakes, Math.ceil(maxConnections / 4)));
     this.#frozen = new FrozenClients(this.#connections, this.settings, options.broker.pressure, this.outputBudget);
-    this.#deadlines = new AckDeadlines(this.#connections, consumerTimeoutMs);
+    this.deadlines = new AckDeadlines(this.#connections, consumerTimeoutMs);
     this.topology = new TopologyAnswers(options.broker);
     this.#server = createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: true }, (socket) =>
       this.#accept(socket),
@@ -112,7 +112,7 @@ export class AmqpServer {
   #start(): void {
     if (this.#unsubscribe.length > 0) return;
     this.#frozen.start();
-    this.#deadlines.start();
+    this.deadlines.start();
     const pressureChanged = (): void => {
       for (const connection of this.#connections) connection.pressureChanged();
     };
@@ -142,7 +142,7 @@ export class AmqpServer {
   async close(reason = 'shutdown', timeoutMs = 3_000): Promise<void> {
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#frozen.stop();
-    this.#deadlines.stop();
+    this.deadlines.stop();
     this.#server.close();
     this.#tls?.close();
     for (const connection of this.#connections) connection.ending.force(reason);
