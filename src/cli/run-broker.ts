@@ -12,14 +12,26 @@ import { exitCode, signalExitCode } from './exit-code.ts';
 import { address, listenError, tryAddress } from './listen-error.ts';
 import { LogLines } from './log-lines.ts';
 import { reportError } from './report-error.ts';
+import { TlsFiles } from './tls-files.ts';
 
 const portOption = '--amqp-port';
+const tlsPortOption = '--amqps-port';
+
+interface Ports {
+  amqp?: number;
+  amqps?: number;
+}
 
 /** Resolves once it listens; the process then lives until something ends it. @throws CommandError, EngineError */
 export async function runBroker(settings: ServeSettings, stopWithParent: boolean): Promise<void> {
-  const { data, host, amqpPort } = settings;
+  const { data, host, amqpPort, amqpsPort } = settings;
+  const tls = TlsFiles.of(settings);
+  if (amqpPort === 'off' && tls === null) {
+    throw new CommandError(exitCode.usage, '--amqp-port off leaves nothing to serve without --tls-cert and --tls-key');
+  }
   // Before the data directory is touched: an address that is taken must leave no trace.
-  if (amqpPort !== 0) await tryAddress(host, amqpPort, portOption);
+  if (amqpPort !== 0 && amqpPort !== 'off') await tryAddress(host, amqpPort, portOption);
+  if (amqpsPort !== 0 && tls !== null) await tryAddress(host, amqpsPort, tlsPortOption);
 
   // Whole: what is told in a log at night must not depend on where the process was started.
   const directory = data === 'memory:' ? data : resolve(data);
@@ -32,18 +44,38 @@ export async function runBroker(settings: ServeSettings, stopWithParent: boolean
     throw withAdvice(error, directory);
   });
   const amqp = new AmqpServer({ broker, version, log: say, settings: amqpSettings(settings) });
-  let port: number;
+  const ports: Ports = {};
   try {
-    ({ port } = await amqp.listen(host, amqpPort));
+    if (amqpPort !== 'off') ports.amqp = await listening(amqp.listen(host, amqpPort), host, amqpPort, portOption);
+    if (tls !== null) {
+      ports.amqps = await listening(amqp.listenTls(host, amqpsPort, tls.identity), host, amqpsPort, tlsPortOption);
+    }
   } catch (error) {
+    await amqp.close();
     await broker.close();
-    throw listenError(error, host, amqpPort, portOption);
+    throw error;
   }
+  tls?.watch((identity) => amqp.setTlsIdentity(identity), say);
   endOnSignal(async () => {
+    tls?.unwatch();
     await amqp.close();
     await broker.close();
   }, stopWithParent);
-  announce(settings, port);
+  announce(settings, ports);
+}
+
+/** @throws CommandError */
+async function listening(
+  listen: Promise<{ readonly port: number }>,
+  host: string,
+  port: number,
+  option: string,
+): Promise<number> {
+  try {
+    return (await listen).port;
+  } catch (error) {
+    throw listenError(error, host, port, option);
+  }
 }
 
 function amqpSettings({ consumerTimeout }: ServeSettings): Partial<AmqpSettings> {
@@ -64,12 +96,17 @@ function withAdvice(error: unknown, directory: string): unknown {
   return new CommandError(exitCode.data, `${error.message}; ${advice}`, { cause: error });
 }
 
-function announce({ data, host, json }: ServeSettings, port: number): void {
+function announce({ data, host, json }: ServeSettings, ports: Ports): void {
   process.stdout.on('error', () => undefined);
   const line = json
-    ? JSON.stringify({ event: 'listening', pid: process.pid, ports: { amqp: port }, data, version })
-    : `postrider ${version}: AMQP 0-9-1 on ${address(host, port)}, data in ${data}; Ctrl-C stops it`;
+    ? JSON.stringify({ event: 'listening', pid: process.pid, ports, data, version })
+    : `postrider ${version}: AMQP 0-9-1 on ${places(host, ports)}, data in ${data}; Ctrl-C stops it`;
   process.stdout.write(`${line}\n`);
+}
+
+function places(host: string, { amqp, amqps }: Ports): string {
+  const plain = amqp === undefined ? [] : [address(host, amqp)];
+  return [...plain, ...(amqps === undefined ? [] : [`${address(host, amqps)} (TLS)`])].join(' and ');
 }
 
 /** Nothing more can be confirmed, so clients must see the connection break, now. */

@@ -10,6 +10,7 @@ Examples:
   postrider serve                                    127.0.0.1:5672, data in ./data
   postrider serve --data /var/lib/postrider          another data directory
   postrider serve --data memory: --amqp-port 0 --json    for a test: nothing on disk, any free port
+  postrider serve --host 0.0.0.0 --amqp-port off --tls-cert cert.pem --tls-key key.pem
   postrider serve --config postrider.yaml            options from a file; the command line wins
 
 Ctrl-C (SIGINT) or SIGTERM stops it in order; a second one stops it at once, and nothing confirmed is lost by that.`;
@@ -43,7 +44,7 @@ function flags({ name, placeholder }: Setting): string {
 }
 
 function described({ description, standard, placeholder }: Setting): string {
-  return placeholder === undefined ? description : `${description} (default: ${standard})`;
+  return placeholder === undefined || standard === '' ? description : `${description} (default: ${standard})`;
 }
 
 function readOption(setting: Setting, text: string): ServeSettings[keyof ServeSettings] {

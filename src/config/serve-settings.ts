@@ -10,8 +10,15 @@ export interface ServeSettings {
   /** A directory, or `memory:`. */
   readonly data: string;
   readonly host: string;
-  /** 0: any free port. */
-  readonly amqpPort: number;
+  /** 0: any free port; off: no connections without TLS. */
+  readonly amqpPort: number | 'off';
+  /** Where TLS is spoken, once there is a certificate. */
+  readonly amqpsPort: number;
+  /** Files; empty: none. */
+  readonly tlsCert: string;
+  readonly tlsKey: string;
+  /** Whose certificates clients must show. */
+  readonly tlsClientCa: string;
   /** Tell on standard output, as one JSON line, that it listens. */
   readonly json: boolean;
   /** Seconds that a delivery may stay unacknowledged; 0: for ever. */
@@ -51,15 +58,14 @@ const host: Setting<'host'> = {
   key: 'host',
   name: 'host',
   placeholder: 'ADDRESS',
-  description: 'loopback address to listen on',
+  description: 'address to listen on; 0.0.0.0 or :: are all that this machine has',
   standard: '127.0.0.1',
   read(value) {
     if (typeof value !== 'string' || value === '')
       throw new ConfigError(`must be an address such as 127.0.0.1, not ${shown(value)}`);
-    if (!isLoopback(value)) {
-      throw new ConfigError(
-        `must be 127.0.0.1, ::1 or localhost, not ${shown(value)}: other machines may connect only once there are users`,
-      );
+    // Other names are not looked up: what they resolve to may change.
+    if (value !== 'localhost' && isIP(value) === 0) {
+      throw new ConfigError(`must be an IP address or localhost, not ${shown(value)}`);
     }
     return value;
   },
@@ -69,10 +75,41 @@ const amqpPort: Setting<'amqpPort'> = {
   key: 'amqpPort',
   name: 'amqp-port',
   placeholder: 'PORT',
-  description: 'port for AMQP 0-9-1; 0 picks a free one',
+  description: 'port for AMQP 0-9-1; 0 picks a free one, off serves TLS alone',
   standard: 5672,
+  read: (value) => (value === 'off' ? value : readPort(value)),
+};
+
+const amqpsPort: Setting<'amqpsPort'> = {
+  key: 'amqpsPort',
+  name: 'amqps-port',
+  placeholder: 'PORT',
+  description: 'port for AMQP 0-9-1 over TLS, where there is a certificate',
+  standard: 5671,
   read: readPort,
 };
+
+type FileKey = 'tlsCert' | 'tlsKey' | 'tlsClientCa';
+
+function file<K extends FileKey>(key: K, name: string, description: string): Setting<K> {
+  return {
+    key,
+    name,
+    placeholder: 'FILE',
+    description,
+    standard: '',
+    read(value) {
+      if (typeof value !== 'string' || value === '') throw new ConfigError(`must be a file, not ${shown(value)}`);
+      return value;
+    },
+  };
+}
+
+const tls: readonly Setting<FileKey>[] = [
+  file('tlsCert', 'tls-cert', 'certificate (PEM), with those between it and its authority; read again when it changes'),
+  file('tlsKey', 'tls-key', 'its private key (PEM)'),
+  file('tlsClientCa', 'tls-client-ca', 'clients must show a certificate that one of these (PEM) has signed'),
+];
 
 const json: Setting<'json'> = {
   key: 'json',
@@ -127,7 +164,16 @@ const limits: readonly Setting<LimitKey>[] = [
   ),
 ];
 
-export const serveSettings: readonly Setting[] = [data, host, amqpPort, json, consumerTimeout, ...limits];
+export const serveSettings: readonly Setting[] = [
+  data,
+  host,
+  amqpPort,
+  amqpsPort,
+  ...tls,
+  json,
+  consumerTimeout,
+  ...limits,
+];
 
 /** Reads the values given under their names, each layer over the one before, and fills in what none gave. */
 export function settingsFrom(...layers: readonly Partial<ServeSettings>[]): ServeSettings {
@@ -153,11 +199,4 @@ function readCount(value: unknown, what: string, least: number, most: number): n
 
 function shown(value: unknown): string {
   return value === undefined ? 'a list' : JSON.stringify(value);
-}
-
-/** Names other than `localhost` are not looked up: what they resolve to may change. */
-function isLoopback(address: string): boolean {
-  if (address === 'localhost') return true;
-  const family = isIP(address);
-  return family === 4 ? address.startsWith('127.') : family === 6 && /^(0*:)*:?0*1$/.test(address);
 }

@@ -10,22 +10,28 @@ describe('the configuration file', () => {
     assert.deepEqual(settings, { data: '/var/lib/postrider', host: '::1', amqpPort: 5673, json: true });
   });
 
+  it('may serve TLS alone, on every address', () => {
+    const settings = parseConfig('host: "::"\namqp-port: off\ntls-cert: c.pem\ntls-key: k.pem\n', 'a.yaml');
+    assert.deepEqual(settings, { host: '::', amqpPort: 'off', tlsCert: 'c.pem', tlsKey: 'k.pem' });
+  });
+
   it('may be empty', () => {
     for (const text of ['', '\n', '# nothing\n', '---\n', 'null\n']) assert.deepEqual(parseConfig(text, 'a.yaml'), {});
   });
 
   const refused: readonly (readonly [what: string, text: string, line: RegExp])[] = [
     ['an unknown key', 'data: x\n\namqpport: 1\n', /^a\.yaml:3: unknown key "amqpport"; did you mean "amqp-port"\?$/],
-    ['a key like none', 'colour: red\n', /^a\.yaml:1: unknown key "colour"; known are data, host, amqp-port, json, /],
+    [
+      'a key like none',
+      'colour: red\n',
+      /^a\.yaml:1: unknown key "colour"; known are data, host, amqp-port, amqps-port, tls-cert, /,
+    ],
     ['a port that is none', 'amqp-port: 99999\n', /^a\.yaml:1: amqp-port must be a port .*not 99999$/],
     ['a port in words', 'amqp-port: many\n', /^a\.yaml:1: amqp-port must be a port .*not "many"$/],
     ['a list for a value', 'data:\n  - a\n', /^a\.yaml:1: data must be a directory.*not a list$/],
     ['a number for a directory', 'data: 7\n', /^a\.yaml:1: data must be a directory/],
-    [
-      'an open address',
-      '\nhost: 0.0.0.0\n',
-      /^a\.yaml:2: host must be 127\.0\.0\.1, ::1 or localhost, not "0\.0\.0\.0"/,
-    ],
+    ['a name for an address', '\nhost: example.org\n', /^a\.yaml:2: host must be an IP address or localhost, not/],
+    ['no file', 'tls-cert: true\n', /^a\.yaml:1: tls-cert must be a file, not true$/],
     ['a timeout below none', 'consumer-timeout: -1\n', /^a\.yaml:1: consumer-timeout must be a number of seconds/],
     ['a timeout that is too long', 'consumer-timeout: 604801\n', /between 0 and 604800, not 604801$/],
     ['room for no queue', 'max-queues: 0\n', /^a\.yaml:1: max-queues must be a number of queues between 1 and /],
@@ -54,6 +60,10 @@ describe('the configuration file', () => {
       data: 'file',
       host: '127.0.0.1',
       amqpPort: 2,
+      amqpsPort: 5671,
+      tlsCert: '',
+      tlsKey: '',
+      tlsClientCa: '',
       json: false,
       consumerTimeout: 1800,
       maxQueues: 200_000,
