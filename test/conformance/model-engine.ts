@@ -268,6 +268,8 @@ export class ModelEngine implements contract.Engine {
     }
     for (const change of changes) {
       if (change.op === 'put-queue') {
+        if (change.queue.limits.stream !== undefined)
+          return Promise.reject(new EngineError('UNSUPPORTED', change.queue.key));
         const known = store.queues.get(change.queue.key);
         if (known !== undefined && known.limits.groupBy !== change.queue.limits.groupBy)
           return Promise.reject(new EngineError('UNSUPPORTED', change.queue.key));
