@@ -11,7 +11,7 @@ export interface ListenOptions {
     | {
         /** Default 5672; 0: any free one. */
         readonly port?: number;
-        /** An address of loopback. Default `127.0.0.1`. */
+        /** An address of this machine. Default `127.0.0.1`. The user `guest` may come from loopback alone. */
         readonly host?: string;
       };
 }
@@ -48,7 +48,7 @@ export class EmbeddedMq extends Mq {
   /**
    * Serves this broker over the network, beside its use in this process: other programs connect to it as to any AMQP broker.
    * Resolves once it listens.
-   * @throws PostriderError INVALID_OPTION, ACCESS_REFUSED (not loopback: there are no users yet), REFUSED (the port is taken), CLOSED
+   * @throws PostriderError INVALID_OPTION, REFUSED (the port is taken), CLOSED
    */
   async listen(options: ListenOptions): Promise<Listening> {
     checkOptions('listen()', options, checks);

@@ -4,19 +4,13 @@ import { AmqpServer } from '../server/amqp/index.ts';
 import { version } from '../version.ts';
 import { PostriderError } from './errors.ts';
 
-/** @throws PostriderError ACCESS_REFUSED, REFUSED */
+/** @throws PostriderError REFUSED */
 export async function listenAmqp(
   broker: Broker,
   host: string,
   port: number,
   log: (line: string) => void,
 ): Promise<{ readonly port: number; close(): Promise<void> }> {
-  if (!isLoopback(host)) {
-    throw new PostriderError(
-      'ACCESS_REFUSED',
-      `listen() on ${host}: only loopback is served until there are users and passwords`,
-    );
-  }
   const server = new AmqpServer({ broker, version, log });
   try {
     const address = await server.listen(host, port);
@@ -27,8 +21,4 @@ export async function listenAmqp(
       code === 'EADDRINUSE' ? 'the port is taken: choose another, or 0 for any free one' : (error as Error).message;
     throw new PostriderError('REFUSED', `can't listen on ${host}:${port}: ${why}`, { cause: error });
   }
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }

@@ -204,7 +204,7 @@ it('listens on loopback, on a port that is free', async () => {
   await using mq = await connect('memory:', { log: () => undefined });
   const { amqp } = await mq.listen({ amqp: { port: 0 } });
   await rejects(mq.listen({ amqp: { port: amqp!.port } }), 'REFUSED', /taken/);
-  await rejects(mq.listen({ amqp: { host: '0.0.0.0', port: 0 } }), 'ACCESS_REFUSED', /loopback/);
+  await rejects(mq.listen({ amqp: { host: '192.0.2.1', port: 0 } }), 'REFUSED', /192\.0\.2\.1/);
   await rejects(mq.listen({}), 'INVALID_OPTION');
   await rejects(mq.listen({ amqp: { port: 70_000 } }), 'INVALID_OPTION');
   await rejects(
