@@ -13,6 +13,7 @@ export type {
 export { LARGE_BODY_BYTES, MAX_BODY_BYTES, MAX_PROPERTIES_BYTES } from '../engine/engine.ts';
 export { EngineError } from '../engine/errors.ts';
 export { Broker } from './broker.ts';
+export { RefusedMessages } from './dead-letter/refused-messages.ts';
 export type { AccessListener, BrokerOptions } from './broker.ts';
 export { BrokerError } from './broker-error.ts';
 export type { BrokerErrorCode } from './broker-error.ts';

@@ -7,7 +7,7 @@
  * - ignored, for it changes nothing that a client can see here: x-queue-mode, x-queue-version, x-queue-master-locator,
  *   x-queue-leader-locator, x-quorum-initial-group-size, x-max-in-memory-length, x-max-in-memory-bytes (placement of
  *   replicas and of bytes), and names that nobody knows, as RabbitMQ does;
- * - refused: what would promise something that is not kept (reject-publish-dlx), and what a queue of its type has not.
+ * - refused: what a queue of its type has not.
  */
 import type { QueueLimits } from '../engine/engine.ts';
 import type { FieldTable } from '../format/field-table.ts';
@@ -27,7 +27,8 @@ export interface EffectiveQueueSettings {
   readonly type: 'classic' | 'quorum' | 'stream';
   readonly maxLength: number | null;
   readonly maxBytes: number | null;
-  readonly overflow: 'drop-head' | 'reject-publish';
+  /** `reject-publish-dlx`: what is refused goes to the dead-letter exchange. */
+  readonly overflow: 'drop-head' | 'reject-publish' | 'reject-publish-dlx';
   readonly messageTtlMs: number | null;
   /** Unused for so long, the queue is deleted. */
   readonly expiresMs: number | null;
@@ -76,8 +77,9 @@ const settings: Readonly<Record<string, Setter>> = {
   },
   'x-overflow': (to, argument) => {
     const overflow = argument.string();
-    if (overflow === 'reject-publish-dlx') throw unsupported(argument, 'reject-publish-dlx');
-    if (overflow !== 'drop-head' && overflow !== 'reject-publish') throw argument.invalid('invalid_overflow');
+    if (overflow !== 'drop-head' && overflow !== 'reject-publish' && overflow !== 'reject-publish-dlx') {
+      throw argument.invalid('invalid_overflow');
+    }
     to.overflow = overflow;
   },
   'x-queue-mode': (_to, argument) => {

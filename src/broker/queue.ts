@@ -58,6 +58,11 @@ export class Queue {
     return this.traits.durable;
   }
 
+  /** What it refuses as it is full goes to its dead-letter exchange. */
+  get deadLettersRefused(): boolean {
+    return this.settings.overflow === 'reject-publish-dlx' && this.settings.deadLetterExchange !== null;
+  }
+
   get resource(): string {
     return resourceName('queue', this.name, this.traits.vhost);
   }

@@ -1,4 +1,5 @@
 import type { Targets } from '../engine/engine.ts';
+import type { Queue } from './queue.ts';
 import type { Guard } from './deduplication.ts';
 
 /** Where messages of one exchange and routing key go. Made once, used for every message while `version` is its vhost's. */
@@ -19,4 +20,8 @@ export interface Route {
   readonly guards: readonly Guard[] | null;
   /** A target keeps priorities apart, so the message's priority has to be read. */
   readonly prioritised: boolean;
+  /** A target dead-letters what it refuses: whoever publishes keeps the message until it is stored. */
+  readonly deadLettersRefused: boolean;
+  /** The queues of `targets`. */
+  readonly queues: readonly Queue[];
 }

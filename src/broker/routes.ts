@@ -28,7 +28,7 @@ export class CachedRoute implements Route {
   readonly held: boolean;
   readonly guards: readonly Guard[] | null;
   readonly prioritised: boolean;
-  /** Broker's own: the queues of `targets`. */
+  readonly deadLettersRefused: boolean;
   readonly queues: readonly Queue[];
   readonly seen: readonly Exchange[];
   readonly seenVersions: readonly number[];
@@ -47,6 +47,7 @@ export class CachedRoute implements Route {
     this.held = found.queues.length > 0 && found.queues.every((queue) => queue.holds);
     this.guards = found.guards;
     this.prioritised = found.queues.some((queue) => queue.settings.maxPriority !== null);
+    this.deadLettersRefused = found.queues.some((queue) => queue.deadLettersRefused);
     this.seen = found.seen;
     this.seenVersions = found.seen.map((exchange) => exchange.version);
     this.exchangesVersion = graph.exchangesVersion;

@@ -129,7 +129,6 @@ test('an argument that a queue cannot have is refused, and nothing is silently l
     [{ 'x-queue-type': 'foo' }, "invalid arg 'x-queue-type' …: \"unsupported queue type 'foo'\""],
     [{ 'x-max-age': '1D' }, "invalid arg 'x-max-age' … of queue type rabbit_classic_queue"],
     // Ours: known, and not kept yet.
-    [{ 'x-overflow': 'reject-publish-dlx' }, "invalid arg 'x-overflow' …: reject-publish-dlx is not supported"],
     [{ 'x-message-deduplication': 1 }, "invalid arg 'x-message-deduplication' …: {unacceptable_type,signedint}"],
     [{ 'x-dead-letter-strategy': 'sometimes' }, "invalid arg 'x-dead-letter-strategy' …: invalid_dlx_strategy"],
   ];

@@ -153,6 +153,15 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     return fits ? messages : null;
   }
 
+  /** A message that no queue has: it goes to the dead-letter exchange of the one that refused it, or nowhere. */
+  publish(message: DeadMessage): void {
+    const next = this.next(message);
+    if (next === null || this.#stopped) return;
+    const batch = this.#context.engine.begin();
+    batch.append(next.targets, next.view);
+    batch.commit(dropped, undefined);
+  }
+
   /** Nobody takes it: it stays held, and is tried again now and then. */
   keep({ queue, lease, reason, number }: DeadMessage): void {
     this.#unwanted.add(queue, lease, reason, [number]);
@@ -360,6 +369,9 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     }
   }
 }
+
+/** Nobody is told. */
+const dropped: CommitReceiver<undefined> = { committed: ignore, failed: ignore };
 
 function ignore(): void {
   // Nobody waits for it.

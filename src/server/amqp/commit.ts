@@ -1,5 +1,14 @@
 /** Hot path: what one socket read puts into one engine batch, and the confirms that its commit lets go out. */
-import type { Batch, EngineQueue, ItemOutcome, MessageView, Targets } from '../../broker/index.ts';
+import {
+  RefusedMessages,
+  type Batch,
+  type Broker,
+  type EngineQueue,
+  type ItemOutcome,
+  type MessageView,
+  type Route,
+  type Targets,
+} from '../../broker/index.ts';
 import type { CommitReceiver, Lease, Settlement } from '../../engine/engine.ts';
 import type { Channel } from './channel.ts';
 
@@ -49,6 +58,8 @@ const maxSpare = 64;
 export class CommitToken {
   readonly #runs: Run[] = [];
   #count = 0;
+  /** Null: none may be dead-lettered as it is refused. */
+  #refusable: RefusedMessages | null = null;
 
   static take(): CommitToken {
     return spare.pop() ?? new CommitToken();
@@ -78,6 +89,17 @@ export class CommitToken {
     this.#count++;
   }
 
+  /** Keeps a message that is dead-lettered if it is refused. */
+  keep(broker: Broker, item: number, route: Route, message: MessageView): void {
+    this.#refusable ??= new RefusedMessages(broker);
+    this.#refusable.keep(item, route, message);
+  }
+
+  /** Dead-letters what was kept and refused. */
+  deadLetter(outcomes: readonly ItemOutcome[] | null): void {
+    this.#refusable?.answered(outcomes);
+  }
+
   /** Sends what the commit confirms: one ack a channel, unless some items were refused. */
   confirm(outcomes: readonly ItemOutcome[] | null): void {
     if (outcomes !== null) this.#refuse(outcomes);
@@ -90,6 +112,7 @@ export class CommitToken {
 
   recycle(): void {
     this.#count = 0;
+    this.#refusable = null;
     if (spare.length < maxSpare) spare.push(this);
   }
 

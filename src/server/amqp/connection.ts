@@ -184,6 +184,7 @@ export class Connection implements CommitReceiver<CommitToken>, Entrant {
 
   committed(token: CommitToken, outcomes: readonly ItemOutcome[] | null): void {
     if (this.state === 'running') token.confirm(outcomes);
+    token.deadLetter(outcomes);
     token.recycle();
   }
 

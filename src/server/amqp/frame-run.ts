@@ -161,6 +161,7 @@ export function publishMessage(connection: Connection, channel: Channel): void {
   const batch = connection.batch ?? connection.beginBatch();
   const item = batch.items;
   session.publish(batch, route, message);
+  if (route.deadLettersRefused) connection.token.keep(connection.broker, item, route, message);
   if (channel.confirming) connection.token.cover(channel, ++channel.published, batch.items > item ? item : -1);
 }
 
