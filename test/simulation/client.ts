@@ -180,7 +180,8 @@ export class BatchBuilder {
       1,
       String(messageId),
       request.queues.map((queue) => client.historyName(queue)),
-      request.queues.some((queue) => queue.limits.maxPriority !== undefined) || request.dueInMs > 0,
+      request.dueInMs > 0 ||
+        request.queues.some(({ limits }) => limits.maxPriority !== undefined || limits.groupBy !== undefined),
     );
     if (refusable) unit.refusable = true;
     if (identity?.kind === 'id') {
@@ -234,6 +235,7 @@ export class BatchBuilder {
     }
     world.coverage.add(`op.settle-${settlement}-${count === 1 ? 'single' : 'multiple'}${mustBeStale ? '-stale' : ''}`);
     if (settlement === 'requeue') queue.press();
+    if (settlement === 'requeue' && !mustBeStale && !this.unit.atomic) queue.groups.gaveBack(queue, copies);
     if (mustBeStale) unit.refusable = true;
     this.items.push({ kind: 'settle', unit, copies, settlement, session, queue, mustBeStale });
     this.#batch.settle(session.lease, this.#client.handle(queue), first, count, settlement);
@@ -819,12 +821,17 @@ export class Client implements EngineListener {
         }
         queue.active = subscription;
       }
-      if (copy.deliveries === 0 && copy.dueAt === 0 && !copy.displaced) {
+      // Of a grouped queue each key has its own order.
+      if (copy.deliveries === 0 && copy.dueAt === 0 && !copy.displaced && queue.limits.groupBy === undefined) {
         const last = subscription.lastOrder.get(copy.priority) ?? -1;
         if (copy.order < last) this.violate(`${what}: overtaken by a later message on ${subscription.name}`);
         subscription.lastOrder.set(copy.priority, copy.order);
       }
     }
+    const owner = subscription?.name ?? `takes of ${session.name}`;
+    const wrong = queue.groups.judge(queue, copy, owner, noAck);
+    if (wrong !== null) this.violate(`${what} to ${owner}: ${wrong}`);
+    if (queue.limits.groupBy !== undefined) world.coverage.add('delivery.grouped');
     world.coverage.add(`delivery.${noAck ? 'no-ack' : 'leased'}${copy.deliveries > 0 ? '-again' : ''}`);
     copy.deliveries++;
     copy.deliveredInThisLife = true;
@@ -835,6 +842,7 @@ export class Client implements EngineListener {
       world.history.settled(this.historyName(queue), consumer, historyId('all', 0, copy.appendId));
     } else if (!session.hold.released) {
       copy.holder = session.hold;
+      copy.owner = owner;
       session.held.add(copy);
     } else if (subscription !== null) {
       this.violate(`${what}: delivered under a released lease`);
@@ -954,7 +962,11 @@ export class Client implements EngineListener {
     );
     let delivered = false;
     const { purges } = queue;
-    const sure = queue.fewestReady(this.world.scheduler.nowMs(), this.#wasBlocked) > 0 && !this.isConsumed(queue);
+    const sure =
+      // Its key may be with another.
+      queue.limits.groupBy === undefined &&
+      queue.fewestReady(this.world.scheduler.nowMs(), this.#wasBlocked) > 0 &&
+      !this.isConsumed(queue);
     const taking = { queue, session };
     if (noAck) this.noAckTakes.add(taking);
     const done = this.engine.take(this.handle(queue), session.lease, noAck, {
@@ -1086,6 +1098,7 @@ export class Client implements EngineListener {
     if (copy.queue.limits.handOverRemoved !== true)
       this.violate(`append ${copy.appendId} handed over from ${copy.queue.key}, which did not ask for it`);
     copy.holder = session.hold;
+    copy.owner = '';
     session.held.add(copy);
     this.world.history.removed(this.historyName(copy.queue), historyId('all', 0, copy.appendId), 'dead-letter', {
       maybe: true,
@@ -1173,7 +1186,9 @@ export class Client implements EngineListener {
     trace?.line(`${scheduler.nowUs} purge #${unit.serial} ${queue.key}`);
     const nowMs = scheduler.nowMs();
     // Where consumers or limits are at work, the engine may be about to do something else with a message.
-    const exact = !this.isConsumed(queue) && Object.keys(queue.limits).every((name) => name === 'maxPriority');
+    const exact =
+      !this.isConsumed(queue) &&
+      Object.keys(queue.limits).every((name) => name === 'maxPriority' || name === 'groupBy');
     const purged = [...queue.copies.values()].filter((copy) => copy.isReady && copy.dueAt <= nowMs);
     // What is being settled is ready if that is refused and its lease is over.
     const doubtful = [...queue.copies.values()].filter((copy) => copy.removal?.unit?.state === 'open');

@@ -97,6 +97,7 @@ export function processEnded(client: Client, unclean: boolean): void {
   for (const { state } of model.topologies) {
     for (const queue of state.queues.values()) {
       queue.active = null;
+      queue.groups.forget();
       for (const copy of queue.copies.values()) {
         copy.holder = null;
         copy.number = -1;

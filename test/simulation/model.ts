@@ -2,6 +2,7 @@
  * What a correct engine may hold: every message copy of every queue with what is known of it, every batch with whether it is
  * known to be durable. In doubt (a crash before the answer) both are lawful until recovery shows which one it was; from then on that is a fact.
  */
+import { GroupBook } from './group-book.ts';
 import type { QueueLimits, QueueSpec, RemovalReason, TopologyEntry } from '../../src/engine/engine.ts';
 
 /** One durable unit: a batch, a topology change, a purge. In order of their calls, which is the order of the journal. */
@@ -64,6 +65,8 @@ export class Copy {
   /** A purge may have taken it, if what was settling it was refused. */
   purged: Unit | null = null;
   holder: Hold | null = null;
+  /** Of a grouped queue: who has its key with it, while it is held. */
+  owner = '';
   /** Its number in the queue, as last seen in this life of the engine. */
   number = -1;
   deliveries = 0;
@@ -132,6 +135,8 @@ export class ModelQueue {
   /** Who got the last delivery, where only one consumer may. */
   active: { readonly name: string; readonly priority: number; readonly cancelled: boolean } | null = null;
   deleted = false;
+  /** Of a grouped queue. */
+  readonly groups = new GroupBook();
   /** No-ack deliveries that the engine may have begun without their having been seen. */
   noAckCredit = 0;
 

@@ -1,5 +1,5 @@
 /** Message bytes that are known from two numbers, so a body can be judged without having been kept. */
-import type { MessageView } from '../../src/engine/engine.ts';
+import type { GroupKeys, MessageView } from '../../src/engine/engine.ts';
 import { Random } from './random.ts';
 
 const noise = Buffer.alloc(1 << 18);
@@ -45,6 +45,13 @@ export class OutgoingMessage implements MessageView {
     this.identity = null;
   }
 }
+
+/** Messages of grouped queues have one of three keys, or none (0). */
+export const groupOf = (messageId: number): number => messageId % 4;
+
+export const groupKeys: GroupKeys = {
+  reader: () => (properties, start) => groupOf(properties.readUInt32LE(start + 4)),
+};
 
 export interface Received {
   readonly appendId: number;

@@ -19,6 +19,7 @@ import { Coverage } from './coverage.ts';
 import { type FaultCode, type FileCall, Faults } from './faults.ts';
 import { judgeRecovered, judgeTopology, processEnded } from './judge.ts';
 import { Model, type ModelQueue } from './model.ts';
+import { groupKeys } from './payload.ts';
 import { Random } from './random.ts';
 import { type Owner, Scheduler } from './scheduler.ts';
 import { SimClock } from './sim-clock.ts';
@@ -139,7 +140,7 @@ class SeedRun {
       nextNonce: 1,
       displaced: false,
     };
-    this.#workload = new Workload(new Random(seed, 3));
+    this.#workload = new Workload(new Random(seed, 3), new Random(seed, 7));
     const { root } = this.#host.disk;
     root.prepare('disk');
   }
@@ -232,6 +233,7 @@ class SeedRun {
     const engine = this.#factory(files, clock, new Random(this.seed, 4), this.#roomy);
     this.#owner = owner;
     this.#files = files;
+    engine.useGroupKeys(groupKeys);
     const client = new Client(this.#world, engine, owner);
     client.readsFailed = () =>
       files.faults.fired.some(({ call, code }) => code === 'EIO' && (call === 'read' || call === 'open'));
@@ -377,7 +379,7 @@ class SeedRun {
     // Nothing goes by itself from these: before the books are closed, for what expires between the two questions is in them still.
     const lasting = model.queues.filter(
       (queue) =>
-        Object.keys(queue.limits).every((name) => name === 'maxPriority') &&
+        Object.keys(queue.limits).every((name) => name === 'maxPriority' || name === 'groupBy') &&
         [...queue.copies.values()].every((copy) => copy.expiresAt === 0 && copy.dueAt === 0),
     );
     judgeRecovered(client, { topology, producers, state, messages, stats, askedMs });

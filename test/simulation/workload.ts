@@ -62,7 +62,8 @@ export class Workload {
   #nextId = 0;
   operations = 0;
 
-  constructor(random: Random) {
+  /** `ofGroups` says which queues are grouped. */
+  constructor(random: Random, ofGroups: Random) {
     this.#random = random;
     const heavy = random.chance(0.4);
     this.#bodyScale = random.pick([40, 200, 200, 1000]);
@@ -99,6 +100,10 @@ export class Workload {
     for (let i = 0; i < count; i++) {
       const kind = i === 0 ? kinds[0]! : random.pick(kinds);
       specs.push({ key: `q${i}`, ...kind });
+    }
+    if (ofGroups.chance(0.4)) {
+      for (const spec of specs)
+        if (spec.key !== deadLetters && ofGroups.chance(0.5)) spec.limits = { ...spec.limits, groupBy: 'message' };
     }
     this.#specs = specs;
   }
