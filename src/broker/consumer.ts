@@ -82,7 +82,7 @@ export class Consumer implements Sink, Holder {
     } else {
       tag = this.#session.ledger.add(this.holder, delivery.number);
       this.unacked += 1;
-      this.#session.took();
+      this.#session.took(this);
     }
     const counted = this.#countsDeliveries && delivery.deliveryCount > 0;
     if (!this.#sink.deliver(tag, counted ? withDeliveryCount(delivery) : delivery)) this.#full = true;

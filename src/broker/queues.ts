@@ -78,6 +78,7 @@ export class Queues {
   check(actor: Actor, name: string): Promise<QueueStatus> {
     const queue = this.require(name);
     queue.requireAccess(actor.connection);
+    queue.expiry?.touch();
     return this.#status(queue);
   }
 

@@ -311,10 +311,12 @@ export class Session implements Actor, RunTaker {
   }
 
   /** Broker's own: a consumer took a delivery that is to be acknowledged. */
-  took(): void {
+  took(consumer: Consumer): void {
     this.#consumed += 1;
     if (this.#sharedPrefetch === 0 || this.#consumed < this.#sharedPrefetch || this.starved) return;
     this.starved = true;
+    // Whoever took the last of what they share comes last when there is some again.
+    if (this.#consumers.delete(consumer.consumerTag)) this.#consumers.set(consumer.consumerTag, consumer);
     for (const consumer of this.#consumers.values()) {
       if (!consumer.noAck) consumer.engineConsumer?.setCredit(0);
     }

@@ -353,10 +353,14 @@ test('x-expires deletes a queue that nobody used', async () => {
   const session = bench.session();
   await bench.queue(session, 'idle', { 'x-expires': 30 });
   await bench.queue(session, 'used', { 'x-expires': 30 });
+  await bench.queue(session, 'looked at', { 'x-expires': 30 });
   await bench.consume(session, 'used', new Inbox());
-  await new Promise((resolve) => setTimeout(resolve, 90));
+  for (const end = Date.now() + 90; Date.now() < end; ) {
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    await bench.vhost.checkQueue(session, 'looked at');
+  }
   await rest();
-  assert.deepEqual(Array.from(bench.vhost.graph.queues.keys()), ['used']);
+  assert.deepEqual(Array.from(bench.vhost.graph.queues.keys()), ['used', 'looked at']);
 });
 
 test('the topology is there again after a restart, without what is transient', async () => {

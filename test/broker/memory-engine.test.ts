@@ -44,6 +44,28 @@ test('publishes, consumes and acknowledges', async () => {
   await bench.broker.close();
 });
 
+test('consumers that share a prefetch take turns, of several queues and of one', async () => {
+  const bench = await opened();
+  const session = bench.session();
+  session.setPrefetch(1, true);
+  const inboxes: Inbox[] = [];
+  for (const queue of ['a', 'b', 'c', 'c']) {
+    if (!bench.vhost.graph.queues.has(queue)) await bench.queue(session, queue);
+    const inbox = new Inbox();
+    inboxes.push(inbox);
+    await bench.consume(session, queue, inbox, { consumerTag: `of ${queue}, ${inboxes.length}` });
+  }
+  const got = (): number => inboxes.reduce((sum, inbox) => sum + inbox.got.length, 0);
+  for (const queue of ['a', 'b', 'c']) for (let i = 0; i < 20; i++) await bench.publish(session, '', queue, `${i}`);
+  for (let count = 1; count <= 20; count++) {
+    await until(() => got() === count, 'one more');
+    await bench.commit((batch) => assert.ok(session.ack(batch, 0, true)));
+  }
+  for (const inbox of inboxes) assert.ok(inbox.got.length >= 3, String(inboxes.map((each) => each.got.length)));
+  await session.close();
+  await bench.broker.close();
+});
+
 test('a chain of dead letters: rejected, expired, overflown, over-delivered', async () => {
   const bench = await opened();
   const session = bench.session();

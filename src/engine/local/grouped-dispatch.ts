@@ -163,7 +163,7 @@ export class GroupedDispatch {
       groups.park(level, number, key);
       return DONE;
     }
-    if (removals.mayExpire && removals.hasExpired(cursor.reader))
+    if (removals.mayExpire && removals.returnedHasExpired(cursor.reader))
       return removals.remove(level, 'returned', cursor, number, 'expired') ? DONE : WAITS;
     if (isRefused(taker, cursor)) return DONE;
     level.returned.pop();

@@ -154,7 +154,7 @@ export class QueueDispatch {
     const cursor = level.returnedCursor;
     if (cursor.seek(number) === WAIT) return false;
     const reader = cursor.reader;
-    if (removals.hasExpired(reader)) return removals.remove(level, from, cursor, number, 'expired');
+    if (removals.returnedHasExpired(reader)) return removals.remove(level, from, cursor, number, 'expired');
     const deliveries = queue.counts.get(number) ?? 0;
     const isSpent = removals.isSpent(deliveries);
     if (!isSpent && isRefused(consumer, reader)) return true;

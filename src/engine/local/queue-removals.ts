@@ -58,6 +58,12 @@ export class QueueRemovals {
     );
   }
 
+  /** As `hasExpired`, of a message that came back: the consumer that could take it at once has had its chance. */
+  returnedHasExpired(reader: RunReader): boolean {
+    const at = this.expiry(reader);
+    return at !== Infinity && this.#host.journal.clock.now() >= at;
+  }
+
   /** When the message on which the reader stands expires; 0: never. */
   expiresAt(reader: RunReader): number {
     const at = this.expiry(reader);
@@ -73,7 +79,9 @@ export class QueueRemovals {
         if (from === null) break;
         const cursor = cursorOf(level, from);
         const number = cursor.seek(headNumber(level, from));
-        if (number < 0 || !this.hasExpired(cursor.reader)) break;
+        if (number < 0) break;
+        const cameBack = from === 'returned' || from === 'announced';
+        if (!(cameBack ? this.returnedHasExpired(cursor.reader) : this.hasExpired(cursor.reader))) break;
         if (!this.remove(level, from, cursor, number, 'expired')) return false;
       }
     }
