@@ -1,5 +1,6 @@
 /** AMQP over TLS: the listener, its certificate, and clients that misbehave below AMQP. */
 import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
 import { connect as connectSocket } from 'node:net';
 import { after, describe, test } from 'node:test';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
@@ -47,6 +48,7 @@ function ended(socket: TLSSocket): Promise<string> {
   });
 }
 
+const noOpenssl = spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not installed';
 const own = identity('the broker');
 const served = await serveTls(own);
 
@@ -117,6 +119,24 @@ describe('over TLS', () => {
       await ended(socket);
       assert.equal(Buffer.concat(bytes).length, 0);
     }
+  });
+
+  test('key updates cost next to nothing and are no sign of life', { skip: noOpenssl }, async () => {
+    const before = served.server.connectionCount;
+    const args = ['s_client', '-connect', `127.0.0.1:${served.port}`, '-tls1_3'];
+    const client = spawn('openssl', args, { stdio: ['pipe', 'ignore', 'pipe'] });
+    client.stdin.on('error', () => undefined);
+    const ended = new Promise((resolve) => client.on('close', resolve));
+    let updates = 0;
+    client.stderr.on('data', (chunk: Buffer) => (updates += chunk.toString().split('KEYUPDATE').length - 1));
+    // It looks at one command a read: they must not come together.
+    const flood = setInterval(() => client.stdin.write('K\n'), 1);
+    while (updates < 200) await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(served.server.connectionCount, before + 1);
+    (await served.client()).end();
+    clearInterval(flood);
+    client.kill();
+    await ended;
   });
 
   test('sockets that never finish the TLS handshake make room for others', { timeout: 30_000 }, async () => {
