@@ -251,4 +251,42 @@ export const mutants: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'key-shared',
+    bug: 'a message goes to whose turn it is though another has its key',
+    patches: [
+      {
+        file: `${engine}/grouped-dispatch.ts`,
+        find: 'if (group.draining) return null;\n    if (group.owner === owner) return consumer;',
+        replace: 'if (group.key !== 0) return consumer;',
+      },
+    ],
+  },
+  {
+    name: 'key-not-drained',
+    bug: 'what was given back goes again while its consumer has more of its key',
+    patches: [{ file: `${engine}/queue-groups.ts`, find: 'group.draining = true;', replace: '' }],
+  },
+  {
+    name: 'parked-not-announced',
+    bug: 'what came back and was passed over is delivered before that is counted durably',
+    patches: [
+      {
+        file: `${engine}/grouped-dispatch.ts`,
+        find: 'if (parked.announcedIn > queue.host.journal.synced) return WAITS;',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'parked-counted',
+    bug: 'after a clean stop what was passed over counts as delivered',
+    patches: [
+      {
+        file: `${engine}/queue.ts`,
+        find: 'level.returned.push(number);\n        this.counts.set(number, deliveries);\n        this.notes.counted(number, deliveries);',
+        replace: 'level.returned.push(number);',
+      },
+    ],
+  },
 ];
