@@ -97,7 +97,7 @@ export class Ledger {
    * is not unacknowledged. Tag 0: all there are.
    */
   takeThrough(tag: number, taker: RunTaker): boolean {
-    if (tag !== noTag && !this.#holds(tag)) return false;
+    if (tag !== noTag && !this.holds(tag)) return false;
     const last = tag === noTag ? this.#next - 1 : tag;
     let holder = -1;
     let first = 0;
@@ -148,7 +148,7 @@ export class Ledger {
 
   /** As `takeThrough`, tag by tag in ascending order. */
   takeEachThrough(tag: number, taker: TagTaker): boolean {
-    if (tag !== noTag && !this.#holds(tag)) return false;
+    if (tag !== noTag && !this.holds(tag)) return false;
     const last = tag === noTag ? this.#next - 1 : tag;
     for (const [old, straggler] of this.#stragglers) {
       if (old > last) break;
@@ -187,7 +187,8 @@ export class Ledger {
     for (const [tag, straggler] of sorted) this.#stragglers.set(tag, straggler);
   }
 
-  #holds(tag: number): boolean {
+  /** Whether the delivery is unacknowledged. */
+  holds(tag: number): boolean {
     if (tag < this.#base) return this.#stragglers.has(tag);
     return tag < this.#next && this.#holders[tag & this.#mask] !== 0;
   }

@@ -360,15 +360,16 @@ export class Session implements Actor, RunTaker {
 
   /**
    * The lowest delivery tag that is not settled, or whose transaction is open, for each time that deliveries may stay so: in milliseconds,
-   * 0: for ever; null: as long as the server says.
+   * 0: for ever; null: as long as the server says. Without those of `except`.
    */
-  oldestByTimeout(): Map<number | null, number> {
+  oldestByTimeout(except: ReadonlyMap<number, unknown> | null = null): Map<number | null, number> {
     const oldest = new Map<number | null, number>();
     const visit = (tag: number, holder: number): void => {
+      if (except?.has(tag) === true) return;
       const { timeoutMs } = this.#holders.at(holder);
       oldest.set(timeoutMs, Math.min(tag, oldest.get(timeoutMs) ?? tag));
     };
-    if (this.#hasOwnTimeouts) {
+    if (this.#hasOwnTimeouts || except !== null) {
       this.ledger.each(visit);
       for (const { tag, holder } of this.transaction?.deliveries() ?? []) visit(tag, holder);
       return oldest;

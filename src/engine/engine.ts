@@ -365,6 +365,16 @@ export interface BrowsedMessage {
   readonly body: Buffer;
 }
 
+/** A message that is not due yet. Its number is that of its `waiting` outcome, good for `cancel`. */
+export interface WaitingMessage {
+  readonly number: number;
+  readonly dueAt: number;
+  readonly storedAt: number;
+  readonly envelope: Buffer;
+  readonly properties: Buffer;
+  readonly bodyBytes: number;
+}
+
 /** What the engine tells its broker. None of these is called from within a call into the engine. */
 export interface EngineListener {
   /** Fatal: nothing more will be confirmed; pending commits get `failed`. */
@@ -433,6 +443,8 @@ export interface Engine {
   purge(queue: EngineQueue): Promise<number>;
   /** Ready messages from the head, not taking them. */
   browse(queue: EngineQueue, offset: number, limit: number): Promise<BrowsedMessage[]>;
+  /** Messages that are not due yet, from the one behind the number `after` on, by number; one that goes meanwhile is passed over. */
+  waiting(queue: EngineQueue, after: number, limit: number): Promise<WaitingMessage[]>;
   /** Takes a delayed message out before it is ready; `number` is that of its `waiting` outcome. Resolves true when that is durable, false when it was not waiting. */
   cancel(queue: EngineQueue, number: number): Promise<boolean>;
   stats(queue: EngineQueue): Promise<QueueStats>;

@@ -266,6 +266,10 @@ export class FakeEngine implements Engine {
     return [];
   }
 
+  async waiting(): Promise<never[]> {
+    return [];
+  }
+
   async cancel(): Promise<boolean> {
     return false;
   }

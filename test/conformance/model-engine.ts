@@ -650,6 +650,21 @@ export class ModelEngine implements contract.Engine {
     );
   }
 
+  waiting(queue: contract.EngineQueue, after: number, limit: number): Promise<contract.WaitingMessage[]> {
+    const waiting = [...asModel(queue).waiting.values()].filter(({ number }) => number > after);
+    const some = waiting.sort((a, b) => a.number - b.number).slice(0, limit);
+    return Promise.resolve(
+      some.map(({ number, dueAt, storedAt, envelope, properties, body }) => ({
+        number,
+        dueAt,
+        storedAt,
+        envelope: Buffer.from(envelope),
+        properties: Buffer.from(properties),
+        bodyBytes: body.length,
+      })),
+    );
+  }
+
   cancel(queue: contract.EngineQueue, number: number): Promise<boolean> {
     return Promise.resolve(asModel(queue).waiting.delete(number));
   }

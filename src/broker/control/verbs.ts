@@ -4,10 +4,12 @@ import { changeUser } from './change-user.ts';
 import { clearPermissions } from './clear-permissions.ts';
 import { deleteUser } from './delete-user.ts';
 import { deleteVhost } from './delete-vhost.ts';
+import { listDelayed } from './list-delayed.ts';
 import { listPermissions } from './list-permissions.ts';
 import { listUsers } from './list-users.ts';
 import { listVhosts } from './list-vhosts.ts';
 import { setPermissions } from './set-permissions.ts';
+import { cancelDelayed } from './cancel-delayed.ts';
 import type { ControlVerb } from './control-verb.ts';
 import { whoAmI } from './who-am-i.ts';
 
@@ -24,4 +26,6 @@ export const controlVerbs: readonly ControlVerb[] = [
   listPermissions,
   setPermissions,
   clearPermissions,
+  listDelayed,
+  cancelDelayed,
 ];

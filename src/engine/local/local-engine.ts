@@ -23,12 +23,14 @@ import type {
   Targets,
   Topology,
   TopologyChange,
+  WaitingMessage,
 } from '../engine.ts';
 import { EngineError } from '../errors.ts';
 import { BacklogReader } from './backlog-reader.ts';
 import { AtomicBatch, PlainBatch } from './batch.ts';
 import type { BatchHost } from './batch-host.ts';
 import { LocalConsumer } from './consumer.ts';
+import { listDelayed } from './delayed-list.ts';
 import { Dispatcher } from './dispatcher.ts';
 import { DueTimes } from './due-times.ts';
 import { emptyDelivery } from './empty-delivery.ts';
@@ -366,6 +368,12 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     }
     loader.close();
     return messages;
+  }
+
+  waiting(queue: EngineQueue, after: number, limit: number): Promise<WaitingMessage[]> {
+    const local = queue as LocalQueue;
+    this.#mustHave(local);
+    return listDelayed(local, after, limit, this.journal.window, this.#store.reader);
   }
 
   async cancel(queue: EngineQueue, number: number): Promise<boolean> {

@@ -25,6 +25,8 @@ export class AckDeadlines {
   /** Infinity: no deadline. */
   readonly #timeoutMs: number;
   readonly #marks = new WeakMap<Channel, Mark[]>();
+  /** Deliveries with more time, by tag, and until when, in time that the connection was read. */
+  readonly #extensions = new WeakMap<Channel, Map<number, number>>();
   /** How long some delivery may stay unacknowledged, the shortest. */
   #shortestMs: number;
   #running = false;
@@ -53,6 +55,31 @@ export class AckDeadlines {
     if (timeoutMs >= this.#shortestMs) return;
     this.#shortestMs = timeoutMs;
     if (this.#running) this.#schedule();
+  }
+
+  /** Gives an unacknowledged delivery so much time from now on; what it has anyway it keeps. False: there is no such delivery. */
+  extend(channel: Channel, tag: number, ms: number): boolean {
+    if (!channel.session.ledger.holds(tag)) return false;
+    const nowMs = performance.now();
+    const readMs = nowMs - channel.connection.refusedMs(nowMs);
+    let extensions = this.#extensions.get(channel);
+    if (extensions === undefined) {
+      extensions = new Map();
+      this.#extensions.set(channel, extensions);
+    }
+    extensions.set(tag, Math.max(extensions.get(tag) ?? 0, readMs + ms));
+    return true;
+  }
+
+  /** The lowest tag with more time that is not over yet; Infinity: there is none. */
+  #lowestExtended(channel: Channel, extensions: Map<number, number>, nowMs: number): number {
+    let lowest = Infinity;
+    for (const [tag, until] of extensions) {
+      if (until <= nowMs || !channel.session.ledger.holds(tag)) extensions.delete(tag);
+      else lowest = Math.min(lowest, tag);
+    }
+    if (extensions.size === 0) this.#extensions.delete(channel);
+    return lowest;
   }
 
   #schedule(): void {
@@ -88,9 +115,11 @@ export class AckDeadlines {
   /** The time that one of the channel's deliveries has exceeded; null: none is late. */
   #late(channel: Channel, nowMs: number): number | null {
     const { session } = channel;
-    const oldest = session.oldestByTimeout();
+    const extensions = this.#extensions.get(channel);
+    const extended = extensions === undefined ? Infinity : this.#lowestExtended(channel, extensions, nowMs);
+    const oldest = session.oldestByTimeout(extended === Infinity ? null : extensions);
     let marks = this.#marks.get(channel);
-    if (oldest.size === 0) {
+    if (oldest.size === 0 && extended === Infinity) {
       if (marks !== undefined) this.#marks.delete(channel);
       return null;
     }
@@ -98,7 +127,8 @@ export class AckDeadlines {
       marks = [];
       this.#marks.set(channel, marks);
     }
-    const oldestOfAll = Math.min(...oldest.values());
+    // Those with more time keep their age: once it is over they are late.
+    const oldestOfAll = Math.min(...oldest.values(), extended);
     while (marks.length > 0 && marks[0]!.below <= oldestOfAll) marks.shift();
     for (const [own, tag] of oldest) {
       const timeoutMs = own ?? this.#timeoutMs;

@@ -369,6 +369,41 @@ export function delayedCases(check: Check): void {
   );
 
   check(
+    'shows what waits, in the order of its numbers, a part at a time',
+    async (fixture) => {
+      let queue = await fixture.declare();
+      const now = fixture.now();
+      const bodies = ['a', 'b', 'c', 'd'];
+      for (const [at, body] of bodies.entries()) await fixture.publish(queue, { body, dueAt: now + 60_000 - at });
+      await fixture.publish(queue, { body: 'x'.repeat(10_000), dueAt: now + 60_000 }, 'ready');
+      const all = await fixture.engine.waiting(queue, 0, 100);
+      assert.equal(await fixture.engine.cancel(queue, all[1]!.number), true);
+      for (const reopened of [false, true]) {
+        if (reopened) await fixture.reopen();
+        queue = fixture.queue(queue.key);
+        const first = await fixture.engine.waiting(queue, 0, 2);
+        const rest = await fixture.engine.waiting(queue, first.at(-1)!.number, 100);
+        const shown = [...first, ...rest];
+        assert.deepEqual(
+          shown.map(({ dueAt, bodyBytes }) => [dueAt, bodyBytes]),
+          [
+            [now + 60_000, 1],
+            [now + 59_998, 1],
+            [now + 59_997, 1],
+            [now + 60_000, 10_000],
+          ],
+        );
+        for (const { storedAt, number, envelope, properties } of shown) {
+          assert.equal(storedAt, now);
+          const before = all.find((message) => message.number === number)!;
+          assert.deepEqual([envelope, properties], [before.envelope, before.properties]);
+        }
+      }
+    },
+    { ...delayed, across: 'reopen' },
+  );
+
+  check(
     'outlives restarts and death, due meanwhile or not',
     async (fixture) => {
       let queue = await fixture.declare();

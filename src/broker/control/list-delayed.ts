@@ -1,0 +1,38 @@
+import type { WaitingMessage } from '../../engine/engine.ts';
+import { decodeProperties } from '../../format/basic-properties.ts';
+import { plainTable } from '../../format/field-json.ts';
+import { readEnvelope } from '../envelope.ts';
+import type { ControlVerb } from './control-verb.ts';
+import { delayedPlace } from './delayed-place.ts';
+
+const mostListed = 1_000;
+
+/** Messages that wait until they are due, a page at a time. Needs read on the queue or exchange. */
+export const listDelayed: ControlVerb = {
+  name: 'list-delayed',
+  fields: ['queue', 'exchange', 'after', 'limit'],
+  async run(request, session) {
+    const limit = request.optionalCount('limit', 1, mostListed) ?? 100;
+    const after = request.optionalCount('after') ?? 0;
+    const place = await delayedPlace(request, session, 'read');
+    const { engine } = session.broker;
+    const { delayed } = await engine.stats(place);
+    // Those that became due while they were looked for leave a gap: so one more says whether there are more.
+    const found = await engine.waiting(place, after, limit + 1);
+    const messages = found.slice(0, limit);
+    const more = found.length > limit;
+    return { delayed, messages: messages.map(described), next: more ? messages.at(-1)!.number : null };
+  },
+};
+
+function described({ number, dueAt, storedAt, envelope, properties, bodyBytes }: WaitingMessage) {
+  const { headers, ...others } = decodeProperties(properties, 0, properties.length);
+  return {
+    id: number,
+    dueAt,
+    storedAt,
+    ...readEnvelope(envelope, 0),
+    bytes: bodyBytes,
+    properties: headers === undefined ? others : { ...others, headers: plainTable(headers) },
+  };
+}
