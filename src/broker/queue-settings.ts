@@ -193,7 +193,3 @@ export function queueLimits(effective: EffectiveQueueSettings): QueueLimits {
     ...(effective.deadLetterExchange === null ? {} : { handOverRemoved: true }),
   };
 }
-
-function unsupported(argument: ArgumentReader, what: string): BrokerError {
-  return argument.invalid(`${what} is not supported`);
-}
