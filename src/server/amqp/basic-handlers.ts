@@ -26,8 +26,9 @@ export const basicHandlers: readonly HandlerEntry[] = [
     if (args.prefetchSize !== 0) {
       throw new ConnectionError('NOT_IMPLEMENTED', `prefetch_size!=0 (${args.prefetchSize})`);
     }
-    channel.session.setPrefetch(args.prefetchCount, args.global);
+    // Before what may be delivered now.
     reply(channel, basicQosOk, {});
+    channel.session.setPrefetch(args.prefetchCount, args.global);
     return undefined;
   }),
 
