@@ -26,14 +26,18 @@ export interface Opened {
   readonly image: Image;
 }
 
-/** A store with a few queues, settled, unsettled and delayed messages, keyed state and a producer. `sealed`: closed in order, else killed. */
+/** A store with a few queues and a stream, settled, unsettled and delayed messages, keyed state and a producer. `sealed`: closed in order, else killed. */
 export async function makeStore(factory: EngineFactory, messages: number, sealed: boolean): Promise<Image> {
   const machine = new Machine(null);
   const engine = factory(machine.files, machine.clock, new Random(1), false);
   await machine.do(engine.open(machine.listener));
-  const keys = ['red', 'green', 'blue'];
-  for (const key of keys)
-    await machine.do(engine.change([{ op: 'put-queue', queue: { key, durable: true, limits: {}, value: key } }]));
+  // Of one that was killed, what ends between two groups may be its end: where that is, few lengths can say.
+  const keys = ['red', 'green', 'blue', ...(sealed ? ['stream'] : [])];
+  for (const key of keys) {
+    const limits =
+      key === 'stream' && engine.capabilities.streams ? { stream: { maxBytes: 2000, partBytes: 300 } } : {};
+    await machine.do(engine.change([{ op: 'put-queue', queue: { key, durable: true, limits, value: key } }]));
+  }
   await machine.do(
     engine.change([{ op: 'put', entry: { kind: 'exchange', key: 'x', durable: true, value: { type: 'fanout' } } }]),
   );
@@ -44,7 +48,9 @@ export async function makeStore(factory: EngineFactory, messages: number, sealed
     const batch = engine.begin('required');
     message.fill(n, n, random.below(200));
     if (n % 4 === 0) message.dueAt = machine.clock.now() + dueInMs;
-    const queues = keys.filter(() => random.chance(0.5)).map((key) => engine.queue(key)!);
+    const queues = keys
+      .filter((key) => (key === 'stream' ? n % 3 === 0 : random.chance(0.5)))
+      .map((key) => engine.queue(key)!);
     if (queues.length > 0) batch.append(engine.targets(queues, Buffer.from('to somewhere')), message);
     if (n % 7 === 0) batch.put(`key-${n}`, Buffer.from(`value ${n}`));
     batch.commit(receiver, null);
