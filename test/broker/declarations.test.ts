@@ -317,7 +317,7 @@ test('deletion asks whether a queue is unused and empty', async () => {
   assert.equal(await remove(true, true), 0);
   assert.equal(vhost.graph.exchanges.get('amq.direct')!.bindings.size, 0);
   const entries = Array.from(bench.fake.entries.values(), (entry) => entry.kind);
-  assert.deepEqual(entries, ['vhost']);
+  assert.deepEqual(entries, ['vhost', 'made', 'user', 'permission']);
 });
 
 test('what is auto-delete goes with its last consumer or binding', async () => {
