@@ -75,6 +75,10 @@ export class Session implements Actor, RunTaker {
     this.#rejected = new Rejected(broker.deadLetters, () => this.#lease);
   }
 
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   get unackedCount(): number {
     return this.ledger.count;
   }

@@ -8,6 +8,7 @@ import { listDelayed } from './list-delayed.ts';
 import { listPermissions } from './list-permissions.ts';
 import { listUsers } from './list-users.ts';
 import { listVhosts } from './list-vhosts.ts';
+import { redrive } from './redrive.ts';
 import { setPermissions } from './set-permissions.ts';
 import { cancelDelayed } from './cancel-delayed.ts';
 import type { ControlVerb } from './control-verb.ts';
@@ -28,4 +29,5 @@ export const controlVerbs: readonly ControlVerb[] = [
   clearPermissions,
   listDelayed,
   cancelDelayed,
+  redrive,
 ];
