@@ -1,3 +1,4 @@
+import type { Peer } from './access/logins.ts';
 import { noVhost, requireName, Users, type UserListener } from './access/users.ts';
 import { type Clock, systemClock } from '../engine/clock.ts';
 import type { Batch, Engine, EngineListener, Lease, Topology, TopologyChange } from '../engine/engine.ts';
@@ -139,14 +140,13 @@ export class Broker {
     });
   }
 
-  /** Null: refused. At once where the password was right before; `isThere` false saves the work for who has gone. */
+  /** Null: refused. At once where the password was right before. */
   authenticate(
     user: string,
     password: string,
-    peer: { readonly loopback: boolean },
-    isThere: () => boolean = () => true,
+    peer: Peer & { readonly loopback: boolean },
   ): Principal | null | Promise<Principal | null> {
-    return this.users.authenticate(user, password, peer, isThere);
+    return this.users.authenticate(user, password, peer);
   }
 
   /** Answers what ends it. */

@@ -1,7 +1,8 @@
 /**
  * Whether a password is that of a user. Deriving a key takes tens of milliseconds of a thread of the pool, which the journal needs
  * too: so only few are derived at once, and what was found out is remembered under a keyed hash, in memory alone. A thousand
- * clients that come back after a restart cost one derivation a user; whoever guesses waits for each guess.
+ * clients that come back after a restart cost one derivation a user; whoever guesses waits for each guess, and addresses take turns, so
+ * that guessing from one keeps nobody out who comes from another.
  */
 import { createHmac, randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
@@ -22,8 +23,15 @@ interface Check {
   readonly waiters: Waiter[];
 }
 
+/** Who asks. */
+export interface Peer {
+  /** Of the network; absent: all such are one. */
+  readonly address?: string;
+  /** False: it has gone, and nothing needs to be found out. */
+  readonly isThere?: () => boolean;
+}
+
 interface Waiter {
-  /** False: the client has gone. */
   readonly isThere: () => boolean;
   readonly resolve: (isRight: boolean) => void;
 }
@@ -36,7 +44,9 @@ export class Logins {
   readonly #right = new WeakMap<User, string>();
   readonly #wrong = new Set<string>();
   readonly #checks = new Map<string, Check>();
-  readonly #waiting: Check[] = [];
+  /** By address; the one whose turn it is first. */
+  readonly #waiting = new Map<string, Check[]>();
+  #waitingCount = 0;
   #running = 0;
 
   constructor(log: (line: string) => void) {
@@ -44,12 +54,12 @@ export class Logins {
   }
 
   /** `user` undefined: there is none of this name, which takes as long to find out as that a password is wrong. */
-  isRight(name: string, user: User | undefined, password: string, isThere: () => boolean): boolean | Promise<boolean> {
+  isRight(name: string, user: User | undefined, password: string, peer: Peer): boolean | Promise<boolean> {
     const hash = user?.hash ?? this.#unknown;
     const digest = this.#digest(name, hash, password);
     if (user !== undefined && this.#right.get(user) === digest) return true;
     if (this.#wrong.has(digest)) return false;
-    return this.#join(digest, password, hash, isThere).then((isRight) => {
+    return this.#join(digest, password, hash, peer).then((isRight) => {
       if (user === undefined || user.deleted || user.hash !== hash || !isRight) return false;
       this.#right.set(user, digest);
       return true;
@@ -61,18 +71,22 @@ export class Logins {
     this.#right.set(user, this.#digest(user.user, user.hash, password));
   }
 
-  #join(digest: string, password: string, hash: string, isThere: () => boolean): Promise<boolean> {
+  #join(digest: string, password: string, hash: string, peer: Peer): Promise<boolean> {
+    const { address = '', isThere = () => true } = peer;
     return new Promise((resolve) => {
       const waiter = { isThere, resolve };
       const known = this.#checks.get(digest);
       if (known !== undefined) {
         known.waiters.push(waiter);
-      } else if (this.#waiting.length >= mostWaiting) {
+      } else if (this.#waitingCount >= mostWaiting) {
         resolve(false);
       } else {
         const check = { digest, password, hash, waiters: [waiter] };
         this.#checks.set(digest, check);
-        this.#waiting.push(check);
+        const others = this.#waiting.get(address);
+        if (others === undefined) this.#waiting.set(address, [check]);
+        else others.push(check);
+        this.#waitingCount += 1;
         this.#next();
       }
     });
@@ -80,7 +94,7 @@ export class Logins {
 
   #next(): void {
     while (this.#running < mostDerivations) {
-      const check = this.#waiting.shift();
+      const check = this.#takeTurn();
       if (check === undefined) return;
       if (!check.waiters.some(({ isThere }) => isThere())) {
         this.#end(check, false);
@@ -100,6 +114,19 @@ export class Logins {
         })
         .catch((error: unknown) => this.#log(`a login failed: ${String(error)}`));
     }
+  }
+
+  #takeTurn(): Check | undefined {
+    for (const [address, checks] of this.#waiting) {
+      this.#waiting.delete(address);
+      const check = checks.shift();
+      if (check === undefined) continue;
+      // Behind all others.
+      if (checks.length > 0) this.#waiting.set(address, checks);
+      this.#waitingCount -= 1;
+      return check;
+    }
+    return undefined;
   }
 
   #end(check: Check, isRight: boolean): void {

@@ -3,7 +3,7 @@ import type { Engine, Topology, TopologyChange } from '../../engine/engine.ts';
 import { BrokerError } from '../broker-error.ts';
 import { administratorTag } from '../principal.ts';
 import { entryKind } from '../topology-entry.ts';
-import { Logins } from './logins.ts';
+import { Logins, type Peer } from './logins.ts';
 import { guestHash, hashPassword } from './password-hash.ts';
 import {
   patternsOf,
@@ -97,20 +97,16 @@ export class Users {
     );
   }
 
-  /**
-   * Null: refused. A user whose password was right before is answered at once. `isThere` false: whoever asked has gone, and
-   * nothing needs to be found out.
-   */
+  /** Null: refused. A user whose password was right before is answered at once. */
   authenticate(
     name: string,
     password: string,
-    peer: { readonly loopback: boolean },
-    isThere: () => boolean,
+    peer: Peer & { readonly loopback: boolean },
   ): User | null | Promise<User | null> {
     const user = this.#users.get(name);
     const answer = (isRight: boolean): User | null =>
       isRight && user?.deleted === false && (peer.loopback || name !== guestName) ? user : null;
-    const isRight = this.#logins.isRight(name, user, password, isThere);
+    const isRight = this.#logins.isRight(name, user, password, peer);
     return typeof isRight === 'boolean' ? answer(isRight) : isRight.then(answer);
   }
 

@@ -53,6 +53,8 @@ export class Connection implements CommitReceiver<CommitToken>, Entrant {
   /** For people: "127.0.0.1:50312 -> 127.0.0.1:5672". */
   readonly name: string;
   readonly output: Output;
+  /** Of the client. */
+  readonly address: string;
   readonly loopback: boolean;
   client: Client = unknownClient;
   state: 'handshake' | 'running' | 'closing' | 'closed' = 'handshake';
@@ -100,6 +102,7 @@ export class Connection implements CommitReceiver<CommitToken>, Entrant {
     this.#brake = new PublisherBrake(this, this.#pauses);
     const { remoteAddress = '?', remotePort = 0, localAddress = '?', localPort = 0 } = socket;
     this.name = `${remoteAddress}:${remotePort} -> ${localAddress}:${localPort}`;
+    this.address = remoteAddress;
     this.loopback = isLoopback(remoteAddress);
     const { maxMessageBytes, maxPartialBytes } = this.settings;
     this.budget = { maxMessageBytes, maxPartialBytes, partialBytes: 0 };

@@ -110,9 +110,9 @@ export class Handshake {
       throw new ConnectionError('COMMAND_INVALID', `unknown authentication mechanism '${args.mechanism}'`);
     }
     const { user, password } = credentials;
-    const { broker, loopback } = connection;
+    const { broker, loopback, address } = connection;
     const isThere = (): boolean => connection.state === 'handshake' && !connection.deaf;
-    const found = broker.authenticate(user, password, { loopback }, isThere);
+    const found = broker.authenticate(user, password, { loopback, address, isThere });
     if (!(found instanceof Promise)) {
       this.#loggedIn(found, user, args.mechanism);
       return;

@@ -4,7 +4,7 @@ import { Logins } from '../../../src/broker/access/logins.ts';
 import { guestHash, hashPassword, isPassword, unknownHash } from '../../../src/broker/access/password-hash.ts';
 import { User } from '../../../src/broker/access/user.ts';
 
-const there = (): boolean => true;
+const there = {};
 const logins = (): Logins => new Logins(() => undefined);
 
 describe('password hashes', () => {
@@ -59,17 +59,32 @@ describe('Logins', () => {
     const user = new User('ann', await hashPassword('secret'), []);
     const checks = logins();
     const gone = Array.from({ length: 5_000 }, (_, i) =>
-      Promise.resolve(checks.isRight('ann', user, `guess ${i}`, () => false)),
+      Promise.resolve(checks.isRight('ann', user, `guess ${i}`, { isThere: () => false })),
     );
     assert.equal(await checks.isRight('ann', user, 'secret', there), true);
     assert.ok((await Promise.all(gone)).every((isRight) => !isRight));
+  });
+
+  it('take turns by address: who guesses from one keeps nobody out who comes from another', async () => {
+    const user = new User('ann', await hashPassword('secret'), []);
+    const checks = logins();
+    let isThere = true;
+    let guessed = 0;
+    const guesses = Array.from({ length: 1_000 }, async (_, i) => {
+      await checks.isRight('ann', user, `${i}`, { address: '192.0.2.1', isThere: () => isThere });
+      guessed += 1;
+    });
+    assert.equal(await checks.isRight('ann', user, 'secret', { address: '192.0.2.2' }), true);
+    assert.ok(guessed < 10, `${guessed}`);
+    isThere = false;
+    await Promise.all(guesses);
   });
 
   it('refuse what waits beyond a bound', async () => {
     const checks = logins();
     let isThere = true;
     const waiting = Array.from({ length: 10_002 }, (_, i) =>
-      Promise.resolve(checks.isRight('nobody', undefined, `${i}`, () => isThere)),
+      Promise.resolve(checks.isRight('nobody', undefined, `${i}`, { isThere: () => isThere })),
     );
     assert.equal(await checks.isRight('nobody', undefined, 'one more', there), false);
     isThere = false;
