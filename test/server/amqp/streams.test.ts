@@ -11,6 +11,9 @@ import {
   basicRecover,
   basicReject,
   confirmSelect,
+  txCommit,
+  txRollback,
+  txSelect,
 } from '../../../src/wire/amqp/basic-methods.ts';
 import { exchangeDeclare } from '../../../src/wire/amqp/exchange-methods.ts';
 import { queueBind, queueDeclare, queueDelete, queuePurge } from '../../../src/wire/amqp/queue-methods.ts';
@@ -217,6 +220,54 @@ test('a fan-out reaches streams and other queues, and exchanges are told from ea
     const { frame } = await client.message('basic.get_ok');
     assert.equal(frame.args['messageCount'], left);
   }
+});
+
+test('a transaction publishes to a stream, and gives back the credit of what it acknowledges', async () => {
+  const client = await served.client();
+  await declare(client, 'in-tx');
+  await fill(client, 'in-tx', ['a', 'b', 'c']);
+  const reader = await served.client();
+  await prefetch(reader, 2);
+  await reader.call(1, txSelect, {}, 'tx.select_ok');
+  await consume(reader, 'in-tx', { 'x-stream-offset': 'first' });
+  assert.deepEqual(await take(reader, 2), ['0 a', '1 b']);
+  reader.send(basicAck.frame(1, { deliveryTag: 2, multiple: true }), publish('in-tx', 'x'));
+  await reader.call(1, txRollback, {}, 'tx.rollback_ok');
+  await nothingComes(reader);
+  reader.send(basicAck.frame(1, { deliveryTag: 2, multiple: true }), publish('in-tx', 'd'));
+  reader.send(txCommit.frame(1, {}));
+  const texts: string[] = [];
+  for (let committed = false; !committed || texts.length < 2;) {
+    const frame = await reader.next();
+    if (frame?.name === 'tx.commit_ok') committed = true;
+    else if (frame?.name === 'body') texts.push(frame.payload.toString());
+  }
+  assert.deepEqual(texts, ['c', 'd']);
+});
+
+test('a delayed message gets its offset when it is due', async () => {
+  const client = await served.client();
+  await declare(client, 'late');
+  await prefetch(client, 10);
+  await consume(client, 'late', { 'x-stream-offset': 'first' });
+  client.send(publish('late', 'later', { properties: encodeProperties({ headers: { 'x-delay': 80 } }) }));
+  client.send(publish('late', 'now'));
+  assert.deepEqual(await take(client, 2), ['0 now', '1 later']);
+});
+
+test('retention goes on behind a consumer that is slow', async () => {
+  const client = await served.client();
+  await declare(client, 'short', { 'x-max-length-bytes': 1000 });
+  await prefetch(client, 1);
+  await consume(client, 'short', { 'x-stream-offset': 'first' });
+  client.send(publish('short', 'the first'));
+  assert.equal((await next(client)).offset, 0);
+  const publisher = await served.client();
+  for (let n = 1; n < 30; n++) await fill(publisher, 'short', [`${n}`.padStart(100, '.')]);
+  client.send(basicAck.frame(1, { deliveryTag: 1, multiple: false }));
+  const { offset, text } = await next(client);
+  assert.equal(offset, 20);
+  assert.equal(text, String(offset).padStart(100, '.'));
 });
 
 test('a stream takes dead letters', async () => {
