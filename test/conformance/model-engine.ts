@@ -756,7 +756,9 @@ export class ModelEngine implements contract.Engine {
         overflow !== 'reject' &&
         (queue.ready.length > maxLength || (maxBytes < Infinity && queue.readyBytes > maxBytes));
       const heads = this.#heads(queue);
-      const expired = spared ? undefined : heads.find((head) => this.#expiry(queue, head) <= now);
+      // One that came back has had its chance.
+      const mayGo = heads.filter(({ deliveries }) => !spared || deliveries > 0);
+      const expired = mayGo.find((head) => this.#expiry(queue, head) <= now);
       const next = tooMany ? heads.at(-1) : expired;
       if (next === undefined) {
         const soonest = Math.min(...heads.map((head) => this.#expiry(queue, head)).filter((at) => at > now));

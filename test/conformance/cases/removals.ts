@@ -112,6 +112,7 @@ export function removalCases(check: Check): void {
   check('a time to live of 0: what comes back is gone, though a consumer could take it', async (fixture) => {
     const queue = await fixture.declare({ messageTtlMs: 0 });
     const { sink, lease } = await fixture.consume(queue, { credit: 5 });
+    assert.deepEqual(await fixture.drainTexts(queue), []);
     await fixture.fill(queue, '1', '2');
     await until('both', () => sink.deliveries.length === 2);
     assert.deepEqual(await fixture.settle(lease, sink.deliveries, 'requeue'), []);
