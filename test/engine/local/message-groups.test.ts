@@ -186,6 +186,28 @@ test('many that came back to many keys are counted with a few syncs', async () =
   await fixture.dispose();
 });
 
+test('what another finds for the holder of a key goes behind what waits for the holder', async () => {
+  const { fixture, queue } = await openQueue(inMemory());
+  await fixture.fill(queue, of('a', 'a1'), of('a', 'a2'), of('b', 'b1'));
+  const first = await fixture.held(queue, 1);
+  const second = await fixture.held(queue, 1);
+  await fixture.fill(queue, of('a', 'a3'), of('c', 'c1'));
+  // Both can take more at the same moment, and it is the other's turn.
+  await fixture.commit(() => {
+    second.consumer.addCredit(1);
+    first.consumer.addCredit(2);
+  });
+  await until('all', () => first.sink.deliveries.length + second.sink.deliveries.length === 5);
+  assert.deepEqual(
+    [first.sink.texts, second.sink.texts],
+    [
+      ['a1', 'a2', 'a3'],
+      ['b1', 'c1'],
+    ],
+  );
+  await fixture.dispose();
+});
+
 test('a deleted queue and a purged one forget what was passed over', async () => {
   const { fixture, queue } = await openQueue(inMemory());
   await fixture.fill(queue, of('a', 'a1'), of('a', 'a2'), of('b', 'b1'));
