@@ -67,7 +67,8 @@ export class Channel {
   /** Everything published up to `sequence` is on disk. */
   confirm(sequence: number): void {
     if (sequence <= this.#confirmedTo || this.state !== 'open') return;
-    this.#writeAck(sequence);
+    // One by itself is told as one: there are clients that count only those.
+    this.#writeAck(sequence, sequence - this.#confirmedTo > 1);
     this.#confirmedTo = sequence;
   }
 
@@ -99,7 +100,7 @@ export class Channel {
     if (wasOpen) await this.session.close();
   }
 
-  #writeAck(sequence: number): void {
+  #writeAck(sequence: number, multiple: boolean): void {
     const { output } = this.connection;
     output.reserve(ackFrameBytes);
     const { bytes, view, at } = output;
@@ -109,7 +110,7 @@ export class Channel {
     view.setUint32(at + 7, basicAck.id);
     view.setUint32(at + 11, sequence > 0xffff_ffff ? Math.floor(sequence / 0x1_0000_0000) : 0);
     view.setUint32(at + 15, sequence >>> 0);
-    bytes[at + 19] = 1;
+    bytes[at + 19] = multiple ? 1 : 0;
     bytes[at + 20] = frameEnd;
     output.at = at + ackFrameBytes;
   }

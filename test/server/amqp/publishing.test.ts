@@ -83,6 +83,17 @@ test('one byte at a time', async () => {
   assert.equal((await client.message('basic.get_ok')).body.toString(), 'body');
 });
 
+test('a message that is confirmed by itself is confirmed as one', async () => {
+  const client = await confirming(await served.client());
+  await client.declare('single');
+  for (const deliveryTag of [1, 2]) {
+    client.send(publish('single', 'x'));
+    assert.deepEqual({ ...(await client.expect('basic.ack')).args }, { deliveryTag, multiple: false });
+  }
+  client.send(publish('single', 'x'), publish('single', 'x'));
+  assert.deepEqual({ ...(await client.expect('basic.ack')).args }, { deliveryTag: 4, multiple: true });
+});
+
 test('one ack confirms all of a read, and channels confirm by themselves', async () => {
   const client = await confirming(await served.client());
   await client.openChannel(2);
