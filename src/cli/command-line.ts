@@ -20,6 +20,7 @@ const commands: Readonly<Record<string, () => Promise<Register>>> = {
   peek: async () => (await import('./peek.ts')).registerPeek,
   purge: async () => (await import('./purge.ts')).registerPurge,
   redrive: async () => (await import('./redrive.ts')).registerRedrive,
+  delayed: async () => (await import('./delayed.ts')).registerDelayed,
   topology: async () => (await import('./topology.ts')).registerTopology,
   users: async () => (await import('./users.ts')).registerUsers,
   vhosts: async () => (await import('./vhosts.ts')).registerVhosts,
