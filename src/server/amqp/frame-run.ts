@@ -11,6 +11,7 @@ import { ChannelError, ConnectionError } from '../../wire/amqp/amqp-error.ts';
 import { headerFixedBytes } from '../../wire/amqp/content.ts';
 import { basicAck, basicNack, basicPublish, basicReject } from '../../wire/amqp/basic-methods.ts';
 import { basicClass, frameEnd, frameHeadBytes, frameOverheadBytes, frameType } from '../../wire/amqp/protocol.ts';
+import { undecodable } from '../../wire/amqp/undecodable.ts';
 import type { Channel } from './channel.ts';
 import type { Connection } from './connection.ts';
 import { publishInTransaction, settleInTransaction } from './tx-publish.ts';
@@ -177,8 +178,7 @@ function settle(
   const method = view.getUint32(start + frameHeadBytes);
   try {
     const at = start + methodHeadBytes;
-    if (next - at !== 10)
-      throw new ConnectionError('SYNTAX_ERROR', 'the arguments of a settlement have another length');
+    if (next - at !== 10) throw undecodable(bytes, at, next - 1);
     const tag = view.getUint32(at) * 0x1_0000_0000 + view.getUint32(at + 4);
     const bits = bytes[at + 8]!;
     const { session } = channel;

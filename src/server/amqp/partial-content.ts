@@ -44,7 +44,10 @@ export class PartialContent {
       const text = `expected content header for class ${basicClass}, got one for class ${headerClass} instead`;
       throw new ConnectionError('UNEXPECTED_FRAME', text);
     }
-    if (bytes.readUInt16BE(start + 2) !== 0) throw new ConnectionError('FRAME_ERROR', 'a content header has a weight');
+    if (bytes.readUInt16BE(start + 2) !== 0) {
+      const text = `expected content header for class ${basicClass}, got non content header frame instead`;
+      throw new ConnectionError('UNEXPECTED_FRAME', text);
+    }
     const bodyBytes = Number(bytes.readBigUInt64BE(start + 4));
     const { maxMessageBytes } = this.#budget;
     if (bodyBytes > maxMessageBytes) {

@@ -1,9 +1,9 @@
 /** Hot path: where a channel's publishes go, kept as the bytes of their method so that a repeat is known without reading it. */
 import type { Route } from '../../broker/index.ts';
 import { equalBytes } from '../../format/copy.ts';
-import { FormatError } from '../../format/format-error.ts';
 import { controlKey, replyToPrefix, topologyKey } from './reply-to.ts';
 import { readText } from '../../wire/amqp/method.ts';
+import { undecodable } from '../../wire/amqp/undecodable.ts';
 
 export class PublishTarget {
   exchange = '';
@@ -19,7 +19,7 @@ export class PublishTarget {
   #view = new DataView(this.#bytes.buffer);
   #length = -1;
 
-  /** The arguments of basic.publish (behind class and method). @throws FormatError */
+  /** The arguments of basic.publish (behind class and method). @throws ConnectionError */
   take(bytes: Buffer, view: DataView, start: number, end: number): void {
     const length = end - start;
     if (length === this.#length && equalBytes(bytes, view, start, this.#bytes, this.#view, 0, length)) return;
@@ -35,10 +35,9 @@ export class PublishTarget {
     const exchangeEnd = exchangeAt + (exchangeAt <= end ? bytes[start + 2]! : 0);
     const keyAt = exchangeEnd + 1;
     const keyEnd = keyAt + (keyAt <= end ? bytes[exchangeEnd]! : 0);
-    if (keyEnd + 1 > end) throw new FormatError('the arguments of basic.publish end early');
-    if (keyEnd + 1 < end) throw new FormatError('the arguments of basic.publish are too long');
-    this.exchange = readText(bytes, exchangeAt, exchangeEnd, 'basic.publish', 'exchange');
-    this.routingKey = readText(bytes, keyAt, keyEnd, 'basic.publish', 'routingKey');
+    if (keyEnd + 1 !== end) throw undecodable(bytes, start, end);
+    this.exchange = readText(bytes, exchangeAt, exchangeEnd);
+    this.routingKey = readText(bytes, keyAt, keyEnd);
     const key = this.routingKey;
     const isSpecial = key.startsWith(replyToPrefix) || key === controlKey || key === topologyKey;
     this.isSpecial = isSpecial && this.exchange === '';

@@ -6,9 +6,10 @@
  */
 import { ByteWriter } from '../../format/byte-writer.ts';
 import { decodeFieldTable, fieldTableEnd, writeFieldTable, type FieldTable } from '../../format/field-table.ts';
-import { FormatError } from '../../format/format-error.ts';
 import { isUtf8 } from 'node:buffer';
+import { ConnectionError } from './amqp-error.ts';
 import { frameEnd, frameType } from './protocol.ts';
+import { undecodable } from './undecodable.ts';
 
 interface Values {
   bit: boolean;
@@ -37,7 +38,7 @@ export interface Method<L extends Layout = Layout> {
   /** "queue.declare" */
   readonly name: string;
   readonly layout: L;
-  /** Reads what lies behind class and method. @throws FormatError */
+  /** Reads what lies behind class and method. @throws ConnectionError FRAME_ERROR, FormatError for what is wrong within a table */
   read(bytes: Buffer, start: number, end: number): Arguments<L>;
   /** A whole frame. @throws FormatError when a short string is too long */
   frame(channel: number, args: Arguments<L>): Buffer;
@@ -50,7 +51,7 @@ export function method<const L extends Layout>(classId: number, methodId: number
     id,
     name,
     layout,
-    read: (bytes, start, end) => readArguments(name, fields, bytes, start, end) as Arguments<L>,
+    read: (bytes, start, end) => readArguments(fields, bytes, start, end) as Arguments<L>,
     frame: (channel, args) => {
       const writer = new ByteWriter(64);
       writer.u8(frameType.method);
@@ -67,13 +68,13 @@ export function method<const L extends Layout>(classId: number, methodId: number
 
 type Field = readonly [string, keyof Values | Reserved];
 
-function readArguments(name: string, fields: readonly Field[], bytes: Buffer, start: number, end: number): object {
+function readArguments(fields: readonly Field[], bytes: Buffer, start: number, end: number): object {
   const args: Record<string, Values[keyof Values]> = {};
   let at = start;
   let bits = 0;
   let bitsLeft = 0;
   const take = (size: number): number => {
-    if (at + size > end) throw new FormatError(`the arguments of ${name} end early`);
+    if (at + size > end) throw undecodable(bytes, start, end);
     at += size;
     return at - size;
   };
@@ -104,7 +105,7 @@ function readArguments(name: string, fields: readonly Field[], bytes: Buffer, st
         break;
       case 'shortstr': {
         const size = bytes.readUInt8(take(1));
-        args[field] = readText(bytes, take(size), at, name, field);
+        args[field] = readText(bytes, take(size), at);
         break;
       }
       case 'longstr': {
@@ -114,6 +115,7 @@ function readArguments(name: string, fields: readonly Field[], bytes: Buffer, st
       }
       case 'table': {
         const tableAt = take(4);
+        if (at + bytes.readUInt32BE(tableAt) > end) throw undecodable(bytes, start, end);
         args[field] = decodeFieldTable(bytes, tableAt, end);
         at = fieldTableEnd(bytes, tableAt, end);
         break;
@@ -126,15 +128,15 @@ function readArguments(name: string, fields: readonly Field[], bytes: Buffer, st
         break;
     }
   }
-  if (at !== end) throw new FormatError(`the arguments of ${name} are too long`);
+  if (at !== end) throw undecodable(bytes, start, end);
   return args;
 }
 
 /** Short strings are UTF-8 (0-9-1 §4.2.5.3); replacing what is not would make one name of two. */
-export function readText(bytes: Buffer, from: number, to: number, name: string, field: string): string {
+export function readText(bytes: Buffer, from: number, to: number): string {
   const text = bytes.toString('utf8', from, to);
   if (text.includes('\ufffd') && !isUtf8(bytes.subarray(from, to))) {
-    throw new FormatError(`${field} of ${name} is not UTF-8`);
+    throw new ConnectionError('FRAME_ERROR', 'Malformed UTF-8 in shortstr');
   }
   return text;
 }

@@ -240,22 +240,22 @@ const connectionErrors: readonly Case[] = [
   {
     name: 'arguments that end early',
     frames: method(1, 50, 10, [0, 0]),
-    code: 502,
-    text: 'SYNTAX_ERROR - the arguments of queue.declare end early',
+    code: 501,
+    text: 'FRAME_ERROR - cannot decode <<0,0>>',
     id: queueDeclare.id,
   },
   {
     name: 'arguments that are too long',
     frames: method(1, 20, 20, [1, 1]),
-    code: 502,
-    text: 'SYNTAX_ERROR - the arguments of channel.flow are too long',
+    code: 501,
+    text: 'FRAME_ERROR - cannot decode <<1,1>>',
     id: channelFlow.id,
   },
   {
     name: 'a settlement of another length',
     frames: method(1, 60, 80, [0]),
-    code: 502,
-    text: 'SYNTAX_ERROR - the arguments of a settlement have another length',
+    code: 501,
+    text: 'FRAME_ERROR - cannot decode <<0>>',
     id: basicAck.id,
   },
   {
