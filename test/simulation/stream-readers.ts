@@ -101,7 +101,7 @@ export class StreamReaders {
     }
   }
 
-  read(book: StreamBook, from: StreamStart, next: number, credit: number): Reader {
+  read(book: StreamBook, from: StreamStart, next: number, credit: number, pauses = true): Reader {
     const client = this.#client;
     const { world, engine } = client;
     const name = `reader-${world.nextNonce++}`;
@@ -135,7 +135,7 @@ export class StreamReaders {
           // Where it begins by time, or behind the end, is the engine's to say; from there on it goes on.
           const expected = reader.next === -1 ? view.number : reader.next;
           reader.next = book.delivered(view, expected, world.scheduler.nowMs());
-          reader.paused = this.#random.chance(0.03);
+          reader.paused = pauses && this.#random.chance(0.03);
           return !reader.paused;
         },
         cancelled: () => {
@@ -161,22 +161,15 @@ export class StreamReaders {
   /** Reads all there is, to its end. Answers whether all are there. */
   readAll(): () => boolean {
     const { engine } = this.#client;
-    const readers = this.books.map((book) => this.read(book, 'first', book.isLimited ? -1 : 1, Infinity));
+    const readers = this.books.map((book) => this.read(book, 'first', book.isLimited ? -1 : 1, Infinity, false));
     const ends = new Map<Reader, number>();
     for (const reader of readers) {
       this.#client.wait(`stats ${reader.book.key}`, engine.stats(engine.queue(reader.book.key)!), ({ ready }) =>
         ends.set(reader, ready),
       );
     }
-    return () => {
-      for (const reader of readers) {
-        if (!reader.paused) continue;
-        reader.paused = false;
-        reader.consumer?.resume();
-      }
-      // Of a limited one nobody but the engine knows how far it goes.
-      return readers.every((reader) => reader.book.isLimited || reader.next > (ends.get(reader) ?? Infinity));
-    };
+    // Of a limited one nobody but the engine knows how far it goes.
+    return () => readers.every((reader) => reader.book.isLimited || reader.next > (ends.get(reader) ?? Infinity));
   }
 
   /** They are deleted, and their segments can go. */
