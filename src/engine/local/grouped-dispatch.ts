@@ -286,8 +286,8 @@ export class GroupedDispatch {
     if (group.draining) return null;
     if (group.owner === owner) return consumer;
     const other = group.owner.consumer;
-    // How far its deliveries may go is asked in its own turn.
-    return other?.right != null && !other.afterSync ? other : null;
+    if (other?.right == null) return null;
+    return !other.afterSync || number < this.#queue.notes.deliverableEnd(level, other) ? other : null;
   }
 
   /** The message, on which the cursor stands and which waits nowhere any more, goes to the consumer. */
