@@ -83,10 +83,11 @@ describe('methods', () => {
   test('a short string that is not UTF-8 is refused', () => {
     const frame = queue.queuePurge.frame(1, { queue: 'xx', noWait: false });
     frame[frameHeadBytes + 7] = 0xff;
-    assert.throws(
-      () => queue.queuePurge.read(frame, frameHeadBytes + 4, frame.length - 1),
-      { name: 'ConnectionError', reply: 'FRAME_ERROR', message: 'Malformed UTF-8 in shortstr' },
-    );
+    assert.throws(() => queue.queuePurge.read(frame, frameHeadBytes + 4, frame.length - 1), {
+      name: 'ConnectionError',
+      reply: 'FRAME_ERROR',
+      message: 'Malformed UTF-8 in shortstr',
+    });
   });
 
   test('a declared length of 4 GiB allocates nothing', () => {
