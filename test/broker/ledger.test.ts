@@ -23,6 +23,8 @@ const steps = fc.array(
     { weight: 2, arbitrary: fc.record({ op: fc.constant('takeAfterFirst' as const) }) },
     { weight: 1, arbitrary: fc.record({ op: fc.constant('through' as const), at: fc.nat() }) },
     { weight: 1, arbitrary: fc.record({ op: fc.constant('all' as const) }) },
+    { weight: 2, arbitrary: fc.record({ op: fc.constant('each' as const), at: fc.nat() }) },
+    { weight: 2, arbitrary: fc.record({ op: fc.constant('putBack' as const) }) },
   ),
   { maxLength: 80 },
 );
@@ -56,6 +58,32 @@ test('the ledger does what a plain map of tags does', () => {
           assert.ok(holder !== before || first !== beforeFirst + beforeCount, 'neighbours are one run');
         }
       };
+      /** Of what a transaction settles, in any order. */
+      const taken = new Map<number, Entry>();
+      const each = (tag: number) => {
+        const tags: number[] = [];
+        const expected = Array.from(model.keys()).filter((key) => tag === 0 || key <= tag);
+        const known = ledger.takeEachThrough(tag, {
+          takeTag: (key, holder, number) => {
+            tags.push(key);
+            assert.deepEqual({ holder, number }, model.get(key));
+          },
+        });
+        assert.equal(known, tag === 0 || model.has(tag));
+        assert.deepEqual(tags, known ? expected : []);
+        for (const key of tags) {
+          taken.set(key, model.get(key)!);
+          model.delete(key);
+        }
+      };
+      const putBack = () => {
+        const entries = Array.from(taken).reverse();
+        ledger.putBack(entries.map(([tag, entry]) => ({ tag, ...entry })));
+        const all = [...model, ...entries].sort(([a], [b]) => a - b);
+        model.clear();
+        for (const [tag, entry] of all) model.set(tag, entry);
+        taken.clear();
+      };
       const take = (tag: number) => {
         const entry = model.get(tag);
         assert.equal(ledger.take(tag), entry?.holder ?? -1);
@@ -76,10 +104,21 @@ test('the ledger does what a plain map of tags does', () => {
         } else if (step.op === 'takeAfterFirst') {
           // Everything but the oldest: what makes stragglers.
           for (const tag of Array.from(model.keys()).slice(1)) take(tag);
+        } else if (step.op === 'each') {
+          each(step.at % (next + 1));
+        } else if (step.op === 'putBack') {
+          putBack();
         } else {
           through(step.op === 'all' ? 0 : step.at % (next + 1));
         }
         assert.equal(ledger.count, model.size);
+        assert.equal(ledger.oldest, model.keys().next().value ?? 0);
+        const visited: [number, number][] = [];
+        ledger.each((tag, holder) => visited.push([tag, holder]));
+        assert.deepEqual(
+          visited,
+          Array.from(model, ([tag, { holder }]) => [tag, holder]),
+        );
       }
       through(0);
       assert.equal(ledger.count, 0);
