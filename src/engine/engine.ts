@@ -198,7 +198,7 @@ export interface GuardingId {
   readonly queues: readonly EngineQueue[];
   /** The queue whose scope it is, which ends with it. It need not be one of `queues`. */
   readonly owner: EngineQueue;
-  /** For how long. `resident`, where the owner is the one queue: as long as the message is in it; one that is delayed, until it is due. */
+  /** For how long. `resident`, where the owner is the one queue: as long as the message is in it, delayed, ready or held. */
   readonly windowMs: number | 'resident';
   readonly windowCount: number;
   /** For this id alone, in place of the scope's `windowMs`. */

@@ -166,8 +166,11 @@ test('delayed messages count while they wait, and what is held is looked at when
   await bench.publish(session, '', 'own', 'd2', id('d'));
   await clock.advance(100);
   await rest();
+  await bench.publish(session, '', 'own', 'd3', id('d'));
   assert.deepEqual(await texts(all, 'q'), ['1']);
   assert.deepEqual(await texts(all, 'own'), ['there', 'd1']);
+  await bench.publish(session, '', 'own', 'd4', id('d'));
+  assert.deepEqual(await texts(all, 'own'), ['d4']);
 });
 
 test('dead letters count as publishes do, and leave their queue in any case', async () => {
@@ -218,6 +221,29 @@ test('ids outlive a restart, those of queues and exchanges that are gone do not'
   await publish(last, '4');
   assert.deepEqual(await texts(last, 'q'), ['4'], 'it has left the queue, and the exchange has not forgotten');
   await last.bench.broker.close();
+});
+
+test('a delayed message keeps its id when it is due, over restarts too', async (t: TestContext) => {
+  const directory = await mkdtemp(join(tmpdir(), 'deduplication-'));
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  const first = await opened(directory);
+  await first.bench.queue(first.session, 'q', on);
+  await first.bench.publish(first.session, '', 'q', 'd1', id('d', { 'x-delay': 100 }));
+  await first.bench.broker.close();
+  const second = await opened(directory);
+  await second.clock.advance(100);
+  await rest();
+  assert.equal(await second.bench.count('q'), 1);
+  assert.deepEqual(await second.bench.publish(second.session, '', 'q', 'd2', id('d')), [
+    { item: 0, outcome: 'duplicate', reason: null },
+  ]);
+  await second.bench.broker.close();
+  const third = await opened(directory);
+  await third.bench.publish(third.session, '', 'q', 'd3', id('d'));
+  assert.deepEqual(await texts(third, 'q'), ['d1']);
+  await third.bench.publish(third.session, '', 'q', 'd4', id('d'));
+  assert.deepEqual(await texts(third, 'q'), ['d4']);
+  await third.bench.broker.close();
 });
 
 test('many that come and go leave nothing behind', async () => {

@@ -55,6 +55,8 @@ export class IdWindow {
   forMs = 0;
   /** The latest time of an id in it. */
   #latest = -Infinity;
+  /** Hashes of ids whose time is below 0, by that: of messages that are delayed. */
+  readonly #delayed = new Map<number, string>();
   /** Ids that were alive when it was last swept. */
   #swept = 0;
   /** Where the oldest id that is remembered lies in the first page. */
@@ -86,6 +88,7 @@ export class IdWindow {
     }
     page.add(hash, at);
     this.#latest = Math.max(this.#latest, at);
+    if (at < 0) this.#delayed.set(at, hash);
     this.#numbers.set(hash, this.#next++);
   }
 
@@ -112,6 +115,15 @@ export class IdWindow {
     return this.pages.length === 0 || this.#latest + this.forMs <= now;
   }
 
+  /** The delayed message whose id is remembered at `before` is ready, and has the number `at`. */
+  becameReady(before: number, at: number): void {
+    const hash = this.#delayed.get(before);
+    if (hash === undefined) return;
+    this.#delayed.delete(before);
+    // Remembered once more since then, it is another's.
+    if (this.rememberedAt(hash) === before) this.add(hash, at, this.forMs);
+  }
+
   /** Of ids that are remembered as long as something is there: forgets all but those, once it is worth the work. */
   sweep(isThere: (at: number) => boolean): void {
     const last = this.pages[this.pages.length - 1];
@@ -123,6 +135,7 @@ export class IdWindow {
       if (isThere(at)) alive.push({ hash, at });
     }
     this.pages.length = 0;
+    this.#delayed.clear();
     this.#numbers.clear();
     this.first = 0;
     this.#base = 0;
@@ -136,7 +149,9 @@ export class IdWindow {
     const from = this.pages.length === 0 ? this.first : 0;
     for (let id = from; id < page.size; id++) {
       this.#numbers.set(page.hash(id), this.#next + id);
-      this.#latest = Math.max(this.#latest, page.at(id));
+      const at = page.at(id);
+      this.#latest = Math.max(this.#latest, at);
+      if (at < 0) this.#delayed.set(at, page.hash(id));
     }
     this.#next += page.size;
     this.pages.push(page);

@@ -31,6 +31,8 @@ export class Identities {
   readonly #queueOf: (id: number) => LocalQueue | undefined;
   /** Hashes of ids that were judged new. */
   readonly #judged = new Map<string, string>();
+  /** Whether a delayed message may have an id that counts as long as it is in its queue. */
+  #hasDelayed = false;
   /** How many repeats were found by the ids of a scope. */
   readonly #repeats = new Map<LocalQueue, number>();
   #mostScopes = MOST_SCOPES;
@@ -69,6 +71,17 @@ export class Identities {
       for (const queue of guard.queues) kept.add(queue);
     }
     return kept === null ? queues : queues.filter((queue) => !kept.has(queue));
+  }
+
+  /** A checkpoint's window, as it was. */
+  restoreWindow(scope: string, window: IdWindow): void {
+    this.windows.set(scope, window);
+    if (window.forMs === RESIDENT) this.#hasDelayed = true;
+  }
+
+  /** A delayed message of the queue is ready, and has this number there. Recovery comes here as the engine does, so that it needs no note. */
+  becameReady(queue: LocalQueue, delayed: number, number: number): void {
+    if (this.#hasDelayed) this.windows.get(scopeOf(queue))?.becameReady(-delayed, number);
   }
 
   /** Counts what `takers` found out. */
@@ -170,6 +183,7 @@ export class Identities {
   }
 
   restoreId(scope: string, hash: string, at: number, forMs: number): void {
+    if (forMs === RESIDENT && at < 0) this.#hasDelayed = true;
     let window = this.windows.get(scope);
     if (window === undefined) {
       window = new IdWindow();

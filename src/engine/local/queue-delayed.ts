@@ -46,6 +46,7 @@ export class QueueDelayed {
     const page = messages.page!;
     const { at } = messages;
     const level = queue.levelFor(page.priorityOf(at));
+    queue.host.identities.becameReady(queue, number, queue.next);
     level.chunks.append(queue.next++, 1, page.segmentOf(at), page.offsetOf(at));
     queue.ready++;
     queue.readyBytes += page.bytesOf(at);

@@ -4,6 +4,7 @@ import type { LocalConsumer } from './consumer.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import type { DueTimes } from './due-times.ts';
 import type { HandOver } from './hand-over.ts';
+import type { Identities } from './identities.ts';
 import type { Journal } from './journal/journal.ts';
 import type { LocalLease } from './lease.ts';
 import type { LocalQueue } from './queue.ts';
@@ -16,6 +17,7 @@ export interface QueueHost {
   readonly segments: SegmentTable;
   readonly dispatcher: Dispatcher;
   readonly dueTimes: DueTimes;
+  readonly identities: Identities;
   readonly handOver: HandOver;
   /** The one flyweight of all deliveries. */
   readonly delivery: DeliveryView;

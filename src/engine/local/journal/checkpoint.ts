@@ -374,8 +374,9 @@ export class CheckpointImage {
     keyed.revision = stateRevision;
     for (let n = reader.u32(); n > 0; n--) {
       const window = new IdWindow();
-      identities.windows.set(readText(reader), window);
+      const scope = readText(reader);
       window.forMs = reader.f64();
+      identities.restoreWindow(scope, window);
       window.first = reader.u32();
       for (let pages = reader.u32(); pages > 0; pages--) {
         const pointer = readPointer(reader);
