@@ -799,12 +799,11 @@ export class ModelEngine implements contract.Engine {
   /** The next message that may be delivered. */
   #next(queue: ModelQueue, owner: object): Message | null {
     if (!this.#tidy(queue)) return null;
-    const grouped = queue.limits.groupBy !== undefined;
-    if (grouped && this.#keys === null) return null;
-    const ready = this.#defects.has('group-out-of-order') && grouped ? queue.ready.toReversed() : [...queue.ready];
+    if (queue.limits.groupBy === undefined) return queue.ready.find((one) => !this.#isSpent(queue, one)) ?? null;
+    if (this.#keys === null) return null;
+    const ready = this.#defects.has('group-out-of-order') ? queue.ready.toReversed() : [...queue.ready];
     for (const message of ready) {
       if (this.#isSpent(queue, message)) continue;
-      if (!grouped) return message;
       if (!this.#mayHave(queue, message, owner)) {
         if (this.#defects.has('group-not-passed-over')) return null;
         continue;
