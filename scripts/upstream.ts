@@ -5,7 +5,7 @@
  *   npm run test:upstream -- pika DIR
  *   npm run test:upstream -- amqplib DIR --list     prints the results as a list, to be kept in scripts/upstream/NAME.txt
  *
- * Port 5672 must be free: the suites want it. Each test's result must be the one that scripts/upstream/NAME.txt expects; docs/COMPATIBILITY.md
+ * Port 5672 must be free (and for pika 5671): the suites want it. Each test's result must be the one that scripts/upstream/NAME.txt expects; docs/COMPATIBILITY.md
  * says which versions the lists are of.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -15,11 +15,19 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { runAmqplib } from './upstream/amqplib.ts';
 import { compare, readExpectations, writeExpectations, type Result } from './upstream/expectations.ts';
-import { runPika } from './upstream/pika.ts';
+import { pikaTls, runPika } from './upstream/pika.ts';
 import { serveOnStandardPort } from './upstream/serve.ts';
 
-type Suite = (checkout: string, scratch: string) => Promise<Result[]>;
-const suites: Readonly<Record<string, Suite>> = { amqplib: runAmqplib, pika: runPika };
+interface Suite {
+  run(checkout: string, scratch: string): Promise<Result[]>;
+  /** Options of `serve` that its tests want. */
+  options?(checkout: string): string[];
+}
+
+const suites: Readonly<Record<string, Suite>> = {
+  amqplib: { run: runAmqplib },
+  pika: { run: runPika, options: pikaTls },
+};
 
 const { positionals, values } = parseArgs({ allowPositionals: true, options: { list: { type: 'boolean' } } });
 const [name, directory] = positionals;
@@ -32,9 +40,10 @@ if (suite === undefined || directory === undefined || !existsSync(directory)) {
 }
 
 const scratch = mkdtempSync(join(tmpdir(), 'postrider-upstream-'));
-const stop = await serveOnStandardPort(scratch);
+const checkout = resolve(directory);
+const stop = await serveOnStandardPort(scratch, suite.options?.(checkout) ?? []);
 try {
-  const results = await suite(resolve(directory), scratch);
+  const results = await suite.run(checkout, scratch);
   const listPath = fileURLToPath(new URL(`upstream/${name}.txt`, import.meta.url));
   const expected = existsSync(listPath) ? readExpectations(readFileSync(listPath, 'utf8')) : [];
   if (values.list === true) process.stdout.write(writeExpectations(results, expected));

@@ -8,9 +8,9 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
  * Starts a Postrider on port 5672 of 127.0.0.1, its journal in `scratch`, and one on that of ::1, for tests that connect to `localhost` in
- * either way. Returns what stops them.
+ * either way. `options` are for the first. Returns what stops them.
  */
-export async function serveOnStandardPort(scratch: string): Promise<() => Promise<void>> {
+export async function serveOnStandardPort(scratch: string, options: readonly string[]): Promise<() => Promise<void>> {
   const brokers: ChildProcess[] = [];
   const stop = async (): Promise<void> => {
     for (const broker of brokers) {
@@ -20,12 +20,9 @@ export async function serveOnStandardPort(scratch: string): Promise<() => Promis
     }
   };
   try {
-    for (const [host, data] of [
-      ['127.0.0.1', join(scratch, 'data')],
-      ['::1', 'memory:'],
-    ] as const) {
-      brokers.push(await serve(host, data, join(scratch, 'serve.log')));
-    }
+    const logPath = join(scratch, 'serve.log');
+    brokers.push(await serve(['--host', '127.0.0.1', '--data', join(scratch, 'data'), ...options], logPath));
+    brokers.push(await serve(['--host', '::1', '--data', 'memory:'], logPath));
   } catch (error) {
     await stop();
     throw error;
@@ -33,8 +30,8 @@ export async function serveOnStandardPort(scratch: string): Promise<() => Promis
   return stop;
 }
 
-async function serve(host: string, data: string, logPath: string): Promise<ChildProcess> {
-  const args = ['--import', 'tsx', 'src/cli/main.ts', 'serve', '--host', host, '--data', data, '--json'];
+async function serve(options: readonly string[], logPath: string): Promise<ChildProcess> {
+  const args = ['--import', 'tsx', 'src/cli/main.ts', 'serve', ...options, '--json'];
   const broker = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   const log = createWriteStream(logPath, { flags: 'a' });
@@ -43,7 +40,7 @@ async function serve(host: string, data: string, logPath: string): Promise<Child
     log.write(chunk);
   });
   const ended = once(broker, 'exit').then(() => {
-    throw new Error(`no Postrider on port 5672 of ${host}: ${said.trim()}`);
+    throw new Error(`no Postrider with ${options.join(' ')}: ${said.trim()}`);
   });
   // It is awaited only until the broker listens.
   ended.catch(() => undefined);
