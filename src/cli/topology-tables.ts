@@ -73,6 +73,8 @@ function settings(thing: {
   autoDelete: boolean;
   exclusive?: boolean;
   internal?: boolean;
+  delayed?: number;
+  duplicates?: number;
   arguments: Given;
 }): string {
   const words = [
@@ -80,9 +82,16 @@ function settings(thing: {
     ...(thing.exclusive === true ? ['exclusive'] : []),
     ...(thing.autoDelete ? ['auto-delete'] : []),
     ...(thing.internal === true ? ['internal'] : []),
+    ...counted(thing.delayed, 'delayed'),
+    ...counted(thing.duplicates, 'duplicates'),
   ];
   const given = list(thing.arguments);
   return given === '' ? words.join(', ') : `${words.join(', ')}, ${given}`;
+}
+
+/** Where there are some. */
+function counted(count: number | undefined, what: string): string[] {
+  return count === undefined || count === 0 ? [] : [`${number(count)} ${what}`];
 }
 
 function list(given: Given): string {
