@@ -270,8 +270,8 @@ export interface CommitReceiver<T> {
  * but nothing is delivered from it before `commit`.
  */
 export interface Batch {
-  /** To no queue at all it records the message's identity only. Larger than any engine takes (`too-large`), it is not looked at further. */
-  append(targets: Targets, message: MessageView): void;
+  /** To no queue at all it records the message's identity only. Larger than any engine takes (`too-large`), it is not looked at further. `isKept`: its bytes, unlike the view, stay as they are until `commit`. */
+  append(targets: Targets, message: MessageView, isKept?: boolean): void;
   /** Settles `count` neighbouring numbers from `first`, all held under `lease`. */
   settle(lease: Lease, queue: EngineQueue, first: number, count: number, settlement: Settlement): void;
   /** Writes keyed state (null deletes). With `expectedRevision` (0: must not exist) another revision is outcome `conflict`. Revisions grow over the whole store. */

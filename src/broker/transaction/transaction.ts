@@ -244,7 +244,7 @@ export class Transaction {
     const now = this.#now();
     for (let index = 0; index < count; index++) {
       messages.read(index, view, now);
-      this.#session.publish(batch, messages.route(index), view);
+      batch.append(messages.route(index).targets!, view, true);
     }
     return count;
   }

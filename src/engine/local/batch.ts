@@ -146,12 +146,12 @@ export class AtomicBatch implements Batch {
     this.#host = host;
   }
 
-  append(targets: Targets, view: MessageView): void {
+  append(targets: Targets, view: MessageView, isKept = false): void {
     const message = unlessDue(this.#host, view);
     const local = targets as LocalTargets;
     this.#taken += message.propertiesEnd - message.propertiesStart + message.bodyEnd - message.bodyStart;
     if (isTooLarge(local, message) || this.#taken > MAX_ATOMIC_BYTES) this.#items.push({ kind: 'too-large' });
-    else this.#items.push({ kind: 'append', targets: local, message: copyOf(message) });
+    else this.#items.push({ kind: 'append', targets: local, message: isKept ? { ...message } : copyOf(message) });
   }
 
   settle(lease: Lease, queue: EngineQueue, first: number, count: number, settlement: Settlement): void {
@@ -202,10 +202,12 @@ export class AtomicBatch implements Batch {
         if (refusal === null) {
           if (full) refusal = refuse('full');
           for (const queue of targets.queues) {
-            const before = appended.get(queue) ?? { count: 0, bytes: 0 };
+            let before = appended.get(queue);
+            if (before === undefined) appended.set(queue, (before = { count: 0, bytes: 0 }));
             refusal ??= judgeTargets(this.#host, targets, message, before.count, before.bytes, queue);
             if (message.dueAt !== 0) continue;
-            appended.set(queue, { count: before.count + 1, bytes: before.bytes + message.bodyEnd - message.bodyStart });
+            before.count += 1;
+            before.bytes += message.bodyEnd - message.bodyStart;
           }
         }
         if (refusal !== null) refusals.push({ item, ...refusal });
