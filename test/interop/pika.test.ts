@@ -22,3 +22,7 @@ async function conversation(name: string, says: RegExp): Promise<void> {
 test('pika', { skip }, () => conversation('pika_conversation.py', /^pika [\d.]+: 200 messages$/m));
 
 test('pika and a stream', { skip }, () => conversation('pika_streams.py', /^pika [\d.]+: a stream of 300 messages$/m));
+
+test('pika and what it can ask for beyond AMQP', { skip }, () =>
+  conversation('pika_requests.py', /^pika [\d.]+: delayed, deduplicated, asked$/m),
+);
