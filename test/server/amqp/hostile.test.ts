@@ -3,7 +3,17 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { encodeProperties } from '../../../src/format/basic-properties.ts';
 import { ByteWriter } from '../../../src/format/byte-writer.ts';
-import { basicAck, basicConsume, basicGet, basicQos, confirmSelect } from '../../../src/wire/amqp/basic-methods.ts';
+import {
+  basicAck,
+  basicConsume,
+  basicGet,
+  basicNack,
+  basicQos,
+  confirmSelect,
+  txCommit,
+  txRollback,
+  txSelect,
+} from '../../../src/wire/amqp/basic-methods.ts';
 import { channelClose, channelFlow, channelOpen } from '../../../src/wire/amqp/channel-methods.ts';
 import { exchangeDeclare } from '../../../src/wire/amqp/exchange-methods.ts';
 import { queueBind, queueDeclare } from '../../../src/wire/amqp/queue-methods.ts';
@@ -51,6 +61,14 @@ const conversation = Buffer.concat([
   publish('k', 'world'.repeat(2_000), { channel: 2, exchange: 'e', mandatory: true, properties, frameMax: 4_096 }),
   basicAck.frame(2, { deliveryTag: 0, multiple: true }),
   basicGet.frame(2, { queue: 'h', noAck: false }),
+  channelOpen.frame(3, {}),
+  txSelect.frame(3, {}),
+  publish('h', 'in a transaction', { channel: 3, properties, mandatory: true }),
+  basicGet.frame(3, { queue: 'h', noAck: false }),
+  basicNack.frame(3, { deliveryTag: 1, multiple: true, requeue: true }),
+  txRollback.frame(3, {}),
+  basicAck.frame(3, { deliveryTag: 0, multiple: true }),
+  txCommit.frame(3, {}),
   channelFlow.frame(2, { active: true }),
   channelClose.frame(2, { replyCode: 200, replyText: '', classId: 0, methodId: 0 }),
 ]);
@@ -70,6 +88,7 @@ test('bytes that were changed anywhere end at most their own connection', async 
     { numRuns: 300 },
   );
   await witness.call(1, channelFlow, { active: true }, 'channel.flow_ok');
+  assert.equal(served.broker.context.transactions.bytes, 0, 'what transactions kept is free again');
   const bugs = served.lines.filter((line) => line.includes('INTERNAL_ERROR'));
   assert.deepEqual(bugs, []);
 });
