@@ -7,7 +7,7 @@ import { runFleet } from './fleet.ts';
 import { mutants, type Mutant } from './mutants.ts';
 import type { Scene, scenes as scenesType } from './scenes.ts';
 
-const mostSeeds = 400;
+const mostSeeds = 800;
 const threads = 2;
 const seeds = Array.from({ length: mostSeeds }, (_, seed) => seed);
 
