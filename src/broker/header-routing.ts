@@ -3,9 +3,12 @@ import type { MessageView } from '../engine/engine.ts';
 import { readHeaders, rewriteProperties } from '../format/basic-properties.ts';
 import type { FieldValue } from '../format/field-table.ts';
 import { delayHeader, delayOf } from './delayed/delay-header.ts';
-import { senderRoutes } from './publish-properties.ts';
+import { delayAt, senderRoutes } from './publish-properties.ts';
 import type { Route } from './route.ts';
 import type { Vhost } from './vhost.ts';
+
+/** Of a 64-bit integer in a field table. */
+const longLetter = 0x6c;
 
 /**
  * The route of a message whose headers count: a headers exchange lies on its way, they name more routing keys (CC, BCC), or they delay it.
@@ -13,6 +16,7 @@ import type { Vhost } from './vhost.ts';
  * @throws BrokerError PRECONDITION_FAILED
  */
 export function routeByHeaders(vhost: Vhost, route: Route, message: MessageView, clock: Clock): Route {
+  if (!route.byHeaders && !route.holds && delay(message, clock)) return route;
   const headers = readHeaders(message.head, message.propertiesStart, message.propertiesEnd) ?? null;
   const others = senderRoutes(headers);
   const delayMs = delayOf(headers);
@@ -26,6 +30,32 @@ export function routeByHeaders(vhost: Vhost, route: Route, message: MessageView,
   if (!route.byHeaders && others.length === 0 && !(route.holds && delayMs > 0)) return route;
   const exchange = vhost.exchanges.require(route.exchange);
   return vhost.routes.routeWith(exchange, [route.routingKey, ...others], headers, message, delayMs > 0);
+}
+
+/** Hot. Delays a message whose headers say that and nothing else that counts here. False: they want a proper look. */
+function delay(message: MessageView, clock: Clock): boolean {
+  const { head, envelopeStart, envelopeEnd, propertiesStart, propertiesEnd } = message;
+  const at = delayAt(head, propertiesStart, propertiesEnd);
+  if (at < 0) return false;
+  const isLong = head[at] === longLetter;
+  const delayMs = isLong ? Number(head.readBigInt64BE(at + 1)) : head.readInt32BE(at + 1);
+  if (!Number.isSafeInteger(delayMs)) return false;
+  if (delayMs <= 0) return true;
+  // Whoever published it may publish the same bytes again.
+  const envelopeBytes = envelopeEnd - envelopeStart;
+  const copy = Buffer.allocUnsafe(envelopeBytes + propertiesEnd - propertiesStart);
+  head.copy(copy, 0, envelopeStart, envelopeEnd);
+  head.copy(copy, envelopeBytes, propertiesStart, propertiesEnd);
+  const copyAt = envelopeBytes + at - propertiesStart;
+  if (isLong) copy.writeBigInt64BE(BigInt(-delayMs), copyAt + 1);
+  else copy.writeInt32BE(-delayMs, copyAt + 1);
+  message.head = copy;
+  message.envelopeStart = 0;
+  message.envelopeEnd = envelopeBytes;
+  message.propertiesStart = envelopeBytes;
+  message.propertiesEnd = copy.length;
+  message.dueAt = clock.now() + delayMs;
+  return true;
 }
 
 function changeHeaders(message: MessageView, headers: Readonly<Record<string, FieldValue | undefined>>): void {

@@ -3,9 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import fc from 'fast-check';
 import { Broker, describe } from '../../../src/broker/index.ts';
 import { delayOf } from '../../../src/broker/delayed/delay-header.ts';
-import { mayNameRoutes } from '../../../src/broker/publish-properties.ts';
+import { delayAt, mayNameRoutes } from '../../../src/broker/publish-properties.ts';
 import type { ItemOutcome } from '../../../src/engine/engine.ts';
 import { localEngine, memoryEngine } from '../../../src/engine/local/index.ts';
 import { encodeProperties } from '../../../src/format/basic-properties.ts';
@@ -68,6 +69,30 @@ test('only headers that may name routes or a delay are looked at', () => {
     assert.equal(looks({ ...others, [name]: 1 }), true, name);
     assert.equal(looks({ [name]: 1, ...others }), true, name);
   }
+});
+
+test('a plain delay is found where it lies, as a proper look finds it, and nothing else is', () => {
+  const value = fc.oneof(fc.integer(), fc.bigInt(-(2n ** 62n), 2n ** 62n), fc.string(), fc.double(), fc.constant([]));
+  const names = fc.constantFrom('CC', 'BCC', 'x-delay', 'x-delaz', 'C', 'aCC', 'h');
+  fc.assert(
+    fc.property(fc.dictionary(names, value), (headers) => {
+      const bytes = Buffer.concat([
+        Buffer.alloc(3, 0x43),
+        encodeProperties({ contentType: 'a', headers, messageId: 'm' }),
+      ]);
+      const at = delayAt(bytes, 3, bytes.length);
+      const given = headers['x-delay'];
+      const isPlain = (typeof given === 'number' && Number.isInteger(given)) || typeof given === 'bigint';
+      if (headers['CC'] !== undefined || headers['BCC'] !== undefined) assert.equal(at, -1);
+      if (at < 0) return;
+      assert.ok(isPlain);
+      const found = bytes[at] === 0x49 ? BigInt(bytes.readInt32BE(at + 1)) : bytes.readBigInt64BE(at + 1);
+      assert.equal(found, BigInt(given));
+    }),
+    { numRuns: 500 },
+  );
+  const plain = encodeProperties({ headers: { a: 1, 'x-delay': 5 } });
+  assert.ok(delayAt(plain, 0, plain.length) > 0);
 });
 
 test('x-delay delays on any exchange: routed when published, there when it is due', async () => {
