@@ -92,7 +92,8 @@ export class StreamReader {
       if (this.next >= stream.end) return false;
       const number = cursor.seek(this.next);
       if (number < 0) return false;
-      if (cursor.reader.storedAt >= this.#fromTime) break;
+      // What was delayed was appended when it was due.
+      if (Math.max(cursor.reader.storedAt, cursor.reader.dueAt) >= this.#fromTime) break;
       this.next = cursor.runEnd;
     }
     this.#fromTime = -Infinity;

@@ -354,6 +354,24 @@ export function streamCases(check: Check): void {
   );
 
   check(
+    'a message that was delayed counts from when it was due, where a consumer begins by time',
+    async (fixture) => {
+      if (!fixture.engine.capabilities.delayed) return;
+      const queue = await declare(fixture);
+      const published = fixture.now();
+      await fixture.publish(queue, { body: 'late', dueAt: published + 1_000 });
+      await fixture.fill(queue, 'early');
+      await fixture.advance(1_100);
+      await fixture.untilStats(queue, { ready: 2 });
+      await fixture.advance(500);
+      await fixture.fill(queue, 'last');
+      await expectFrom(fixture, queue, { storedAt: published + 900 }, ['late', 'last']);
+      await expectFrom(fixture, queue, { storedAt: published + 1_001 }, ['last']);
+    },
+    streams,
+  );
+
+  check(
     'thousands of messages are read from wherever they lie',
     async (fixture) => {
       const queue = await declare(fixture);
