@@ -55,7 +55,7 @@ export class IdWindow {
   forMs = 0;
   /** The latest time of an id in it. */
   #latest = -Infinity;
-  /** Hashes of ids whose time is below 0, by that: of messages that are delayed. */
+  /** Hashes of ids that are remembered by a number below 0, by that: of messages that are delayed. */
   readonly #delayed = new Map<number, string>();
   /** Ids that were alive when it was last swept. */
   #swept = 0;
@@ -70,6 +70,12 @@ export class IdWindow {
 
   get size(): number {
     return this.#numbers.size;
+  }
+
+  /** Of the pages: an id that was remembered again has several. */
+  get #entries(): number {
+    const last = this.pages[this.pages.length - 1];
+    return last === undefined ? 0 : (this.pages.length - 1) * IDS_PER_PAGE + last.size - this.first;
   }
 
   rememberedAt(hash: string): number | undefined {
@@ -88,7 +94,7 @@ export class IdWindow {
     }
     page.add(hash, at);
     this.#latest = Math.max(this.#latest, at);
-    if (at < 0) this.#delayed.set(at, hash);
+    if (at < 0 && forMs === Infinity) this.#delayed.set(at, hash);
     this.#numbers.set(hash, this.#next++);
   }
 
@@ -108,6 +114,8 @@ export class IdWindow {
       // It may have been remembered again since.
       if (this.#numbers.get(hash) === this.#base + this.first) this.#numbers.delete(hash);
     }
+    // Behind an id that lasts, others may have been remembered again and again.
+    if (this.#entries > 2 * this.#numbers.size + IDS_PER_PAGE) this.#rebuild(() => true);
   }
 
   /** Whether nothing is remembered, or nothing that still counts. */
@@ -126,13 +134,24 @@ export class IdWindow {
 
   /** Of ids that are remembered as long as something is there: forgets all but those, once it is worth the work. */
   sweep(isThere: (at: number) => boolean): void {
-    const last = this.pages[this.pages.length - 1];
-    const ids = (this.pages.length - 1) * IDS_PER_PAGE + (last?.size ?? 0) - this.first;
+    const ids = this.#entries;
     if (ids < IDS_PER_PAGE || ids < 2 * this.#swept) return;
-    const alive: { readonly hash: string; readonly at: number }[] = [];
-    for (const [hash] of this.#numbers) {
-      const at = this.rememberedAt(hash)!;
-      if (isThere(at)) alive.push({ hash, at });
+    this.#rebuild(isThere);
+    this.#swept = this.#numbers.size;
+  }
+
+  /** Pages of the ids that are remembered and to be kept, in their order, each once. */
+  #rebuild(isKept: (at: number) => boolean): void {
+    const kept: { readonly hash: string; readonly at: number }[] = [];
+    let number = this.#base + this.first;
+    let id = this.first;
+    for (const page of this.pages) {
+      for (; id < page.size; id++, number++) {
+        const hash = page.hash(id);
+        const at = page.at(id);
+        if (this.#numbers.get(hash) === number && isKept(at)) kept.push({ hash, at });
+      }
+      id = 0;
     }
     this.pages.length = 0;
     this.#delayed.clear();
@@ -140,18 +159,17 @@ export class IdWindow {
     this.first = 0;
     this.#base = 0;
     this.#next = 0;
-    for (const { hash, at } of alive) this.add(hash, at, this.forMs);
-    this.#swept = alive.length;
+    for (const { hash, at } of kept) this.add(hash, at, this.forMs);
   }
 
-  /** At recovery, in order; `first` is set before. */
+  /** At recovery, in order; `first` and `forMs` are set before. */
   restore(page: IdPage): void {
     const from = this.pages.length === 0 ? this.first : 0;
     for (let id = from; id < page.size; id++) {
       this.#numbers.set(page.hash(id), this.#next + id);
       const at = page.at(id);
       this.#latest = Math.max(this.#latest, at);
-      if (at < 0) this.#delayed.set(at, page.hash(id));
+      if (at < 0 && this.forMs === Infinity) this.#delayed.set(at, page.hash(id));
     }
     this.#next += page.size;
     this.pages.push(page);

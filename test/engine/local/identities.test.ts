@@ -70,6 +70,37 @@ test('a window is put together again from its pages', () => {
   assert.deepEqual(known(again, 0, 2501), known(window, 0, 2501));
 });
 
+test('what a message says of its own time is not taken for a delayed message', () => {
+  const window = new IdWindow();
+  window.add(hash(1), -5, 2 ** 50);
+  const again = new IdWindow();
+  again.forMs = window.forMs;
+  for (const page of window.pages) again.restore(page);
+  for (const one of [window, again]) {
+    one.becameReady(-5, 7);
+    assert.equal(one.rememberedAt(hash(1)), -5);
+  }
+  window.add(hash(2), -6, Infinity);
+  window.becameReady(-6, 8);
+  assert.equal(window.rememberedAt(hash(2)), 8);
+});
+
+test('ids that are remembered again and again behind one that lasts take no room each time', () => {
+  const window = new IdWindow();
+  window.add(hash(0), 1e9, 1e6);
+  for (let now = 1; now <= 20_000; now++) {
+    window.add(hash(1 + (now % 50)), now - 1e6 + 1, 1e6);
+    window.forget(128, now);
+  }
+  assert.equal(window.size, 51);
+  assert.ok(window.pages.length <= 3, `${window.pages.length} pages`);
+  assert.equal(window.rememberedAt(hash(0)), 1e9);
+  assert.equal(window.rememberedAt(hash(1)), 20_000 - 1e6 + 1);
+  // They are in the order of their last time, the one that lasts before them.
+  window.forget(10, 0);
+  assert.deepEqual(known(window, 0, 52), [1, 42, 43, 44, 45, 46, 47, 48, 49, 50]);
+});
+
 test('scopes that are over are dropped, at a checkpoint and when there are many', () => {
   const clock = new ManualClock();
   const identities = new Identities(() => ({ clock, volatile: true }) as unknown as Journal);
