@@ -308,7 +308,7 @@ export class GroupedDispatch {
       const known = settled.newest === sequence;
       settled.take(reader, 1, number, redelivered, deliveries, cursor.envelopeId, sequence);
       queue.settleReady(number, 1, bodyBytes);
-      if (key !== 0) groups.promise(key, consumer);
+      groups.promise(key, consumer);
       consumers.owe(consumer);
       if (!known) queue.host.whenGroupSynced(consumer);
       consumers.served(consumer);

@@ -24,8 +24,8 @@ export class QueueGroups {
   /** By the number of each message that is held. */
   readonly #held = new Map<number, MessageGroup>();
   readonly #leases = new Map<LocalLease, GroupOwner>();
-  /** Keys of what is settled for a consumer and was not delivered yet (at most once). */
-  readonly #promised = new Map<LocalConsumer, MessageGroup[]>();
+  /** Keys of what is settled for a consumer and was not delivered yet (at most once), one a message, in its order; null: it has none. */
+  readonly #promised = new Map<LocalConsumer, (MessageGroup | null)[]>();
 
   constructor(queue: LocalQueue) {
     this.#queue = queue;
@@ -93,9 +93,9 @@ export class QueueGroups {
     this.#held.set(number, group);
   }
 
-  /** The message is settled for the consumer, who has its key until it is delivered. */
+  /** The message is settled for the consumer, who has its key, if that is not 0, until it is delivered. */
   promise(key: number, consumer: LocalConsumer): void {
-    const group = this.#have(key, this.ownerOf(consumer));
+    const group = key === 0 ? null : this.#have(key, this.ownerOf(consumer));
     const promised = this.#promised.get(consumer);
     if (promised === undefined) this.#promised.set(consumer, [group]);
     else promised.push(group);
@@ -104,9 +104,19 @@ export class QueueGroups {
   /** What was promised was delivered, or its consumer is gone. */
   keepPromises(): void {
     for (const [consumer, groups] of this.#promised) {
-      if (consumer.settled!.count > 0) continue;
-      this.#promised.delete(consumer);
-      for (const group of groups) this.#leave(group);
+      // What was settled first is delivered first.
+      const delivered = groups.length - consumer.settled!.count;
+      if (delivered === 0) continue;
+      for (let at = 0; at < delivered; at++) {
+        const group = groups[at]!;
+        if (group !== null) this.#leave(group);
+      }
+      if (delivered === groups.length) {
+        this.#promised.delete(consumer);
+      } else {
+        groups.copyWithin(0, delivered);
+        groups.length -= delivered;
+      }
     }
   }
 

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { localEngine, memoryEngine, type LocalEngineOptions } from '../../../src/engine/local/index.ts';
 import { MOST_PARKED } from '../../../src/engine/local/grouped-dispatch.ts';
 import type { LocalQueue } from '../../../src/engine/local/queue.ts';
-import { Fixture, type MessageSpec, type Opened, turn, until } from '../../conformance/fixture.ts';
+import { Collector, Fixture, type MessageSpec, type Opened, turn, until } from '../../conformance/fixture.ts';
 import { crashing } from './crashing.ts';
 import { commands, GroupWorld } from './message-groups.property.ts';
 
@@ -224,6 +224,26 @@ test('a deleted queue and a purged one forget what was passed over', async () =>
   await fixture.change({ op: 'delete-queue', key: queue.key });
   assert.equal(queue.groups!.size, 0);
   await fixture.release(second.lease);
+  await fixture.dispose();
+});
+
+test('at most once, a key is free when its message was delivered, whatever else is on its way to its consumer', async () => {
+  const { fixture, queue } = await openQueue(await onDisk());
+  await fixture.fill(queue, 'none', of('a', 'a1'), of('b', 'b1'), of('c', 'c1'));
+  const sink = new Collector(fixture);
+  sink.onDeliver = ({ text }) => text !== 'a1';
+  const first = await fixture.consume(queue, { noAck: true, sink });
+  await until('two', () => sink.deliveries.length === 2);
+  const second = await fixture.consume(queue);
+  await fixture.fill(queue, of('b', 'b2'), of('a', 'a2'), of('c', 'c2'));
+  await until('a2', () => second.sink.deliveries.length === 1);
+  await fixture.quiet();
+  assert.deepEqual([sink.texts, second.sink.texts], [['none', 'a1'], ['a2']]);
+  first.consumer.resume();
+  await until('all', () => sink.deliveries.length + second.sink.deliveries.length === 7);
+  assert.deepEqual(sink.texts.slice(2, 4), ['b1', 'c1']);
+  await fixture.release(second.lease);
+  await until('nothing of any key', () => queue.groups!.size === 0);
   await fixture.dispose();
 });
 
