@@ -1,7 +1,7 @@
 import type { Clock } from '../engine/clock.ts';
 import type { MessageView } from '../engine/engine.ts';
 import { readHeaders, rewriteProperties } from '../format/basic-properties.ts';
-import type { FieldValue } from '../format/field-table.ts';
+import type { FieldTable, FieldValue } from '../format/field-table.ts';
 import { delayHeader, delayOf } from './delayed/delay-header.ts';
 import { delayAt, senderRoutes } from './publish-properties.ts';
 import type { Route } from './route.ts';
@@ -12,7 +12,8 @@ const longLetter = 0x6c;
 
 /**
  * The route of a message whose headers count: a headers exchange lies on its way, they name more routing keys (CC, BCC), or they delay it.
- * Takes BCC out of the message. One that is delayed gets its `dueAt`, and carries its delay on as a negative number.
+ * Takes BCC out of the message, unless exchanges alone hold it until it is due: `HeldMessage` does so then. One that is delayed gets its
+ * `dueAt`, and carries its delay on as a negative number.
  * @throws BrokerError PRECONDITION_FAILED
  */
 export function routeByHeaders(vhost: Vhost, route: Route, message: MessageView, clock: Clock): Route {
@@ -20,16 +21,28 @@ export function routeByHeaders(vhost: Vhost, route: Route, message: MessageView,
   const headers = readHeaders(message.head, message.propertiesStart, message.propertiesEnd) ?? null;
   const others = senderRoutes(headers);
   const delayMs = delayOf(headers);
+  const found = routeOf(vhost, route, headers, others, message, delayMs > 0);
   // Nobody who gets the message may see whom BCC names.
-  const hidden = headers?.['BCC'] === undefined ? {} : { BCC: undefined };
-  const delayed = delayMs === 0 ? {} : { [delayHeader]: -delayMs };
-  if (headers !== null && (headers['BCC'] !== undefined || delayMs > 0)) {
-    changeHeaders(message, { ...hidden, ...delayed });
+  const hides = headers?.['BCC'] !== undefined && !found.held;
+  if (headers !== null && (hides || delayMs > 0)) {
+    const delayed = delayMs === 0 ? {} : { [delayHeader]: -delayMs };
+    changeHeaders(message, hides ? { BCC: undefined, ...delayed } : delayed);
   }
   if (delayMs > 0) message.dueAt = clock.now() + delayMs;
-  if (!route.byHeaders && others.length === 0 && !(route.holds && delayMs > 0)) return route;
+  return found;
+}
+
+function routeOf(
+  vhost: Vhost,
+  route: Route,
+  headers: FieldTable | null,
+  others: readonly string[],
+  message: MessageView,
+  isDelayed: boolean,
+): Route {
+  if (!route.byHeaders && others.length === 0 && !(route.holds && isDelayed)) return route;
   const exchange = vhost.exchanges.require(route.exchange);
-  return vhost.routes.routeWith(exchange, [route.routingKey, ...others], headers, message, delayMs > 0);
+  return vhost.routes.routeWith(exchange, [route.routingKey, ...others], headers, message, isDelayed);
 }
 
 /** Hot. Delays a message whose headers say that and nothing else that counts here. False: they want a proper look. */

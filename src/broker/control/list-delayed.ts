@@ -27,12 +27,14 @@ export const listDelayed: ControlVerb = {
 
 function described({ number, dueAt, storedAt, envelope, properties, bodyBytes }: WaitingMessage) {
   const { headers, ...others } = decodeProperties(properties, 0, properties.length);
+  // Stored with what an exchange holds, to route by.
+  const { BCC: _hidden, ...shown } = headers ?? {};
   return {
     id: number,
     dueAt,
     storedAt,
     ...readEnvelope(envelope, 0),
     bytes: bodyBytes,
-    properties: headers === undefined ? others : { ...others, headers: plainTable(headers) },
+    properties: headers === undefined ? others : { ...others, headers: plainTable(shown) },
   };
 }

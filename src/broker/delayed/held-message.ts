@@ -1,5 +1,5 @@
 import type { DeliveryView, EngineQueue, MessageView } from '../../engine/engine.ts';
-import { propertyFlag, propertyFlags, readHeaders } from '../../format/basic-properties.ts';
+import { propertyFlag, propertyFlags, readHeaders, rewriteProperties } from '../../format/basic-properties.ts';
 import type { FieldTable } from '../../format/field-table.ts';
 import { readEnvelope } from '../envelope.ts';
 import { readExpiration, readPriority, senderRoutes } from '../publish-properties.ts';
@@ -22,9 +22,13 @@ export class HeldMessage {
     const { exchange, routingKey } = readEnvelope(head, envelopeStart);
     this.number = number;
     this.exchange = exchange;
-    this.#properties = Buffer.from(head.subarray(propertiesStart, propertiesEnd));
+    this.headers = readHeaders(head, propertiesStart, propertiesEnd) ?? null;
+    // It was kept to route by, and goes no further.
+    this.#properties =
+      this.headers?.['BCC'] === undefined
+        ? Buffer.from(head.subarray(propertiesStart, propertiesEnd))
+        : rewriteProperties(head, propertiesStart, propertiesEnd, { headers: { BCC: undefined } });
     this.#body = Buffer.from(body.subarray(bodyStart, bodyEnd));
-    this.headers = readHeaders(this.#properties, 0, this.#properties.length) ?? null;
     this.routingKeys = [routingKey, ...senderRoutes(this.headers)];
     this.bytes = this.#properties.length + this.#body.length;
   }

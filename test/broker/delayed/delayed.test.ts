@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
-import { Broker, describe } from '../../../src/broker/index.ts';
+import { answerControl, Broker, controlVerbs, describe } from '../../../src/broker/index.ts';
 import { delayOf } from '../../../src/broker/delayed/delay-header.ts';
 import { delayAt, mayNameRoutes } from '../../../src/broker/publish-properties.ts';
 import type { ItemOutcome } from '../../../src/engine/engine.ts';
@@ -162,6 +162,28 @@ test('an x-delayed-message exchange holds the message, and routes it by the bind
   assert.deepEqual([got?.body, got?.exchange, got?.routingKey, got?.redelivered], ['held', 'later', 'a.b', false]);
   assert.deepEqual({ ...got?.properties.headers }, { 'x-delay': -1000 });
   assert.deepEqual([await bench.count('early'), await bench.count('other'), await heldBy(bench, 'later')], [1, 0, 0]);
+});
+
+test('BCC leads on from an exchange that holds the message, and nobody sees it', async () => {
+  const { bench, clock, session } = await opened();
+  await bench.exchange(session, 'later', 'x-delayed-message', { 'x-delayed-type': 'direct' });
+  for (const queue of ['to', 'cc', 'bcc']) {
+    await bench.queue(session, queue);
+    await bench.bind(session, queue, 'later', queue);
+  }
+  await bench.publish(session, 'later', 'to', 'x', delayed(10, { h: 1, CC: ['cc'], BCC: ['bcc'] }));
+  const list = JSON.stringify({ verb: 'list-delayed', exchange: 'later' });
+  const listed = await answerControl(list, controlVerbs, session, (error) => {
+    throw error;
+  });
+  const [shown] = (listed as unknown as { messages: { properties: { headers: object } }[] }).messages;
+  assert.deepEqual(shown?.properties.headers, { h: 1, CC: ['cc'], 'x-delay': -10 });
+  await clock.jump(10);
+  await rest();
+  for (const queue of ['to', 'cc', 'bcc']) {
+    const headers = (await bench.get(session, queue))?.properties.headers;
+    assert.deepEqual({ ...headers }, { h: 1, CC: ['cc'], 'x-delay': -10 }, queue);
+  }
 });
 
 test('one is held wherever on its way it comes to such an exchange, with what goes past it delayed as well', async () => {
