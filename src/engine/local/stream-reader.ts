@@ -5,6 +5,9 @@ import { RunCursor } from './run-cursor.ts';
 import { fill } from './settled-deliveries.ts';
 import type { Stream } from './stream.ts';
 
+/** A turn gives one reader no more: a filter that passes over them gives the credit back at once. */
+const TURN_MESSAGES = 2_000;
+
 export class StreamReader {
   /** Number of what it gets next. */
   next: number;
@@ -17,6 +20,8 @@ export class StreamReader {
   #fromTime = -Infinity;
   #fromTimeBelow = 0;
   #closed = false;
+  /** It had its share of this turn. */
+  #resting = false;
 
   constructor(stream: Stream, consumer: LocalConsumer, next: number) {
     const { queue } = stream;
@@ -47,9 +52,9 @@ export class StreamReader {
   /** Delivers what is durable while its consumer takes it. */
   serve(): void {
     const consumer = this.#consumer;
-    if (!consumer.canTake) return;
     const stream = this.#stream;
     const { queue } = stream;
+    if (!consumer.canTake || this.#resting || queue.deleted) return;
     const { delivery } = queue.host;
     const cursor = this.#cursor;
     const { reader } = cursor;
@@ -60,7 +65,12 @@ export class StreamReader {
     delivery.queue = queue;
     delivery.redelivered = false;
     delivery.deliveryCount = 0;
-    while (this.next < end && consumer.canTake) {
+    // A sink may delete the queue.
+    for (let left = TURN_MESSAGES; this.next < end && consumer.canTake && !queue.deleted; left--) {
+      if (left === 0) {
+        this.#rest();
+        return;
+      }
       const number = cursor.seek(this.next);
       // WAIT: it is told when the bytes are there.
       if (number < 0 || number >= end) return;
@@ -74,6 +84,17 @@ export class StreamReader {
       consumer.offer(delivery);
     }
     if (this.next >= end) cursor.release();
+  }
+
+  #rest(): void {
+    const { queue } = this.#stream;
+    this.#resting = true;
+    queue.host.journal.clock.defer(() => {
+      this.#resting = false;
+      if (this.#closed) return;
+      this.wake();
+      queue.pump();
+    });
   }
 
   close(): void {

@@ -1,0 +1,69 @@
+/** A stream shares its turns with others, and outlives what its sinks do and what happens to the clock. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { StreamLimits } from '../../../src/engine/engine.ts';
+import { memoryEngine } from '../../../src/engine/local/index.ts';
+import type { LocalQueue } from '../../../src/engine/local/queue.ts';
+import { Collector, Fixture, turn, until } from '../../conformance/fixture.ts';
+import { ManualClock } from '../../conformance/manual-clock.ts';
+
+async function opened(stream: StreamLimits = {}): Promise<{ fixture: Fixture; queue: LocalQueue; clock: ManualClock }> {
+  const clock = new ManualClock();
+  const fixture = await Fixture.open({
+    engine: memoryEngine(clock),
+    advance: (ms) => clock.advance(ms),
+    now: () => clock.now(),
+    cleanup: () => Promise.resolve(),
+  });
+  return { fixture, clock, queue: (await fixture.declare({ stream })) as LocalQueue };
+}
+
+test('a sink that deletes the stream gets no more of it, and neither does another one', async () => {
+  const { fixture, queue } = await opened();
+  const deleter = new Collector(fixture);
+  let deleted: Promise<unknown> = Promise.resolve();
+  deleter.onDeliver = ({ text }) => {
+    if (text === '2') deleted = fixture.change({ op: 'delete-queue', key: queue.key });
+    return true;
+  };
+  await fixture.consume(queue, { from: 'first', sink: deleter });
+  const other = await fixture.consume(queue, { from: 'first' });
+  await fixture.fill(queue, '0', '1', '2', '3', '4');
+  await until('it is deleted', () => deleter.cancellations.length === 1);
+  await deleted;
+  await fixture.quiet();
+  assert.deepEqual(deleter.texts, ['0', '1', '2']);
+  assert.deepEqual(other.sink.texts, []);
+  await fixture.dispose();
+});
+
+test('a sink that gives its credit back for each message does not keep the turn', async () => {
+  const { fixture, queue } = await opened();
+  const messages = Array.from({ length: 500 }, () => 'x');
+  for (let n = 0; n < 18; n++) await fixture.fill(queue, ...messages);
+  const { sink, consumer } = await fixture.consume(queue, { from: 'first', credit: 0 });
+  let most = 0;
+  let inTurn = 0;
+  let over = false;
+  const count = (): void => {
+    most = Math.max(most, inTurn);
+    inTurn = 0;
+    if (!over) setImmediate(count);
+  };
+  count();
+  sink.onDeliver = () => {
+    inTurn++;
+    consumer.addCredit(1);
+    return true;
+  };
+  consumer.setCredit(1);
+  await until('all is passed over', () => sink.deliveries.length === 9_000);
+  over = true;
+  await turn();
+  assert.ok(most <= 2_000, `${most} in one turn`);
+  assert.deepEqual(
+    sink.deliveries.map(({ number }) => number),
+    Array.from({ length: 9_000 }, (_, at) => at + 1),
+  );
+  await fixture.dispose();
+});
