@@ -25,6 +25,7 @@ import { clientOf } from './client.ts';
 import type { Connection } from './connection.ts';
 import { closingError } from './errors.ts';
 import { runFrames } from './frame-run.ts';
+import { KeptFrames } from './kept-frames.ts';
 import { mechanisms, readCredentials } from './credentials.ts';
 import { serverProperties } from './server-properties.ts';
 
@@ -32,6 +33,7 @@ export type HandshakeState = 'header' | 'starting' | 'authenticating' | 'tuning'
 
 /** Of frames that come while a password is looked at: no client has more to say by then. */
 const maxKeptBytes = 64 * 1024;
+const maxKeptFrames = 64;
 
 /** What the handshake found out. */
 export interface Negotiated {
@@ -45,7 +47,8 @@ export class Handshake {
   #header = Buffer.alloc(0);
   #principal: Principal | null = null;
   /** What came while the password was looked at. */
-  #kept = Buffer.alloc(0);
+  #kept = new KeptFrames();
+  #keptCount = 0;
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -89,10 +92,11 @@ export class Handshake {
 
   /** A frame whose turn comes once the password was looked at. @throws ConnectionError */
   keep(bytes: Buffer, start: number, next: number): void {
-    if (this.#kept.length + next - start > maxKeptBytes) {
+    this.#keptCount += 1;
+    if (this.#keptCount > maxKeptFrames || this.#kept.size + next - start > maxKeptBytes) {
       throw new ConnectionError('CHANNEL_ERROR', `unexpected method in connection state ${this.state}`);
     }
-    this.#kept = Buffer.concat([this.#kept, bytes.subarray(start, next)]);
+    this.#kept.add(bytes, start, next);
   }
 
   /** Whether a handshake that failed is answered (0-9-1 §2.2.4 says no, RabbitMQ's exceptions from it help). */
@@ -123,8 +127,8 @@ export class Handshake {
         if (!isThere()) return;
         this.#loggedIn(principal, user, args.mechanism);
         const kept = this.#kept;
-        this.#kept = Buffer.alloc(0);
-        runFrames(connection, kept, 0, kept.length);
+        this.#kept = new KeptFrames();
+        runFrames(connection, kept.bytes, kept.start, kept.end);
         connection.commitBatch();
       })
       .catch((error: unknown) => connection.ending.fail(closingError(error), connectionStartOk.id));

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { encodeProperties } from '../../../src/format/basic-properties.ts';
 import { basicConsume, basicGet } from '../../../src/wire/amqp/basic-methods.ts';
+import type { Connection } from '../../../src/server/amqp/connection.ts';
+import { Handshake } from '../../../src/server/amqp/handshake.ts';
 import { connectionOpen, connectionStartOk, connectionTuneOk } from '../../../src/wire/amqp/connection-methods.ts';
 import { exchangeBind, exchangeDeclare, exchangeDelete } from '../../../src/wire/amqp/exchange-methods.ts';
 import { protocolHeader } from '../../../src/wire/amqp/protocol.ts';
@@ -94,6 +96,21 @@ describe('a login', () => {
     client.send(...Array.from({ length: 10_000 }, () => tuneOk));
     for (const { name } of await client.untilEnd()) assert.notEqual(name, 'connection.tune');
     await served.client();
+  });
+
+  test('that floods meanwhile with small frames is ended, and none of them copies those before it', async (context) => {
+    await withUser('drip');
+    const client = served.raw();
+    const response = Buffer.from("\0drip\0drip's");
+    const startOk = connectionStartOk.frame(0, { clientProperties: {}, mechanism: 'PLAIN', response, locale: 'en_US' });
+    const heartbeat = Buffer.from([8, 0, 0, 0, 0, 0, 0, 0xce]);
+    client.send(protocolHeader, startOk, ...Array.from({ length: 65 }, () => heartbeat));
+    for (const { name } of await client.untilEnd()) assert.notEqual(name, 'connection.tune');
+    const handshake = new Handshake({} as Connection);
+    const concat = context.mock.method(Buffer, 'concat');
+    for (let i = 0; i < 64; i++) handshake.keep(heartbeat, 0, heartbeat.length);
+    assert.equal(concat.mock.callCount(), 0);
+    assert.throws(() => handshake.keep(heartbeat, 0, heartbeat.length), { reply: 'CHANNEL_ERROR' });
   });
 });
 
