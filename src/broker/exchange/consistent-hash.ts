@@ -20,7 +20,9 @@ const properties = ['correlation_id', 'message_id', 'timestamp'];
 interface Bucket {
   readonly destination: Destination;
   readonly hash: number;
-  readonly weights: Map<Binding, number>;
+  readonly bindings: Set<Binding>;
+  /** How many of them have each weight. */
+  readonly counts: Map<number, number>;
   /** The largest of them: bound twice, a destination has no more. */
   weight: number;
 }
@@ -56,18 +58,32 @@ export class ConsistentHashMatcher implements Matcher {
     let bucket = this.#buckets.get(destination);
     if (bucket === undefined) {
       const hash = hashOf(`${destination.kind}:${destination.name}`);
-      bucket = { destination, hash, weights: new Map(), weight: 0 };
+      bucket = { destination, hash, bindings: new Set(), counts: new Map(), weight: 0 };
       this.#buckets.set(destination, bucket);
     }
-    bucket.weights.set(binding, Number(binding.routingKey));
-    bucket.weight = Math.max(...bucket.weights.values());
+    if (bucket.bindings.has(binding)) return;
+    bucket.bindings.add(binding);
+    const weight = Number(binding.routingKey);
+    bucket.counts.set(weight, (bucket.counts.get(weight) ?? 0) + 1);
+    bucket.weight = Math.max(bucket.weight, weight);
   }
 
   remove(binding: Binding): void {
     const bucket = this.#buckets.get(binding.destination);
-    if (bucket?.weights.delete(binding) !== true) return;
-    if (bucket.weights.size === 0) this.#buckets.delete(binding.destination);
-    else bucket.weight = Math.max(...bucket.weights.values());
+    if (bucket?.bindings.delete(binding) !== true) return;
+    if (bucket.bindings.size === 0) {
+      this.#buckets.delete(binding.destination);
+      return;
+    }
+    const weight = Number(binding.routingKey);
+    const left = bucket.counts.get(weight)! - 1;
+    if (left > 0) {
+      bucket.counts.set(weight, left);
+      return;
+    }
+    bucket.counts.delete(weight);
+    // There are at most as many as there are weights.
+    if (weight === bucket.weight) bucket.weight = Math.max(...bucket.counts.keys());
   }
 
   match(

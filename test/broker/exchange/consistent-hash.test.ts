@@ -170,3 +170,32 @@ test('arguments and weights are refused in the words of the plugin', async () =>
   await refused(bind('10001'), 'The binding key must not exceed 10000');
   await bind('10000');
 });
+
+test('a destination that is bound again and again has its largest weight, and no binding costs more for those before it', (context) => {
+  const max = context.mock.method(Math, 'max');
+  const matcher = new ConsistentHashMatcher({});
+  matcher.add(binding('other', 5));
+  const weights = [1, 7, 7, 3, ...Array.from({ length: 2_000 }, () => 2)];
+  const bindings = weights.map((weight) => binding('often', weight));
+  const like = (weight: number): void => {
+    const plain = new ConsistentHashMatcher({});
+    plain.add(binding('other', 5));
+    plain.add(binding('often', weight));
+    for (const key of keys.slice(0, 500)) assert.equal(chosen(matcher, key), chosen(plain, key), `weight ${weight}`);
+  };
+  for (const each of bindings) matcher.add(each);
+  like(7);
+  matcher.remove(bindings[1]!);
+  like(7);
+  matcher.remove(bindings[2]!);
+  like(3);
+  matcher.remove(bindings[0]!);
+  like(3);
+  matcher.remove(bindings[3]!);
+  like(2);
+  for (const each of bindings.slice(4, -1)) matcher.remove(each);
+  like(2);
+  assert.ok(Math.max(...max.mock.calls.map((call) => call.arguments.length)) <= 4);
+  matcher.remove(bindings.at(-1)!);
+  for (const key of keys.slice(0, 500)) assert.equal(chosen(matcher, key), 'other');
+});
