@@ -7,7 +7,7 @@ import { Broker, describe } from '../../src/broker/index.ts';
 import { localEngine, memoryEngine } from '../../src/engine/local/index.ts';
 import type { FieldTable, FieldValue } from '../../src/format/field-table.ts';
 import { ManualClock } from '../conformance/manual-clock.ts';
-import { Bench, rest } from './harness.ts';
+import { Bench, messageOf, rest } from './harness.ts';
 
 async function opened(directory?: string) {
   const clock = new ManualClock();
@@ -291,4 +291,52 @@ test('arguments are refused in the words of the plugin, those of queues in those
   );
   await queue({ ...on, 'x-cache-size': 5 });
   await assert.rejects(queue({ ...on, 'x-cache-size': 6 }), /inequivalent arg 'x-cache-size'/);
+});
+
+/** Queue q with a message of the id 1, held by a session whose transaction begins. */
+async function holding(args: FieldTable) {
+  const all = await opened();
+  const { bench, session } = all;
+  await bench.queue(session, 'q', { ...on, ...args });
+  await bench.publish(session, '', 'q', 'before', id('1'));
+  const { tag } = (await bench.get(session, 'q', false))!;
+  const transaction = session.transact();
+  const publish = (body: string) => {
+    const message = messageOf(body, id('1'));
+    transaction.publish(session.resolve(bench.vhost.route(session.principal, '', 'q'), message), message);
+  };
+  return { ...all, tag, transaction, publish };
+}
+const toItself = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'q' };
+
+test('what a transaction puts in the place of a message that it acknowledges is no repeat of that', async () => {
+  const all = await holding({});
+  all.publish('behind');
+  all.transaction.settle(all.tag, false, 'ack');
+  all.publish('again');
+  await all.transaction.commit();
+  assert.deepEqual(await texts(all, 'q'), ['behind']);
+});
+
+test('what takes the place of an acknowledged message is judged by the limit of its queue', async () => {
+  const all = await holding({ 'x-max-length': 1, 'x-overflow': 'reject-publish' });
+  await all.bench.publish(all.session, '', 'q', 'other', id('2'));
+  all.transaction.settle(all.tag, false, 'ack');
+  all.publish('behind');
+  await assert.rejects(all.transaction.commit(), /a queue is full/);
+  assert.deepEqual(await texts(all, 'q'), ['other']);
+});
+
+test('a message rejected in a transaction goes back to its own queue as its dead letter', async () => {
+  const all = await holding(toItself);
+  all.transaction.settle(all.tag, false, 'drop');
+  await all.transaction.commit();
+  assert.deepEqual(await texts(all, 'q'), ['before']);
+});
+
+test('a rejected message goes back to its own queue as its dead letter', async () => {
+  const all = await holding(toItself);
+  await all.bench.commit((batch) => assert.ok(all.session.reject(batch, all.tag, false, false)));
+  await rest();
+  assert.deepEqual(await texts(all, 'q'), ['before']);
 });

@@ -9,7 +9,6 @@
  */
 import type { Timer } from '../../engine/clock.ts';
 import type {
-  Batch,
   CommitReceiver,
   DeliveryView,
   EngineQueue,
@@ -58,6 +57,12 @@ interface Tally {
   refused: boolean;
   /** So many must not be dropped, and found nobody who takes them. */
   kept: number;
+}
+
+/** A dead letter as it goes on. */
+export interface NextLetter {
+  readonly targets: Targets;
+  readonly view: MessageView;
 }
 
 export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
@@ -245,23 +250,19 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
   #commit(run: Run): void {
     const { engine } = this.#context;
     const batch = engine.begin(engine.capabilities.atomic);
+    // Settled first, what takes the place of a message in its own queue is no repeat of it. Idempotent batches want the output first.
+    const settlesFirst = engine.capabilities.atomic === 'required';
     for (const message of run.messages) {
-      // The output before the settlement that it comes from: idempotent batches want that order.
-      if (run.attempt !== 'drop' && !this.#append(batch, message, run.tally)) continue;
+      const next = run.attempt === 'drop' ? null : this.next(message);
+      if (next === null && run.attempt !== 'drop' && this.mustKeep(message)) {
+        this.#keep(message, run.tally);
+        continue;
+      }
+      if (next !== null && !settlesFirst) batch.append(next.targets, next.view);
       batch.settle(message.lease, message.queue, message.number, 1, 'drop');
+      if (next !== null && settlesFirst) batch.append(next.targets, next.view);
     }
     batch.commit(this, run);
-  }
-
-  /** False: nobody takes it, and it must not be dropped. */
-  #append(batch: Batch, message: DeadMessage, tally: Tally): boolean {
-    const next = this.next(message);
-    if (next !== null) batch.append(next.targets, next.view);
-    else if (this.mustKeep(message)) {
-      this.#keep(message, tally);
-      return false;
-    }
-    return true;
   }
 
   #source({ queue }: DeadMessage): Queue | undefined {
@@ -346,7 +347,7 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
   }
 
   /** Where the message goes from here, and as what; null: nowhere. */
-  next(message: DeadMessage): { readonly targets: Targets; readonly view: MessageView } | null {
+  next(message: DeadMessage): NextLetter | null {
     const { vhost: vhostName, name } = readQueueKey(message.queue.key);
     const vhost = this.#vhosts.get(vhostName);
     const settings = vhost?.graph.queues.get(name)?.settings;

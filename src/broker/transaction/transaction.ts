@@ -7,6 +7,7 @@
  */
 import type { Batch, ItemOutcome, Lease, MessageView, Settlement } from '../../engine/engine.ts';
 import { BrokerError } from '../broker-error.ts';
+import type { NextLetter } from '../dead-letter/dead-letters.ts';
 import type { DeadMessage } from '../dead-letter/dead-message.ts';
 import type { Queue } from '../queue.ts';
 import type { Route } from '../route.ts';
@@ -208,36 +209,35 @@ export class Transaction {
   async #attempt(letters: readonly Letter[]): Promise<boolean> {
     const lease = this.#settlements.count === 0 ? null : this.#lease();
     const { engine, deadLetters } = this.#session.broker;
-    const batch = engine.begin('required');
-    const count = this.#appendMessages(batch);
-    const sent = new Map<number, Letter>();
-    let item = count;
+    const sent: { readonly letter: Letter; readonly next: NextLetter }[] = [];
     for (const letter of letters) {
-      const { message } = letter;
-      if (letter.fate === 'send') {
-        const next = deadLetters.next(message);
-        if (next === null) letter.fate = deadLetters.mustKeep(message) ? 'keep' : 'drop';
-        else {
-          batch.append(next.targets, next.view);
-          sent.set(item++, letter);
-        }
-      }
-      if (letter.fate === 'keep' || letter.fate === 'wait') continue;
-      batch.settle(message.lease, message.queue, message.number, 1, 'drop');
-      item++;
+      if (letter.fate !== 'send') continue;
+      const next = deadLetters.next(letter.message);
+      if (next === null) letter.fate = deadLetters.mustKeep(letter.message) ? 'keep' : 'drop';
+      else sent.push({ letter, next });
     }
-    if (lease !== null) this.#settleRuns(batch, lease);
+    const batch = engine.begin('required');
+    // Settled first: what takes the place of a message is no repeat of it.
+    let first = lease === null ? 0 : this.#settleRuns(batch, lease);
+    for (const { message, fate } of letters) {
+      if (fate === 'keep' || fate === 'wait') continue;
+      batch.settle(message.lease, message.queue, message.number, 1, 'drop');
+      first++;
+    }
+    const end = first + this.#appendMessages(batch);
+    for (const { next } of sent) batch.append(next.targets, next.view, true);
     const refused = await committed(batch);
     if (refused.length === 0) return true;
     for (const outcome of refused) {
-      const letter = sent.get(outcome.item);
-      if (letter === undefined) throw this.#refused(outcome, count);
+      const letter = sent[outcome.item - end]?.letter;
+      if (letter === undefined) throw this.#refused(outcome, first);
       if (outcome.reason === 'full') letter.fate = 'wait';
       else letter.fate = deadLetters.mustKeep(letter.message) ? 'keep' : 'drop';
     }
     return false;
   }
 
+  /** How many items that were. */
   #appendMessages(batch: Batch): number {
     const messages = this.#messages;
     const { count } = messages;
@@ -249,11 +249,16 @@ export class Transaction {
     return count;
   }
 
-  #settleRuns(batch: Batch, lease: Lease): void {
+  /** How many items that were. */
+  #settleRuns(batch: Batch, lease: Lease): number {
+    let items = 0;
     for (const { holder, settlement, first, count } of this.#settlements.runs()) {
       const { queue } = this.#session.holderAt(holder);
-      if (!isLetter(queue, settlement)) batch.settle(lease, queue.handle!, first, count, settlement);
+      if (isLetter(queue, settlement)) continue;
+      batch.settle(lease, queue.handle!, first, count, settlement);
+      items++;
     }
+    return items;
   }
 
   #lease(): Lease {
@@ -262,8 +267,9 @@ export class Transaction {
     return lease;
   }
 
-  #refused(outcome: ItemOutcome, count: number): BrokerError {
-    return outcome.item < count ? refusalOf(outcome.reason, this.#messages.route(outcome.item)) : stale();
+  /** `first`: item of the first message. Those before are settlements. */
+  #refused({ item, reason }: ItemOutcome, first: number): BrokerError {
+    return item < first ? stale() : refusalOf(reason, this.#messages.route(item - first));
   }
 
   /** The credit that deliveries took is free again. */

@@ -14,6 +14,7 @@ import type {
   Targets,
 } from '../engine.ts';
 import { MAX_ATOMIC_BYTES, MAX_BODY_BYTES, MAX_ENVELOPE_BYTES, MAX_PROPERTIES_BYTES } from '../limits.ts';
+import type { HasLeft } from './identities.ts';
 import type { LocalLease } from './lease.ts';
 import type { LocalQueue } from './queue.ts';
 import { LocalTargets } from './targets.ts';
@@ -187,7 +188,9 @@ export class AtomicBatch implements Batch {
   #judge(): ItemOutcome[] {
     const refusals: ItemOutcome[] = [];
     const appended = new Map<LocalQueue, { count: number; bytes: number }>();
-    const settled = new Map<LocalQueue, { readonly first: number; readonly end: number }[]>();
+    const settled = new Map<LocalQueue, { readonly first: number; readonly end: number; readonly leaves: boolean }[]>();
+    const hasLeft = (queue: LocalQueue, number: number): boolean =>
+      settled.get(queue)?.some(({ first, end, leaves }) => leaves && number >= first && number < end) === true;
     const identities = new Set<string>();
     const written = new Set<string>();
     const { journal } = this.#host;
@@ -196,7 +199,7 @@ export class AtomicBatch implements Batch {
       if (entry.kind === 'append') {
         const { message } = entry;
         // Judged once more when it is applied: it may repeat another of the batch.
-        const targets = takersOf(this.#host, entry.targets, message, false);
+        const targets = takersOf(this.#host, entry.targets, message, false, hasLeft);
         if (targets === null) return;
         let refusal = this.#judgeIdentity(message, identities);
         if (refusal === null) {
@@ -219,7 +222,7 @@ export class AtomicBatch implements Batch {
         if (overlaps || lease.lost || queue.deleted || !queue.holds(lease, first, count))
           refusals.push({ item, outcome: 'stale', reason: null });
         else if (entry.settlement === 'requeue' && queue.refusesAtLimit) countBack(entry, appended);
-        ranges.push({ first, end: first + count });
+        ranges.push({ first, end: first + count, leaves: entry.settlement !== 'requeue' });
         settled.set(queue, ranges);
       } else if (entry.kind === 'too-large') {
         refusals.push({ item, ...refuse('too-large') });
@@ -408,9 +411,10 @@ function takersOf(
   targets: LocalTargets,
   { identity }: MessageView,
   counts: boolean,
+  hasLeft?: HasLeft,
 ): LocalTargets | null {
   if (identity?.kind !== 'each') return targets;
-  const takers = host.identities.takers(targets.queues, identity.ids);
+  const takers = host.identities.takers(targets.queues, identity.ids, hasLeft);
   if (takers === targets.queues) return targets;
   if (counts) host.identities.countRepeats(identity.ids);
   return takers.length === 0 ? null : new LocalTargets(takers, targets.envelope);

@@ -22,6 +22,9 @@ const MOST_JUDGED = 1024;
 /** With so many scopes those that are over are looked for, and again when there are twice as many as were left. */
 const MOST_SCOPES = 1024;
 
+/** Whether a message that is in the queue is not by now. */
+export type HasLeft = (queue: LocalQueue, number: number) => boolean;
+
 export class Identities {
   readonly producers = new Map<string, { epoch: number; lastSequence: number }>();
   /** A producer changed since the last checkpoint. */
@@ -62,11 +65,11 @@ export class Identities {
     return at !== undefined && at + identity.windowMs > this.#journal().clock.now() ? DUPLICATE : 'new';
   }
 
-  /** Which of these queues an id keeps its message from: the others, in their order. */
-  takers(queues: readonly LocalQueue[], ids: readonly GuardingId[]): readonly LocalQueue[] {
+  /** Which of these queues an id keeps its message from: the others, in their order. `hasLeft`: what a batch settles before it appends. */
+  takers(queues: readonly LocalQueue[], ids: readonly GuardingId[], hasLeft?: HasLeft): readonly LocalQueue[] {
     let kept: Set<unknown> | null = null;
     for (const guard of ids) {
-      if (!this.#isRepeat(guard)) continue;
+      if (!this.#isRepeat(guard, hasLeft)) continue;
       kept ??= new Set();
       for (const queue of guard.queues) kept.add(queue);
     }
@@ -118,11 +121,12 @@ export class Identities {
     }
   }
 
-  #isRepeat({ id, owner, windowMs }: GuardingId): boolean {
+  #isRepeat({ id, owner, windowMs }: GuardingId, hasLeft?: HasLeft): boolean {
     const queue = owner as LocalQueue;
     const at = this.windows.get(scopeOf(queue))?.rememberedAt(this.#hash(id));
     if (at === undefined) return false;
-    return windowMs === 'resident' ? isThere(queue, at) : at + windowMs > this.#journal().clock.now();
+    if (windowMs === 'resident') return isThere(queue, at) && hasLeft?.(queue, at) !== true;
+    return at + windowMs > this.#journal().clock.now();
   }
 
   #hash(id: string): string {
