@@ -67,10 +67,12 @@ export class GroupedDispatch {
 
   /** Hands out what only those may have who have its key already. */
   #serveOwners(): Outcome {
+    const queue = this.#queue;
     let outcome: Outcome = NOTHING;
     for (const owner of this.#groups.awaited) {
       const { consumer } = owner;
-      while (consumer?.right != null) {
+      // A sink may have deleted the queue.
+      while (!queue.deleted && queue.ready > 0 && consumer?.right != null) {
         const one = this.#serve(consumer);
         if (one === WAITS) return WAITS;
         if (one === NOTHING) break;

@@ -227,6 +227,29 @@ test('a deleted queue and a purged one forget what was passed over', async () =>
   await fixture.dispose();
 });
 
+test('a sink may delete the queue while it gets what waited for it alone', async () => {
+  const { fixture, queue } = await openQueue(inMemory());
+  const thrown: unknown[] = [];
+  queue.host.dispatcher.threw = (error) => thrown.push(error);
+  await fixture.fill(queue, of('a', 'a1'), of('a', 'a2'), of('a', 'a3'), of('b', 'b1'));
+  const first = await fixture.held(queue, 1);
+  const second = await fixture.held(queue, 1);
+  let deleted: Promise<unknown> = Promise.resolve();
+  first.sink.onDeliver = () => {
+    deleted = fixture.change({ op: 'delete-queue', key: queue.key });
+    return true;
+  };
+  // It is the turn of the other, for whom there is nothing.
+  await fixture.commit(() => {
+    second.consumer.addCredit(1);
+    first.consumer.addCredit(5);
+  });
+  await until('the end', () => first.sink.cancellations.length + second.sink.cancellations.length === 2);
+  await deleted;
+  assert.deepEqual([first.sink.texts, second.sink.texts, thrown], [['a1', 'a2'], ['b1'], []]);
+  await fixture.dispose();
+});
+
 test('at most once, a key is free when its message was delivered, whatever else is on its way to its consumer', async () => {
   const { fixture, queue } = await openQueue(await onDisk());
   await fixture.fill(queue, 'none', of('a', 'a1'), of('b', 'b1'), of('c', 'c1'));
