@@ -316,16 +316,18 @@ function readProducers(reader: EntryReader, { identities }: StoreHost): void {
 export class CheckpointImage {
   readonly position: CheckpointPosition;
   readonly files = new Set<number>();
+  readonly #path: string;
   #manifest: Buffer;
   #blocks: ReadonlyMap<number, Buffer>;
 
-  constructor(position: CheckpointPosition, manifest: Buffer, blocks: ReadonlyMap<number, Buffer>) {
+  constructor(path: string, position: CheckpointPosition, manifest: Buffer, blocks: ReadonlyMap<number, Buffer>) {
+    this.#path = path;
     this.position = position;
     this.#manifest = manifest;
     this.#blocks = blocks;
   }
 
-  /** @throws EngineError CORRUPT, naming file and range */
+  /** @throws EngineError CORRUPT, naming file and range; NEWER: it says what this version does not know */
   static async read(directory: string, files: Files, sequence: number): Promise<CheckpointImage> {
     const path = join(directory, checkpointName(sequence));
     const bytes = await readWhole(files, path);
@@ -334,7 +336,7 @@ export class CheckpointImage {
     const position = { sequence: reader.f64(), segment: reader.u32(), offset: reader.u32(), sealed: reader.u8() === 1 };
     if (position.sequence !== sequence) throw damaged(path, 0, bytes.length, 'its sequence is not that of its name');
     const blocks = new Map([[sequence, bytes]]);
-    const image = new CheckpointImage(position, manifest, blocks);
+    const image = new CheckpointImage(path, position, manifest, blocks);
     image.files.add(sequence);
     for (const pointer of image.#pointers()) {
       image.files.add(pointer.sequence);
@@ -416,13 +418,13 @@ export class CheckpointImage {
       }
       countAlive(queue, segments);
     }
-    for (const extension of extensionsOf(reader)) if (extension.kind === STREAMS) this.#restoreStreams(extension, host);
+    for (const streams of extensionsOf(reader, this.#path)) this.#restoreStreams(streams, host);
     topology.changed = false;
     keyed.changed = false;
     identities.changed = false;
   }
 
-  #restoreStreams({ reader }: Extension, { topology }: StoreHost): void {
+  #restoreStreams(reader: EntryReader, { topology }: StoreHost): void {
     for (let n = reader.u32(); n > 0; n--) {
       const stream = topology.byId.get(reader.u32())!.stream!;
       stream.lastAt = reader.f64();
@@ -463,8 +465,7 @@ export class CheckpointImage {
         for (let pages = reader.u32(); pages > 0; pages--) yield readPointer(reader);
       }
     }
-    for (const { kind, reader: streams } of extensionsOf(reader)) {
-      if (kind !== STREAMS) continue;
+    for (const streams of extensionsOf(reader, this.#path)) {
       for (let n = streams.u32(); n > 0; n--) {
         streams.bytes(4 + 2 * 8);
         for (let pages = streams.u32(); pages > 0; pages--) yield readPointer(streams);
@@ -473,18 +474,18 @@ export class CheckpointImage {
   }
 }
 
-interface Extension {
-  readonly kind: number;
-  readonly reader: EntryReader;
-}
-
-function* extensionsOf(manifest: EntryReader): Generator<Extension> {
+/** What is not known can't be passed over: it would be lost with the next checkpoint. */
+function* extensionsOf(manifest: EntryReader, path: string): Generator<EntryReader> {
   while (!manifest.done) {
     const kind = manifest.u8();
     const length = manifest.u32();
     const start = manifest.position;
     manifest.bytes(length);
-    yield { kind, reader: new EntryReader(manifest.buffer, start, length) };
+    if (kind !== STREAMS) {
+      const what = `has an extension of kind ${kind}, which this version does not know`;
+      throw new EngineError('NEWER', `checkpoint ${path} ${what}: use a newer Postrider, or another directory`);
+    }
+    yield new EntryReader(manifest.buffer, start, length);
   }
 }
 

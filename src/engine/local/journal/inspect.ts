@@ -208,6 +208,7 @@ class Inspection {
         whole++;
       } catch (error) {
         if (error instanceof EngineError) {
+          if (error.code === 'NEWER') throw error;
           what = this.#told(error);
         } else if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
           throw error;

@@ -83,7 +83,8 @@ export class Recovery {
         images.push(await CheckpointImage.read(this.#directory, this.#files, sequence));
         images[1]?.release();
       } catch (error) {
-        if (!(error instanceof EngineError) && (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+        const { code } = error as EngineError | NodeJS.ErrnoException;
+        if (code === 'NEWER' || (!(error instanceof EngineError) && code !== 'ENOENT')) throw error;
         failures.push(error as Error);
       }
     }

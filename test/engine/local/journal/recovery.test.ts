@@ -3,6 +3,7 @@ import { cp, mkdtemp, open, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { crc32 } from 'node:zlib';
 import { DiskFiles } from '../../../../src/engine/local/journal/disk-files.ts';
 import { inspectJournal } from '../../../../src/engine/local/journal/inspect.ts';
 import { readSegmentHeader } from '../../../../src/engine/local/journal/segment-file.ts';
@@ -80,6 +81,25 @@ describe('recovery without a whole checkpoint', () => {
     await assert.rejects(killed.open(young), { code: 'CORRUPT', message: new RegExp(`${checkpoint}, bytes `) });
     assert.deepEqual(killed.notices, []);
   });
+});
+
+it('a checkpoint that says what this version does not know is refused, and left as it is', async () => {
+  const [checkpoint] = await killed.files(/\.ckpt$/);
+  await killed.change(checkpoint!, (bytes) => {
+    const footer = Buffer.from(bytes.subarray(-16));
+    const start = footer.readUInt32LE(0);
+    const extension = Buffer.from([200, 2, 0, 0, 0, 1, 2]);
+    const manifest = Buffer.concat([bytes.subarray(start, -16), extension]);
+    footer.writeUInt32LE(manifest.length, 4);
+    footer.writeUInt32LE(crc32(manifest), 8);
+    return Buffer.concat([bytes.subarray(0, start), manifest, footer]);
+  });
+  const before = await readFile(killed.path(checkpoint!));
+  const refused = { code: 'NEWER', message: new RegExp(`${checkpoint} has an extension of kind 200`) };
+  await assert.rejects(killed.open(young), refused);
+  await assert.rejects(inspectJournal(killed.directory), refused);
+  assert.deepEqual(killed.notices, []);
+  assert.deepEqual(await readFile(killed.path(checkpoint!)), before);
 });
 
 it('a file that can not be read is told as what it is, and leaves the store free', async () => {
