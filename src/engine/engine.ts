@@ -414,13 +414,15 @@ export interface Engine {
   /**
    * Begins a batch; it must be committed within this turn, and only one is open at a time. Without `atomic` items stand for
    * themselves. `required` is all-or-nothing. In an `idempotent` batch each settle (of one number) ends a group: the appends before it are its outputs,
-   * their identity is derived from the settled message and their place in the group.
+   * their identity is derived from the settled message and their place in the group. `tellsWaiting` false (default true) spares who has no use for them
+   * the `waiting` outcomes.
    * @throws EngineError UNSUPPORTED where the engine can't keep it
    */
-  begin(atomic?: 'required' | 'idempotent'): Batch;
+  begin(atomic?: 'required' | 'idempotent', tellsWaiting?: boolean): Batch;
 
-  lease(): Lease;
-  /** Cancels the lease's consumers and gives back everything held under it to its place, each counted as delivered, like `requeue`. Resolves when it is back for everybody. */
+  /** `countsDeliveries` false: for a look at messages. What is given back of it was no delivery; what a crash finds held is one nevertheless. Default true. */
+  lease(countsDeliveries?: boolean): Lease;
+  /** Cancels the lease's consumers and gives back everything held under it to its place, counted as delivered, like `requeue`, where the lease counts deliveries. Resolves when it is back for everybody. */
   release(lease: Lease): Promise<void>;
   /** Lengthens a lease by `ms`; resolves false when it was lost. Leases of the local engine last as long as the process. */
   extend(lease: Lease, ms: number): Promise<boolean>;

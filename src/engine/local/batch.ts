@@ -28,13 +28,15 @@ export class PlainBatch implements Batch {
   #items = 0;
   #outcomes: ItemOutcome[] | null = null;
   #durable = false;
+  #tellsWaiting = true;
 
   constructor(host: BatchHost) {
     this.#host = host;
   }
 
   /** What the batch before left, if it was given up instead of committed, is forgotten. */
-  begin(): this {
+  begin(tellsWaiting: boolean): this {
+    this.#tellsWaiting = tellsWaiting;
     this.#items = 0;
     this.#outcomes = null;
     this.#durable = false;
@@ -74,7 +76,7 @@ export class PlainBatch implements Batch {
       return;
     }
     applyAppend(this.#host, targets, message);
-    if (message.dueAt !== 0) this.#tell(waiting(item, targets));
+    if (message.dueAt !== 0 && this.#tellsWaiting) this.#tell(waiting(item, targets));
     if (targets.durable || message.identity !== null) this.#durable = true;
   }
 
@@ -110,7 +112,7 @@ export class PlainBatch implements Batch {
   commit<T>(receiver: CommitReceiver<T>, token: T): void {
     const outcomes = this.#outcomes;
     const durable = this.#durable;
-    this.begin();
+    this.begin(true);
     this.#host.committed(receiver, token, outcomes, durable);
   }
 

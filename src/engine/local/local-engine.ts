@@ -60,6 +60,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
   readonly delivery: DeliveryView;
   removal: { readonly lease: LocalLease; readonly sink: RemovalSink } | null = null;
   groupKeys: GroupKeys | null = null;
+  readonly uncountedLeases = new Set<number>();
 
   readonly #store: LocalStore;
   readonly #clock: Clock;
@@ -192,10 +193,10 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
 
   // --- committing ---
 
-  begin(atomic?: 'required' | 'idempotent'): Batch {
+  begin(atomic?: 'required' | 'idempotent', tellsWaiting = true): Batch {
     this.dispatcher.held = true;
     if (this.#failure !== null) return new FailedBatch(this);
-    return atomic === undefined ? this.#plain.begin() : new AtomicBatch(this);
+    return atomic === undefined ? this.#plain.begin(tellsWaiting) : new AtomicBatch(this);
   }
 
   committed(
@@ -235,8 +236,10 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
 
   // --- holding ---
 
-  lease(): Lease {
-    return new LocalLease(this.#nextLease++);
+  lease(countsDeliveries = true): Lease {
+    const lease = new LocalLease(this.#nextLease++);
+    if (!countsDeliveries) this.uncountedLeases.add(lease.id);
+    return lease;
   }
 
   release(lease: Lease): Promise<void> {
@@ -248,6 +251,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
         if (!queue.deleted) for (const number of queue.held.heldBy(local.id)) queue.giveBack(number);
       }
       local.end();
+      this.uncountedLeases.delete(local.id);
       if (this.removal?.lease === local) this.removal = null;
       this.dispatcher.run();
     }

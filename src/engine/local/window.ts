@@ -15,6 +15,8 @@ export class Block {
   used = 0;
   /** Writes to disk that still need it. */
   pins = 0;
+  /** It holds messages that may be delivered at once. */
+  deliverable = false;
   /** False once its buffer may be used for something else. */
   live = true;
 

@@ -171,7 +171,7 @@ export class Connection implements CommitReceiver<CommitToken>, Entrant {
   // Publishing
 
   beginBatch(): CountedBatch {
-    this.#counted.begin(this.broker.begin());
+    this.#counted.begin(this.broker.begin(undefined, false));
     this.batch = this.#counted;
     return this.#counted;
   }

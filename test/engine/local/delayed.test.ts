@@ -4,7 +4,7 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { localEngine, type LocalEngineOptions } from '../../../src/engine/local/index.ts';
+import { localEngine, type LocalEngine, type LocalEngineOptions } from '../../../src/engine/local/index.ts';
 import { inspectJournal } from '../../../src/engine/local/journal/inspect.ts';
 import { Fixture, until } from '../../conformance/fixture.ts';
 import { ManualClock } from '../../conformance/manual-clock.ts';
@@ -99,6 +99,37 @@ test('a checkpoint writes what waits once, whatever becomes ready or is taken ou
   assert.ok(second < 20 * count * 0.2, `${second} bytes for what did not change`);
   await fixture.reopen();
   await fixture.expectStats(fixture.queue(queue.key), { ready: 500, delayed: count - 500 });
+});
+
+test('what is delayed takes no place from others in the window', async (t) => {
+  const blockBytes = 16 * 1024;
+  const { fixture } = await onDisk(t, { ...small, windowBytes: 1e6, blockBytes });
+  const queue = await fixture.declare();
+  const dueAt = fixture.now() + minute;
+  for (let n = 0; n < 100; n++) {
+    await fixture.publish(queue, { body: Buffer.alloc(2000, n), dueAt });
+  }
+  const { window } = (fixture.engine as LocalEngine).journal;
+  assert.ok(window.bytes <= 3 * blockBytes, `${window.bytes} bytes`);
+  await fixture.advance(minute + 10);
+  await fixture.untilStats(queue, { ready: 100, delayed: 0 });
+  assert.deepEqual(
+    (await fixture.drain(queue)).map(({ body }) => body[0]),
+    Array.from({ length: 100 }, (_, n) => n),
+  );
+});
+
+test('who has no use for the numbers of what is delayed is not told them', async (t) => {
+  const { fixture } = await onDisk(t, small);
+  const queue = await fixture.declare();
+  const told = (tellsWaiting?: boolean): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const batch = fixture.engine.begin(undefined, tellsWaiting);
+      fixture.append(batch, [queue], { body: 'x', dueAt: fixture.now() + minute });
+      batch.commit({ committed: (_, outcomes) => resolve(outcomes), failed: (_, error) => reject(error) }, null);
+    });
+  assert.equal(await told(false), null);
+  assert.deepEqual(await told(), [{ item: 0, outcome: 'waiting', reason: null, numbers: [2] }]);
 });
 
 test('what is due is delivered once the journal knows its number, and only then', async (t) => {

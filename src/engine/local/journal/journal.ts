@@ -220,6 +220,7 @@ export class Journal {
       if (dueAt === 0) queue.appendRun(count, this.#runBodyBytes, this.#priority, segment, offset, expires);
       else queue.delayed.append(dueAt, this.#priority, segment, offset, expires, this.#runBodyBytes);
     }
+    if (dueAt === 0) this.#block!.deliverable = true;
     this.#block!.used = this.#at;
     this.#runCount = 0;
     this.#runBodyBytes = 0;
@@ -443,6 +444,7 @@ export class Journal {
   written(group: ClosedGroup): void {
     this.window.recycle();
     this.#commits.written(group);
+    this.#letGo(group.block);
   }
 
   /** The store is free for another write. */
@@ -565,8 +567,15 @@ export class Journal {
   }
 
   #leaveBlock(): void {
-    this.#block!.pins--;
+    const block = this.#block!;
+    block.pins--;
     this.#block = null;
+    this.#letGo(block);
+  }
+
+  /** What is delayed is read from the disk when it is due, and settlements never are: a block of them alone would only keep others out of the window. */
+  #letGo(block: Block): void {
+    if (block.pins === 0 && !block.deliverable && block.live && !this.volatile) this.window.drop(block);
   }
 
   /** Moves the open group, which must stay one, to a block of its own that holds at least `bytes`. Its place in the segment stays. */
@@ -578,6 +587,7 @@ export class Journal {
     block.pins++;
     old.pins--;
     old.buffer.copy(block.buffer, 0, start, this.#at);
+    block.deliverable = old.deliverable;
     if (this.#targets !== null) this.#runStart -= start;
     this.#at -= start;
     this.#start = 0;
