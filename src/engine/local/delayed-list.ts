@@ -20,7 +20,7 @@ interface Place {
   readonly bodyBytes: number;
 }
 
-/** Those with a number above `after`, by number; one that goes meanwhile is passed over. */
+/** Those with a number above `after`, by number; one that goes meanwhile is passed over, and those behind it take its place. */
 export async function listDelayed(
   queue: LocalQueue,
   after: number,
@@ -29,14 +29,25 @@ export async function listDelayed(
   segments: SegmentReader | null,
 ): Promise<WaitingMessage[]> {
   const found: WaitingMessage[] = [];
-  for (const place of placesOf(queue, after, limit)) {
-    const head = await headAt(place, window, segments);
-    // Compaction may have moved it, or it may have become due, while it was read.
-    if (head === null || !queue.delayed.liesAt(place.number, place.segment, place.offset)) continue;
-    const { number, dueAt, bodyBytes } = place;
-    found.push({ number, dueAt, bodyBytes, ...head });
+  let last = after;
+  for (;;) {
+    const places = placesOf(queue, last, limit - found.length);
+    if (places.length === 0) return found;
+    for (const place of places) {
+      const { number, dueAt, segment, offset, bodyBytes } = place;
+      const liesThere = (): boolean => queue.delayed.liesAt(number, segment, offset);
+      const head = await headAt(place, window, segments).catch((error: unknown) => {
+        // Its segment may be gone.
+        if (liesThere()) throw error;
+        return null;
+      });
+      // Compaction moved it while it was read: it is looked for again.
+      if (!liesThere() && queue.delayed.messages.find(number)) break;
+      last = number;
+      // It may have become due.
+      if (head !== null && liesThere()) found.push({ number, dueAt, bodyBytes, ...head });
+    }
   }
-  return found;
 }
 
 function placesOf(queue: LocalQueue, after: number, limit: number): Place[] {
@@ -69,6 +80,7 @@ async function headAt(
   if (segments === null) return null;
   let bytes = await segments.read(segment, offset, HEAD_BYTES);
   const needed = headBytes(bytes);
+  if (needed === Infinity) return null;
   if (needed > bytes.length) bytes = await segments.read(segment, offset, needed);
   return needed > bytes.length ? null : headOf(bytes, 0, dueAt);
 }
