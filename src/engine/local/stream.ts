@@ -21,6 +21,9 @@ const PARTS_KEPT = 16;
 const MOST_MS = 60_000;
 const LEAST_MS = 10;
 const NOTE_BYTES = 64;
+/** Retention takes about so many at a time: others wait meanwhile. */
+const TURN_PARTS = 64;
+const TURN_MESSAGES = 20_000;
 
 export class Stream {
   readonly queue: LocalQueue;
@@ -43,6 +46,8 @@ export class Stream {
   #partMs = Infinity;
   #timer: Timer | null = null;
   #timerAt = Infinity;
+  /** Retention had its share of this turn. */
+  #resting = false;
 
   constructor(queue: LocalQueue) {
     this.queue = queue;
@@ -174,15 +179,34 @@ export class Stream {
   // --- retention ---
 
   #retain(): void {
-    const { maxBytes, maxAgeMs } = this.queue.limits.stream!;
+    if (this.#resting || !this.isLimited) return;
     const { index } = this;
+    const { clock } = this.queue.host.journal;
+    const { maxAgeMs = Infinity } = this.queue.limits.stream!;
+    const now = clock.now();
+    const from = this.first;
+    for (let left = TURN_PARTS; this.#isOver(maxAgeMs, now); left--) {
+      if (left === 0 || this.first - from >= TURN_MESSAGES) {
+        this.#resting = true;
+        clock.defer(() => {
+          this.#resting = false;
+          this.queue.pump();
+        });
+        return;
+      }
+      this.#dropPart();
+    }
+    if (maxAgeMs !== Infinity && index.size > 0) this.#armTimer(this.#headEndAt() + maxAgeMs, now);
+  }
+
+  /** Whether the first part goes. */
+  #isOver(maxAgeMs: number, now: number): boolean {
+    const { index } = this;
+    if (index.size === 0) return false;
+    const { maxBytes = Infinity } = this.queue.limits.stream!;
     // What was written last stays, however large.
-    if (maxBytes !== undefined)
-      while (index.size > 1 && this.totalBytes - index.bytesOf(0) > maxBytes) this.#dropPart();
-    if (maxAgeMs === undefined) return;
-    const now = this.queue.host.journal.clock.now();
-    while (index.size > 0 && this.#headEndAt() + maxAgeMs <= now) this.#dropPart();
-    if (index.size > 0) this.#armTimer(this.#headEndAt() + maxAgeMs, now);
+    if (index.size > 1 && this.totalBytes - index.bytesOf(0) > maxBytes) return true;
+    return this.#headEndAt() + maxAgeMs <= now;
   }
 
   /** When the newest message of the first part was stored, or rather later. */

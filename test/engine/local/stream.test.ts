@@ -67,3 +67,29 @@ test('a sink that gives its credit back for each message does not keep the turn'
   );
   await fixture.dispose();
 });
+
+for (const limits of [{ maxAgeMs: 60_000 }, { maxBytes: 100_000 }] as StreamLimits[]) {
+  test(`retention takes a bounded share in one turn (${Object.keys(limits).join()})`, async () => {
+    const { fixture, queue, clock } = await opened({ ...limits, partBytes: 10 });
+    for (let n = 0; n < 300; n++) await fixture.fill(queue, { body: Buffer.alloc(100) });
+    assert.equal(queue.ready, 300);
+    let passed: Promise<unknown> | null = null;
+    if (limits.maxAgeMs !== undefined) passed = clock.advance(70_000);
+    else passed = fixture.declare({ stream: { maxBytes: 1_000, partBytes: 10 } }, { key: queue.key });
+    const least = limits.maxAgeMs === undefined ? 10 : 0;
+    for (let before = 300, turns = 0; before > least; turns++) {
+      assert.ok(turns < 100, `${queue.ready} are left`);
+      assert.ok(before - queue.ready <= 64, `${before - queue.ready} went in one turn`);
+      assert.equal(queue.readyBytes, 100 * queue.ready);
+      before = queue.ready;
+      await turn();
+    }
+    await passed;
+    await fixture.expectStats(queue, { ready: least, readyBytes: 100 * least });
+    await fixture.fill(queue, 'one more');
+    const { sink } = await fixture.consume(queue, { from: 'last' });
+    await until('it is there', () => sink.deliveries.length === 1);
+    assert.equal(sink.deliveries[0]!.number, 301);
+    await fixture.dispose();
+  });
+}
