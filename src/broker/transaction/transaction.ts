@@ -207,6 +207,8 @@ export class Transaction {
 
   /** True: it is durable. False: dead letters were refused, and nothing was done. */
   async #attempt(letters: readonly Letter[]): Promise<boolean> {
+    // It may have ended in the round before, and then there are only the letters left of it.
+    if (this.#over) throw stale();
     const lease = this.#settlements.count === 0 ? null : this.#lease();
     const { engine, deadLetters } = this.#session.broker;
     const sent: { readonly letter: Letter; readonly next: NextLetter }[] = [];

@@ -86,3 +86,21 @@ test('a session that ends while its transaction is committed gives its room back
     `by halves: ${counts.join()}`,
   );
 });
+
+test('a transaction that ends while its dead letters are refused does not go on without the rest', async () => {
+  const { bench, session, engine, transaction } = await begin();
+  await bench.queue(session, 'small', { 'x-max-length': 1, 'x-overflow': 'reject-publish' });
+  await bench.bind(session, 'small', 'dlx', '');
+  for (const queue of ['small', 'source']) await bench.publish(session, '', queue, 'in');
+  const got = await bench.get(session, 'source', false);
+  publish(bench, session, 'target', 'out');
+  transaction.settle(got!.tag, false, 'drop');
+  const { commits } = engine;
+  const committed = transaction.commit();
+  while (engine.commits === commits) await Promise.resolve();
+  // Its session holds the lease on, as long as other dead letters of it are under way.
+  transaction.end();
+  await assert.rejects(committed, refused(/^transaction refused: /));
+  assert.equal(engine.queues.get('1:/6:source')!.held.size, 1);
+  assert.deepEqual([await bench.count('target'), engine.commits], [0, commits + 1]);
+});
