@@ -62,7 +62,7 @@ export class KeptMessages {
     places[at + 1] = start;
     places[at + 2] = propertiesEnd;
     places[at + 3] = end;
-    places[at + 4] = message.expiresAt === 0 ? -1 : message.expiresAt - nowMs;
+    places[at + 4] = message.expiresAt === 0 ? -1 : Math.max(0, message.expiresAt - nowMs);
     places[at + 5] = message.dueAt === 0 ? -1 : Math.max(0, message.dueAt - nowMs);
     places[at + 6] = message.priority;
     this.#routes.push(route);
