@@ -1,6 +1,7 @@
 /**
  * Sends dead letters back to the queues that they came from: each is taken out and appended there in one atomic commit, as it was before it
- * died. What is not wanted, or has nowhere to go, is held until the end and given back then, or it would be taken again.
+ * died. What is not wanted, or has nowhere to go, is held until the end and given back then, or it would be taken again: not a
+ * delivery of it.
  */
 import type { DeliveryView, EngineQueue, ItemOutcome, Lease, MessageView } from '../../engine/engine.ts';
 import { readHeaders, readStringProperty, rewriteProperties } from '../../format/basic-properties.ts';
@@ -65,7 +66,7 @@ class Redrive {
     this.#vhost = vhost;
     this.#request = request;
     this.#from = request.queue.handle!;
-    this.#lease = context.engine.lease();
+    this.#lease = context.engine.lease(false);
   }
 
   async run(): Promise<RedriveResult> {

@@ -22,6 +22,8 @@ export interface QueueHost {
   /** The one flyweight of all deliveries. */
   readonly delivery: DeliveryView;
   readonly removal: { readonly lease: LocalLease; readonly sink: RemovalSink } | null;
+  /** Ids of leases under which nothing that is given back was a delivery. */
+  readonly uncountedLeases: ReadonlySet<number>;
   /** How messages of grouped queues get their keys; null: not known yet. */
   readonly groupKeys: GroupKeys | null;
   /** Null where nothing ever leaves memory. `arrived` is called when something was read; absent: the queue is dispatched. */

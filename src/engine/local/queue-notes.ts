@@ -80,6 +80,14 @@ export class QueueNotes {
     journal.directory.u32(deliveries);
   }
 
+  /** The journal takes it for delivered once more than it was. Where the disk is full, it stays so. */
+  notDelivered(number: number, deliveries: number): void {
+    const { journal } = this.#host;
+    if (!this.journalled || !journal.takesCounts(COUNTED_BYTES)) return;
+    this.counted(number, deliveries);
+    journal.scheduleLazily();
+  }
+
   /** These delayed messages are due, and about to be numbered in the queue. */
   due(numbers: readonly number[]): void {
     const { journal } = this.#host;

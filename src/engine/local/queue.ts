@@ -198,6 +198,7 @@ export class LocalQueue implements EngineQueue {
 
   /** The message is ready again, at its place, one delivery more if it was one; or it is gone, when that was its last. */
   giveBack(number: number): void {
+    const isUncounted = this.host.uncountedLeases.has(this.held.holder(number));
     const deliveries = (this.counts.get(number) ?? 0) + (this.isDelivered(number) ? 1 : 0);
     const bytes = this.held.giveBack(number);
     if (this.groups !== null) this.groups.gaveBack(number, this.removals.isSpent(deliveries));
@@ -207,6 +208,7 @@ export class LocalQueue implements EngineQueue {
       return;
     }
     this.counts.set(number, deliveries);
+    if (isUncounted) this.notes.notDelivered(number, deliveries);
     this.ready++;
     this.readyBytes += bytes;
     this.comeBack(this.levelOf(number), number);
@@ -246,10 +248,10 @@ export class LocalQueue implements EngineQueue {
     return number < level.flaggedBelow || (this.counts.get(number) ?? 0) > 0;
   }
 
-  /** Whether a consumer has it: what is held for its removal is no delivery. */
+  /** Whether a consumer has it: what is held for its removal, or under a lease that counts no deliveries, is no delivery. */
   isDelivered(number: number): boolean {
     const holder = this.held.holder(number);
-    return holder !== 0 && holder !== this.host.removal?.lease.id;
+    return holder !== 0 && holder !== this.host.removal?.lease.id && !this.host.uncountedLeases.has(holder);
   }
 
   /** Ranges of numbers in [first, first + count) that are not settled: first and count each. */

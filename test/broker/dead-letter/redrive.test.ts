@@ -85,6 +85,22 @@ test('what its origin refuses stays, and so does what has none', async () => {
   );
 });
 
+test('what is looked at and stays was not delivered', async () => {
+  for (const limit of [2, null]) {
+    const { bench, session, ask, kill } = await opened();
+    await bench.vhost.deleteQueue(session, 'dead', { ifUnused: false, ifEmpty: false });
+    await bench.queue(session, 'dead', limit === null ? {} : { 'x-delivery-limit': limit });
+    for (const body of ['1', '2']) await kill('a', body);
+    for (let times = 0; times < 4; times++) {
+      assert.deepEqual(await ask({ reason: 'expired' }), { ok: true, moved: 0, stayed: 2, stopped: null });
+    }
+    for (const body of ['1', '2']) {
+      const got = await bench.get(session, 'dead');
+      assert.deepEqual([got?.body, got?.redelivered], [body, false]);
+    }
+  }
+});
+
 test('a rate is kept, and ends with the session that asked', async (t: TestContext) => {
   // The broker's timers keep no process alive.
   const alive = setInterval(() => undefined, 1_000);
