@@ -15,6 +15,7 @@ import type {
 } from '../engine.ts';
 import { MAX_ATOMIC_BYTES, MAX_BODY_BYTES, MAX_ENVELOPE_BYTES, MAX_PROPERTIES_BYTES } from '../limits.ts';
 import type { HasLeft } from './identities.ts';
+import { EarlierIds } from './earlier-ids.ts';
 import type { LocalLease } from './lease.ts';
 import type { LocalQueue } from './queue.ts';
 import { LocalTargets } from './targets.ts';
@@ -194,15 +195,17 @@ export class AtomicBatch implements Batch {
     const hasLeft = (queue: LocalQueue, number: number): boolean =>
       settled.get(queue)?.some(({ first, end, leaves }) => leaves && number >= first && number < end) === true;
     const identities = new Set<string>();
+    const earlier = new EarlierIds();
     const written = new Set<string>();
     const { journal } = this.#host;
     const full = journal.full && !journal.takes(this.#bytes());
     this.#items.forEach((entry, item) => {
       if (entry.kind === 'append') {
         const { message } = entry;
-        // Judged once more when it is applied: it may repeat another of the batch.
-        const targets = takersOf(this.#host, entry.targets, message, false, hasLeft);
+        // Judged once more, and counted, when it is applied. A repeat of another of the batch takes no room.
+        const targets = takersOf(this.#host, entry.targets, message, false, hasLeft, earlier);
         if (targets === null) return;
+        if (message.identity?.kind === 'each') earlier.add(targets.queues, message.identity.ids);
         let refusal = this.#judgeIdentity(message, identities);
         if (refusal === null) {
           if (full) refusal = refuse('full');
@@ -414,9 +417,10 @@ function takersOf(
   { identity }: MessageView,
   counts: boolean,
   hasLeft?: HasLeft,
+  earlier?: EarlierIds,
 ): LocalTargets | null {
   if (identity?.kind !== 'each') return targets;
-  const takers = host.identities.takers(targets.queues, identity.ids, hasLeft);
+  const takers = host.identities.takers(targets.queues, identity.ids, hasLeft, earlier);
   if (takers === targets.queues) return targets;
   if (counts) host.identities.countRepeats(identity.ids);
   return takers.length === 0 ? null : new LocalTargets(takers, targets.envelope);

@@ -1,6 +1,7 @@
 /** How a repeat of a publish is recognised: producers by dense sequence, message ids within windows. */
 import { createHash } from 'node:crypto';
 import type { GuardingId, Identity, ItemOutcome, ProducerState } from '../engine.ts';
+import type { EarlierIds } from './earlier-ids.ts';
 import { IdWindow } from './id-window.ts';
 import { EntryKind } from './journal/directory.ts';
 import type { Journal } from './journal/journal.ts';
@@ -65,11 +66,16 @@ export class Identities {
     return at !== undefined && at + identity.windowMs > this.#journal().clock.now() ? DUPLICATE : 'new';
   }
 
-  /** Which of these queues an id keeps its message from: the others, in their order. `hasLeft`: what a batch settles before it appends. */
-  takers(queues: readonly LocalQueue[], ids: readonly GuardingId[], hasLeft?: HasLeft): readonly LocalQueue[] {
+  /** Which of these queues an id keeps its message from: the others, in their order. `hasLeft`: what a batch settles before it appends; `earlier`: what it appends before. */
+  takers(
+    queues: readonly LocalQueue[],
+    ids: readonly GuardingId[],
+    hasLeft?: HasLeft,
+    earlier?: EarlierIds,
+  ): readonly LocalQueue[] {
     let kept: Set<unknown> | null = null;
     for (const guard of ids) {
-      if (!this.#isRepeat(guard, hasLeft)) continue;
+      if (earlier?.has(guard) !== true && !this.#isRepeat(guard, hasLeft)) continue;
       kept ??= new Set();
       for (const queue of guard.queues) kept.add(queue);
     }

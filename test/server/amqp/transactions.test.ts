@@ -369,6 +369,36 @@ describe('a refusal', () => {
     assert.equal(served.broker.context.transactions.bytes, 0);
   });
 
+  test('is not what a repeat within the transaction meets, which takes no room', async () => {
+    const client = await served.client();
+    const one = await queue(client, {
+      'x-max-length': 1,
+      'x-overflow': 'reject-publish',
+      'x-message-deduplication': true,
+    });
+    const last = await queue(client, {
+      'x-max-length': 3,
+      'x-overflow': 'reject-publish',
+      'x-message-deduplication': true,
+      'x-cache-size': 1,
+    });
+    const put = (name: string, body: string, id: string) =>
+      publish(name, body, { properties: encodeProperties({ headers: { 'x-deduplication-header': id } }) });
+    await select(client);
+    client.send(put(one, '1', 'a'), put(one, '2', 'a'));
+    client.send(put(last, '1', 'a'), put(last, '2', 'b'), put(last, '3', 'b'), put(last, '4', 'a'));
+    await commit(client);
+    assert.deepEqual([await drain(one), await drain(last)], [['1'], ['1', '2', '4']]);
+    client.send(put(one, '1', 'a'), put(one, '2', 'b'), txCommit.frame(1, {}));
+    assert.match(await closed(client), /a queue is full/);
+    await select(client);
+    // What was forgotten when it comes again does take room.
+    client.send(...['b', 'c', 'd', 'b'].map((id) => put(last, id, id)), txCommit.frame(1, {}));
+    assert.match(await closed(client), /a queue is full/);
+    assert.deepEqual([await drain(one), await drain(last)], [[], []]);
+    client.end();
+  });
+
   test('of a queue deleted since fails tx.commit, whether published to or acknowledged', async () => {
     for (const what of ['publish', 'ack'] as const) {
       const client = await served.client();
