@@ -7,7 +7,7 @@
 import type { Identity, MessageView } from '../../engine/engine.ts';
 import { copyBytes, viewOf } from '../../format/copy.ts';
 import type { Route } from '../route.ts';
-import { blockBytes, type TransactionBudget } from './transaction-budget.ts';
+import { blockBytes, firstBlockBytes, type TransactionBudget } from './transaction-budget.ts';
 
 /** What a message takes beside its bytes, about. */
 const entryBytes = 96;
@@ -17,8 +17,10 @@ const width = 7;
 export class KeptMessages {
   readonly #budget: TransactionBudget;
   readonly #blocks: Buffer[] = [];
-  /** Where the last shared block is filled to; as long as that one is when there is none. */
-  #filledTo = blockBytes;
+  /** Where the last shared block is filled to. */
+  #filledTo = 0;
+  /** How long it is. */
+  #sharedBytes = 0;
   #shared = -1;
   #places = new Float64Array(16 * width);
   readonly #routes: Route[] = [];
@@ -97,7 +99,8 @@ export class KeptMessages {
     this.#routes.length = 0;
     this.#identities.length = 0;
     this.#shared = -1;
-    this.#filledTo = blockBytes;
+    this.#filledTo = 0;
+    this.#sharedBytes = 0;
     this.#budget.give(this.#bytes);
     this.#bytes = 0;
     if (this.#places.length > 1024 * width) this.#places = new Float64Array(16 * width);
@@ -106,14 +109,16 @@ export class KeptMessages {
   /** The block that takes so many bytes; -1: there is no room for them. */
   #room(bytes: number): number {
     const isLarge = bytes > blockBytes / 2;
-    const needsBlock = isLarge || this.#filledTo + bytes > blockBytes;
-    const taken = entryBytes + (isLarge ? bytes : needsBlock ? blockBytes : 0);
+    const needsBlock = isLarge || this.#shared < 0 || this.#filledTo + bytes > this.#sharedBytes;
+    const size = isLarge ? bytes : this.#shared < 0 && bytes <= firstBlockBytes ? firstBlockBytes : blockBytes;
+    const taken = entryBytes + (needsBlock ? size : 0);
     if (!this.#budget.take(taken)) return -1;
     this.#bytes += taken;
     if (!needsBlock) return this.#shared;
-    const block = this.#blocks.push(isLarge ? Buffer.allocUnsafeSlow(bytes) : this.#budget.block()) - 1;
+    const block = this.#blocks.push(isLarge ? Buffer.allocUnsafeSlow(bytes) : this.#budget.block(size)) - 1;
     if (!isLarge) {
       this.#shared = block;
+      this.#sharedBytes = size;
       this.#filledTo = 0;
     }
     return block;
