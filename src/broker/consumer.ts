@@ -71,6 +71,10 @@ export class Consumer implements Sink, Holder {
     return this.queue.name;
   }
 
+  get made(): boolean {
+    return this.engineConsumer !== null;
+  }
+
   deliver(delivery: DeliveryView): boolean {
     let tag: number;
     if (this.#offsets !== null) {

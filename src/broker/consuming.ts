@@ -30,6 +30,8 @@ export interface GetSink {
 export interface SessionConsumer {
   readonly consumerTag: string;
   readonly queueName: string;
+  /** The engine has it: until then permission is asked for once more. */
+  readonly made: boolean;
   /** No deliveries until `resume`, as after `deliver` answered false. */
   pause(): void;
   /** After `pause`, or after `deliver` answered false. */

@@ -193,8 +193,16 @@ export class Session implements Actor, RunTaker {
       if (error.code === 'NO_QUEUE') throw notFound(queue);
       throw queue.stopped() ?? brokerError(error, `consuming from ${queue.resource}`);
     }
-    // The session or the queue may have gone meanwhile.
+    // The session or the queue may have gone meanwhile, or the permission.
     if (consumer.gone) consumer.engineConsumer.cancel();
+    else {
+      try {
+        requirePermission(this.principal, this.vhost.name, 'read', 'queue', queue.name);
+      } catch (error) {
+        await this.cancel(consumerTag);
+        throw error;
+      }
+    }
     // Credit only after whoever waits for this promise had its turn, so that consume-ok comes before the first delivery.
     this.broker.context.clock.defer(() => {
       if (!consumer.gone) this.credit(consumer);

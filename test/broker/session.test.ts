@@ -352,3 +352,22 @@ test('deliveries through many consumers that come and go leave nothing behind', 
   assert.equal(session.unackedCount, 0);
   assert.equal(session.ledger.capacity, 64);
 });
+
+test('a permission that is taken while a consumer is made holds for it', async (context) => {
+  const { bench, engine, queue } = await withQueue(1);
+  let allowed = true;
+  const reader: Principal = { ...guest, user: 'reader', allows: () => allowed };
+  const session = new Session(bench.broker, bench.vhost, reader, bench.scope());
+  const consume = engine.consume.bind(engine);
+  context.mock.method(engine, 'consume', (...given: Parameters<typeof consume>) => {
+    allowed = false;
+    return consume(...given);
+  });
+  const inbox = new Inbox();
+  await assert.rejects(bench.consume(session, 'q', inbox), {
+    code: 'ACCESS_REFUSED',
+    message: "access to queue 'q' in vhost '/' refused for user 'reader'",
+  });
+  await rest();
+  assert.deepEqual([inbox.got.length, queue.consumers.length, [...session.consumers].length], [0, 0, 0]);
+});

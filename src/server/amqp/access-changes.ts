@@ -28,12 +28,13 @@ export class AccessChanges implements AccessListener {
 
   #cancelUnreadable(channel: Channel, user: Principal, vhost: string): void {
     const { connection, session } = channel;
-    for (const consumer of Array.from(channel.consumers.values())) {
-      const { registered } = consumer;
-      if (registered === null || user.allows(vhost, 'read', registered.queueName)) continue;
+    for (const { consumerTag, queueName, made } of Array.from(session.consumers)) {
+      // One that is just being made asks for itself, once it is.
+      if (!made || user.allows(vhost, 'read', queueName)) continue;
+      const consumer = channel.consumers.get(consumerTag);
       session
-        .cancel(consumer.tag)
-        .then(() => consumer.cancelled())
+        .cancel(consumerTag)
+        .then(() => consumer?.cancelled())
         .catch((error: unknown) => connection.logBug(error));
     }
   }
