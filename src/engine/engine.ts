@@ -445,8 +445,8 @@ export interface Engine {
   purge(queue: EngineQueue): Promise<number>;
   /** Ready messages from the head, not taking them. */
   browse(queue: EngineQueue, offset: number, limit: number): Promise<BrowsedMessage[]>;
-  /** Messages that are not due yet, from the one behind the number `after` on, by number; one that goes meanwhile is passed over. */
-  waiting(queue: EngineQueue, after: number, limit: number): Promise<WaitingMessage[]>;
+  /** Messages that are not due yet, from the one behind the number `after` on, by number; one that goes meanwhile is passed over. None more once envelopes and properties come to `maxBytes`. */
+  waiting(queue: EngineQueue, after: number, limit: number, maxBytes?: number): Promise<WaitingMessage[]>;
   /** Takes a delayed message out before it is ready; `number` is that of its `waiting` outcome. Resolves true when that is durable, false when it was not waiting. */
   cancel(queue: EngineQueue, number: number): Promise<boolean>;
   stats(queue: EngineQueue): Promise<QueueStats>;

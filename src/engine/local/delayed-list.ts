@@ -27,9 +27,11 @@ export async function listDelayed(
   limit: number,
   window: Window,
   segments: SegmentReader | null,
+  maxBytes = Infinity,
 ): Promise<WaitingMessage[]> {
   const found: WaitingMessage[] = [];
   let last = after;
+  let bytes = 0;
   for (;;) {
     const places = placesOf(queue, last, limit - found.length);
     if (places.length === 0) return found;
@@ -45,7 +47,10 @@ export async function listDelayed(
       if (!liesThere() && queue.delayed.messages.find(number)) break;
       last = number;
       // It may have become due.
-      if (head !== null && liesThere()) found.push({ number, dueAt, bodyBytes, ...head });
+      if (head === null || !liesThere()) continue;
+      found.push({ number, dueAt, bodyBytes, ...head });
+      bytes += head.envelope.length + head.properties.length;
+      if (bytes >= maxBytes) return found;
     }
   }
 }

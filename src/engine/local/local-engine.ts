@@ -374,10 +374,10 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     return messages;
   }
 
-  waiting(queue: EngineQueue, after: number, limit: number): Promise<WaitingMessage[]> {
+  waiting(queue: EngineQueue, after: number, limit: number, maxBytes?: number): Promise<WaitingMessage[]> {
     const local = queue as LocalQueue;
     this.#mustHave(local);
-    return listDelayed(local, after, limit, this.journal.window, this.#store.reader);
+    return listDelayed(local, after, limit, this.journal.window, this.#store.reader, maxBytes);
   }
 
   async cancel(queue: EngineQueue, number: number): Promise<boolean> {

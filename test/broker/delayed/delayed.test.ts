@@ -318,3 +318,36 @@ test('what is held outlives a restart, due meanwhile or later', async (t: TestCo
   assert.equal((await bench.get(session, 'q'))?.body, 'far');
   await bench.broker.close();
 });
+
+test('a page of what is delayed ends at a megabyte, and a connection gets one page at a time', async () => {
+  const { bench, session } = await opened();
+  await bench.queue(session, 'q');
+  for (let i = 0; i < 7; i++) {
+    await bench.publish(session, '', 'q', `${i}`, delayed(day, { h: 'h'.repeat(300_000) }));
+  }
+  let underWay = 0;
+  let most = 0;
+  const { engine } = bench;
+  const waiting = engine.waiting.bind(engine);
+  engine.waiting = async (...args) => {
+    most = Math.max(most, ++underWay);
+    await rest();
+    const found = await waiting(...args);
+    underWay--;
+    return found;
+  };
+  const list = async (after: number) => {
+    const request = JSON.stringify({ verb: 'list-delayed', queue: 'q', after });
+    const { messages, next } = (await answerControl(request, controlVerbs, session, (error) => {
+      throw error;
+    })) as unknown as { messages: { id: number }[]; next: number | null };
+    return [messages.map(({ id }) => id), next];
+  };
+  assert.deepEqual(await Promise.all([list(0), list(4), list(3)]), [
+    [[1, 2, 3, 4], 4],
+    [[5, 6, 7], null],
+    [[4, 5, 6, 7], 7],
+  ]);
+  assert.deepEqual(await list(7), [[], null]);
+  assert.equal(most, 1);
+});
