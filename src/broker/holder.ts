@@ -5,6 +5,8 @@ export interface Holder {
   readonly queue: Queue;
   /** How long its deliveries may stay unacknowledged, 0: for ever; null: as long as the server says. */
   readonly timeoutMs: number | null;
+  /** Its deliveries that are not settled, with those whose transaction is open. */
+  readonly unacked: number;
   /** So many of its deliveries are not unacknowledged any more. */
   settled(count: number): void;
 }
@@ -13,7 +15,7 @@ export interface Holder {
 export class GetHolder implements Holder {
   readonly queue: Queue;
   readonly #released: (holder: GetHolder) => void;
-  #unacked = 0;
+  unacked = 0;
 
   /** `released` is told when nothing is held any more. */
   constructor(queue: Queue, released: (holder: GetHolder) => void) {
@@ -22,7 +24,7 @@ export class GetHolder implements Holder {
   }
 
   took(): void {
-    this.#unacked += 1;
+    this.unacked += 1;
   }
 
   get timeoutMs(): number | null {
@@ -30,7 +32,7 @@ export class GetHolder implements Holder {
   }
 
   settled(count: number): void {
-    this.#unacked -= count;
-    if (this.#unacked === 0) this.#released(this);
+    this.unacked -= count;
+    if (this.unacked === 0) this.#released(this);
   }
 }

@@ -12,6 +12,15 @@ export class Holders {
     return this.#byIndex[index]!;
   }
 
+  /** The times that deliveries which are there now may stay unacknowledged: without 0, which is for ever. */
+  timeouts(): Set<number | null> {
+    const timeouts = new Set<number | null>();
+    for (const holder of this.#byIndex) {
+      if (holder !== null && holder.unacked > 0 && holder.timeoutMs !== 0) timeouts.add(holder.timeoutMs);
+    }
+    return timeouts;
+  }
+
   /** An index that means nothing yet. */
   take(): number {
     return this.#free.pop() ?? this.#byIndex.push(null) - 1;

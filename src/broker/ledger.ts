@@ -136,13 +136,15 @@ export class Ledger {
     return true;
   }
 
-  /** Visits what is unacknowledged, in the order of tags. */
-  each(visit: (tag: number, holder: number) => void): void {
-    for (const [tag, { holder }] of this.#stragglers) visit(tag, holder);
+  /** Visits what is unacknowledged, from a tag on, in the order of tags, until it answers false. */
+  each(visit: (tag: number, holder: number) => unknown, from = 0): void {
+    if (from < this.#base) {
+      for (const [tag, { holder }] of this.#stragglers) if (tag >= from && visit(tag, holder) === false) return;
+    }
     if (this.#inRing === 0) return;
-    for (let tag = this.#base; tag < this.#next; tag++) {
+    for (let tag = Math.max(from, this.#base); tag < this.#next; tag++) {
       const holder = this.#holders[tag & this.#mask]! - 1;
-      if (holder >= 0) visit(tag, holder);
+      if (holder >= 0 && visit(tag, holder) === false) return;
     }
   }
 
@@ -191,6 +193,12 @@ export class Ledger {
   holds(tag: number): boolean {
     if (tag < this.#base) return this.#stragglers.has(tag);
     return tag < this.#next && this.#holders[tag & this.#mask] !== 0;
+  }
+
+  /** The holder of an unacknowledged delivery; -1: there is no such delivery. */
+  holderOf(tag: number): number {
+    if (tag < this.#base) return this.#stragglers.get(tag)?.holder ?? -1;
+    return tag < this.#next ? this.#holders[tag & this.#mask]! - 1 : -1;
   }
 
   #takeStraggler(tag: number): number {

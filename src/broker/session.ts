@@ -21,6 +21,7 @@ import { Holders } from './holders.ts';
 import { countsDeliveries, withDeliveryCount } from './delivery-count.ts';
 import { routeByHeaders } from './header-routing.ts';
 import { Ledger, type RunTaker } from './ledger.ts';
+import { OldestDeliveries } from './oldest-deliveries.ts';
 import { requirePermission } from './permission.ts';
 import type { Principal } from './principal.ts';
 import { mayNameRoutes, readExpiration, readPriority, requireUser } from './publish-properties.ts';
@@ -46,6 +47,7 @@ export class Session implements Actor, RunTaker {
   /** How long deliveries may stay unacknowledged, by what queues and consumers of this session said; Infinity: none said it. */
   shortestTimeoutMs = Infinity;
   #hasOwnTimeouts = false;
+  readonly #oldest = new OldestDeliveries();
   /** The prefetch that all consumers share is used up. */
   starved = false;
   #lease: Lease | null = null;
@@ -370,22 +372,20 @@ export class Session implements Actor, RunTaker {
     for (const consumer of Array.from(this.#consumers.values())) consumer.cancelled();
   }
 
+  /** Whether some delivery is not settled, or its transaction is open. */
+  get holdsDeliveries(): boolean {
+    return this.ledger.count > 0 || (this.transaction?.oldest ?? 0) > 0;
+  }
+
   /**
-   * The lowest delivery tag that is not settled, or whose transaction is open, for each time that deliveries may stay so: in milliseconds,
-   * 0: for ever; null: as long as the server says. Without those of `except`.
+   * The lowest delivery tag that is not settled, or whose transaction is open, for each time that deliveries may stay so: in milliseconds;
+   * null: as long as the server says. Without those that may stay for ever, and those of `except`.
    */
   oldestByTimeout(except: ReadonlyMap<number, unknown> | null = null): Map<number | null, number> {
-    const oldest = new Map<number | null, number>();
-    const visit = (tag: number, holder: number): void => {
-      if (except?.has(tag) === true) return;
-      const { timeoutMs } = this.#holders.at(holder);
-      oldest.set(timeoutMs, Math.min(tag, oldest.get(timeoutMs) ?? tag));
-    };
     if (this.#hasOwnTimeouts || except !== null) {
-      this.ledger.each(visit);
-      for (const { tag, holder } of this.transaction?.deliveries() ?? []) visit(tag, holder);
-      return oldest;
+      return this.#oldest.find(this.#holders, this.ledger, this.transaction?.deliveries() ?? [], except);
     }
+    const oldest = new Map<number | null, number>();
     const tags = [this.ledger.oldest, this.transaction?.oldest ?? 0].filter((tag) => tag > 0);
     if (tags.length > 0) oldest.set(null, Math.min(...tags));
     return oldest;

@@ -1,11 +1,11 @@
 import { performance } from 'node:perf_hooks';
 import { ChannelError } from '../../wire/amqp/amqp-error.ts';
+import { AckExtensions } from './ack-extensions.ts';
 import type { Channel } from './channel.ts';
 import type { Connection } from './connection.ts';
 
-/** How often channels are looked at: a delivery may be late by as much. */
+/** How often channels are looked at; the setting `shortestAckPeriodMs` says how seldom. */
 const longestPeriodMs = 60_000;
-const shortestPeriodMs = 10;
 const periodsInTimeout = 10;
 
 /** Deliveries with lower tags are at least as old as `atMs`, in time that the connection was read. */
@@ -25,16 +25,17 @@ export class AckDeadlines {
   /** Infinity: no deadline. */
   readonly #timeoutMs: number;
   readonly #marks = new WeakMap<Channel, Mark[]>();
-  /** Deliveries with more time, by tag, and until when, in time that the connection was read. */
-  readonly #extensions = new WeakMap<Channel, Map<number, number>>();
+  readonly #extensions = new WeakMap<Channel, AckExtensions>();
+  readonly #shortestPeriodMs: number;
   /** How long some delivery may stay unacknowledged, the shortest. */
   #shortestMs: number;
   #running = false;
   #timer: NodeJS.Timeout | null = null;
 
   /** `timeoutMs` 0: no deadline. */
-  constructor(connections: ReadonlySet<Connection>, timeoutMs: number) {
+  constructor(connections: ReadonlySet<Connection>, timeoutMs: number, shortestPeriodMs: number) {
     this.#connections = connections;
+    this.#shortestPeriodMs = shortestPeriodMs;
     this.#timeoutMs = timeoutMs === 0 ? Infinity : timeoutMs;
     this.#shortestMs = this.#timeoutMs;
   }
@@ -64,22 +65,11 @@ export class AckDeadlines {
     const readMs = nowMs - channel.connection.refusedMs(nowMs);
     let extensions = this.#extensions.get(channel);
     if (extensions === undefined) {
-      extensions = new Map();
+      extensions = new AckExtensions(channel.session.ledger);
       this.#extensions.set(channel, extensions);
     }
-    extensions.set(tag, Math.max(extensions.get(tag) ?? 0, readMs + ms));
+    extensions.add(tag, readMs + ms, readMs);
     return true;
-  }
-
-  /** The lowest tag with more time that is not over yet; Infinity: there is none. */
-  #lowestExtended(channel: Channel, extensions: Map<number, number>, nowMs: number): number {
-    let lowest = Infinity;
-    for (const [tag, until] of extensions) {
-      if (until <= nowMs || !channel.session.ledger.holds(tag)) extensions.delete(tag);
-      else lowest = Math.min(lowest, tag);
-    }
-    if (extensions.size === 0) this.#extensions.delete(channel);
-    return lowest;
   }
 
   #schedule(): void {
@@ -87,7 +77,7 @@ export class AckDeadlines {
     this.#timer = null;
     if (this.#shortestMs === Infinity) return;
     const period = Math.max(
-      shortestPeriodMs,
+      this.#shortestPeriodMs,
       Math.min(longestPeriodMs, Math.ceil(this.#shortestMs / periodsInTimeout)),
     );
     this.#timer = setTimeout(() => {
@@ -115,9 +105,15 @@ export class AckDeadlines {
   /** The time that one of the channel's deliveries has exceeded; null: none is late. */
   #late(channel: Channel, nowMs: number): number | null {
     const { session } = channel;
+    if (!session.holdsDeliveries) {
+      this.#marks.delete(channel);
+      this.#extensions.delete(channel);
+      return null;
+    }
     const extensions = this.#extensions.get(channel);
-    const extended = extensions === undefined ? Infinity : this.#lowestExtended(channel, extensions, nowMs);
-    const oldest = session.oldestByTimeout(extended === Infinity ? null : extensions);
+    const extended = extensions?.lowest(nowMs) ?? Infinity;
+    if (extended === Infinity) this.#extensions.delete(channel);
+    const oldest = session.oldestByTimeout(extensions === undefined || extended === Infinity ? null : extensions.tags);
     let marks = this.#marks.get(channel);
     if (oldest.size === 0 && extended === Infinity) {
       if (marks !== undefined) this.#marks.delete(channel);

@@ -60,11 +60,11 @@ export class AmqpServer {
     this.version = options.version ?? '0.0.0';
     this.log = options.log ?? (() => undefined);
     this.batch = new CountedBatch();
-    const { maxConnections, maxHandshakes, consumerTimeoutMs } = this.settings;
+    const { maxConnections, maxHandshakes, consumerTimeoutMs, shortestAckPeriodMs } = this.settings;
     this.outputBudget = new OutputBudget(this.settings);
     this.#entrance = new Entrance(Math.min(maxHandshakes, Math.ceil(maxConnections / 4)));
     this.#frozen = new FrozenClients(this.#connections, this.settings, options.broker.pressure, this.outputBudget);
-    this.deadlines = new AckDeadlines(this.#connections, consumerTimeoutMs);
+    this.deadlines = new AckDeadlines(this.#connections, consumerTimeoutMs, shortestAckPeriodMs);
     this.topology = new TopologyAnswers(options.broker);
     this.#server = createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: true }, (socket) =>
       this.#accept(socket),

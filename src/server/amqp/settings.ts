@@ -31,6 +31,8 @@ export interface AmqpSettings {
   readonly frozenAfterMs: number;
   /** How long a delivery may stay unacknowledged; then its channel is closed. 0: for ever. */
   readonly consumerTimeoutMs: number;
+  /** How often deliveries are looked at for it at most, however short a time a consumer or a queue asks for. */
+  readonly shortestAckPeriodMs: number;
 }
 
 export const defaultAmqpSettings: AmqpSettings = {
@@ -51,4 +53,5 @@ export const defaultAmqpSettings: AmqpSettings = {
   maxUnsentBytesOfAll: 128 * 1024 * 1024,
   frozenAfterMs: 60_000,
   consumerTimeoutMs: 1_800_000,
+  shortestAckPeriodMs: 1_000,
 };

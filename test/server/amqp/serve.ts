@@ -23,7 +23,7 @@ export async function serve(
   const broker = new Broker({ engine: memoryEngine(), settings: ofBroker, log: (line) => lines.push(line) });
   await broker.open();
   // A test that breaks the protocol need not wait for the punishment.
-  const quick = { silentCloseDelayMs: 50, closeTimeoutMs: 1_000, ...settings };
+  const quick = { silentCloseDelayMs: 50, closeTimeoutMs: 1_000, shortestAckPeriodMs: 10, ...settings };
   const server = new AmqpServer({ broker, settings: quick, version: '0.0.1', log: (line) => lines.push(line) });
   const { port } = await server.listen('127.0.0.1', 0);
   const clients: RawClient[] = [];
