@@ -94,3 +94,39 @@ test('what is appended again expires when it would have', async (t) => {
   assert.deepEqual(sink.texts, []);
   await fixture.expectStats(queue, { ready: 0, unacked: 0 });
 });
+
+test('what comes back from a lease that counts no deliveries was not delivered, after a restart either', async (t) => {
+  for (const restart of [false, true]) {
+    for (const limits of [{}, { deliveryLimit: 2 }]) {
+      const { fixture } = await crashing(t, { ...small, files: new NoCheckpoints() });
+      let queue = await fixture.declare(limits);
+      await fixture.fill(queue, 'gone', 'once');
+      const counting = await fixture.held(queue, 2);
+      assert.deepEqual(await fixture.settle(counting.lease, [counting.sink.deliveries[1]!], 'requeue'), []);
+      await fixture.settle(counting.lease, [counting.sink.deliveries[0]!], 'ack');
+      await fixture.release(counting.lease);
+      await fixture.fill(queue, 'new');
+      for (let times = 0; times < 3; times++) {
+        const lease = fixture.engine.lease(false);
+        for (let n = 0; n < 2; n++) assert.ok(await fixture.take(queue, lease));
+        await fixture.release(lease);
+      }
+      if (restart) await fixture.reopen();
+      queue = fixture.queue(queue.key);
+      const { sink } = await fixture.consume(queue);
+      await until('both are delivered', () => sink.deliveries.length === 2);
+      assert.deepEqual(
+        sink.deliveries.map(({ text, deliveryCount }) => [text, deliveryCount]),
+        [
+          ['once', 1],
+          ['new', 0],
+        ],
+      );
+      if (!restart)
+        assert.deepEqual(
+          sink.deliveries.map(({ redelivered }) => redelivered),
+          [true, false],
+        );
+    }
+  }
+});
