@@ -355,7 +355,7 @@ test('x-expires deletes a queue that nobody used', async () => {
   await bench.queue(session, 'used', { 'x-expires': 30 });
   await bench.queue(session, 'looked at', { 'x-expires': 30 });
   await bench.consume(session, 'used', new Inbox());
-  for (const end = Date.now() + 90; Date.now() < end; ) {
+  for (const end = Date.now() + 90; Date.now() < end;) {
     await new Promise((resolve) => setTimeout(resolve, 2));
     await bench.vhost.checkQueue(session, 'looked at');
   }

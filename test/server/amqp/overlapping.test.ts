@@ -20,7 +20,7 @@ async function names(client: RawClient, count: number): Promise<string[]> {
   for (let index = 0; index < count; index++) {
     const frame = await client.next();
     assert.ok(frame !== null);
-    answered.push(frame.name === 'queue.declare_ok' ? frame.args['queue'] as string : frame.name);
+    answered.push(frame.name === 'queue.declare_ok' ? (frame.args['queue'] as string) : frame.name);
   }
   return answered;
 }
