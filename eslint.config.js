@@ -46,6 +46,21 @@ const zones = [
     message: 'A server stands on the broker and the wire; it is handed its engine.',
   },
   {
+    target: './src/server/socket',
+    from: './src/server/!(socket)/**/*',
+    message: 'What listeners share knows no protocol.',
+  },
+  {
+    target: './src/server/amqp',
+    from: './src/server/mqtt',
+    message: 'Protocols are siblings: what they share stands in server/socket or in the broker.',
+  },
+  {
+    target: './src/server/mqtt',
+    from: ['./src/server/amqp', './src/wire/amqp'],
+    message: 'Protocols are siblings: what they share stands in server/socket or in the broker.',
+  },
+  {
     target: './src/api',
     from: './src',
     except: [

@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { readFileSync, unwatchFile, watchFile } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { ServeSettings } from '../config/serve-settings.ts';
-import type { TlsIdentity } from '../server/amqp/index.ts';
+import type { TlsIdentity } from '../server/socket/index.ts';
 import { CommandError } from './command-error.ts';
 import { exitCode } from './exit-code.ts';
 

@@ -21,19 +21,20 @@ import { unknownClient, type Client } from './client.ts';
 import { CommitToken, type CountedBatch } from './commit.ts';
 import { closeArguments, Ending } from './ending.ts';
 import { closingError } from './errors.ts';
-import type { Entrant } from './entrance.ts';
+import type { Entrant } from '../socket/entrance.ts';
 import { FrameCarry } from './frame-carry.ts';
 import { FrameRouter } from './frame-router.ts';
 import { runFrames } from './frame-run.ts';
 import { GetTurns, type Stopped } from './get-turns.ts';
 import { Handshake, type Negotiated } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
-import { beginTurn, Output } from './output.ts';
+import { isLoopback } from '../socket/loopback.ts';
+import { beginTurn, Output } from '../socket/output.ts';
 import type { PartialBudget } from './partial-content.ts';
 import { PublisherBrake } from './publisher-brake.ts';
-import { ReadPauses, type PauseReason } from './read-pauses.ts';
+import { ReadPauses, type PauseReason } from '../socket/read-pauses.ts';
 import type { AmqpSettings } from './settings.ts';
-import type { Reader } from './shared-read-buffer.ts';
+import type { Reader } from '../socket/shared-read-buffer.ts';
 
 const keepAliveDelayMs = 60_000;
 /** A user name is as long as whoever tries to log in likes. */
@@ -320,7 +321,7 @@ export class Connection implements CommitReceiver<CommitToken>, Entrant {
     await this.agreed?.scope.close();
   }
 
-  /** It has not logged in, and others wait. */
+  /** Others wait for its place, or for room. */
   cut(): void {
     this.ending.destroy();
   }
@@ -354,8 +355,4 @@ export class Connection implements CommitReceiver<CommitToken>, Entrant {
 /** Nothing else tells a client that a queue or an exchange is not there than a passive declaration that fails. */
 function isAnswer({ reply }: ChannelError, id: number): boolean {
   return reply === 'NOT_FOUND' && (id === queueDeclare.id || id === exchangeDeclare.id);
-}
-
-function isLoopback(address: string): boolean {
-  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.');
 }

@@ -12,8 +12,8 @@ import { frameEnd, frameHeadBytes, frameType } from '../../wire/amqp/protocol.ts
 import type { Channel } from './channel.ts';
 import type { Connection } from './connection.ts';
 import { contentBytes, smallMessageBytes, writeLargeContent, writeSmallContent } from './message-frames.ts';
-import type { Waiting } from './output-budget.ts';
-import type { Output } from './output.ts';
+import type { Waiting } from '../socket/output-budget.ts';
+import type { Output } from '../socket/output.ts';
 
 /** Delivery tag and redelivered flag. */
 const tagBytes = 9;

@@ -1,5 +1,5 @@
-import type { OutputBudget, Waiting } from './output-budget.ts';
-import type { Output } from './output.ts';
+import type { OutputBudget, Waiting } from '../socket/output-budget.ts';
+import type { Output } from '../socket/output.ts';
 
 /** What waits for room in the output of a connection. */
 export interface Stopped {

@@ -3,7 +3,7 @@ import type { MessageView } from '../../broker/index.ts';
 import { copyBytes } from '../../format/copy.ts';
 import { headerFixedBytes } from '../../wire/amqp/content.ts';
 import { basicClass, frameEnd, frameHeadBytes, frameOverheadBytes, frameType } from '../../wire/amqp/protocol.ts';
-import type { Output } from './output.ts';
+import type { Output } from '../socket/output.ts';
 
 /** A message up to this size, with its frames, is written in one piece. */
 export const smallMessageBytes = 4096;

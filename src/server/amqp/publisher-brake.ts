@@ -1,7 +1,7 @@
 import type { Pressure } from '../../broker/index.ts';
 import { connectionBlocked, connectionUnblocked } from '../../wire/amqp/connection-methods.ts';
 import type { Connection } from './connection.ts';
-import type { ReadPauses } from './read-pauses.ts';
+import type { ReadPauses } from '../socket/read-pauses.ts';
 
 /** Stops reading from a publisher while the broker can't take more, and tells it why where that may last. */
 export class PublisherBrake {

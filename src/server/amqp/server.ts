@@ -8,13 +8,13 @@ import { CountedBatch } from './commit.ts';
 import { Connection } from './connection.ts';
 import { ControlAnswers } from './control/control-answers.ts';
 import { DirectReplies } from './direct-reply.ts';
-import { Entrance } from './entrance.ts';
-import { FrozenClients } from './frozen-clients.ts';
-import { OutputBudget } from './output-budget.ts';
+import { Entrance } from '../socket/entrance.ts';
+import { FrozenClients } from '../socket/frozen-clients.ts';
+import { OutputBudget } from '../socket/output-budget.ts';
 import { controlKey, topologyKey } from './reply-to.ts';
-import { readEvents, readInto, type Reader } from './shared-read-buffer.ts';
+import { readEvents, readInto, type Reader } from '../socket/shared-read-buffer.ts';
 import { defaultAmqpSettings, type AmqpSettings } from './settings.ts';
-import { TlsListener, type TlsIdentity } from './tls-listener.ts';
+import { TlsListener, type TlsIdentity } from '../socket/tls-listener.ts';
 import { TopologyAnswers } from './topology-answers.ts';
 
 export interface AmqpServerOptions {
@@ -81,6 +81,7 @@ export class AmqpServer {
   /** The same for TLS, beside the other or alone. @throws what OpenSSL says of the identity, too */
   async listenTls(host: string, port: number, identity: TlsIdentity): Promise<AddressInfo> {
     this.#tls = new TlsListener(identity, {
+      protocol: 'amqps',
       admit: () => this.#admit(),
       entered: (entrant) => this.#entrance.add(entrant),
       left: (entrant) => this.#entrance.remove(entrant),

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { GetTurns } from '../../../src/server/amqp/get-turns.ts';
-import { OutputBudget } from '../../../src/server/amqp/output-budget.ts';
-import { chunkBytes, type Output } from '../../../src/server/amqp/output.ts';
+import { OutputBudget } from '../../../src/server/socket/output-budget.ts';
+import { chunkBytes, type Output } from '../../../src/server/socket/output.ts';
 
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 

@@ -6,7 +6,8 @@ import { after, describe, test } from 'node:test';
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { Broker } from '../../../src/broker/index.ts';
 import { memoryEngine } from '../../../src/engine/local/index.ts';
-import { AmqpServer, type AmqpSettings, type TlsIdentity } from '../../../src/server/amqp/index.ts';
+import { AmqpServer, type AmqpSettings } from '../../../src/server/amqp/index.ts';
+import type { TlsIdentity } from '../../../src/server/socket/index.ts';
 import { selfSigned } from '../../api/self-signed.ts';
 import { publish, RawClient } from './raw-client.ts';
 

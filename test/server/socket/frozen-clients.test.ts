@@ -3,10 +3,9 @@ import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { test } from 'node:test';
 import type { Pressure } from '../../../src/broker/index.ts';
-import type { Connection } from '../../../src/server/amqp/connection.ts';
-import { FrozenClients } from '../../../src/server/amqp/frozen-clients.ts';
-import { OutputBudget } from '../../../src/server/amqp/output-budget.ts';
-import { Output } from '../../../src/server/amqp/output.ts';
+import { FrozenClients, type Recipient } from '../../../src/server/socket/frozen-clients.ts';
+import { OutputBudget } from '../../../src/server/socket/output-budget.ts';
+import { Output } from '../../../src/server/socket/output.ts';
 import { defaultAmqpSettings } from '../../../src/server/amqp/settings.ts';
 
 test('what the system takes of a write shows before all of it is taken', async (t) => {
@@ -45,17 +44,17 @@ interface Client {
   readonly ended: boolean;
 }
 
-function clientOf(unsent: number): Client & Connection {
+function clientOf(unsent: number): Client & Recipient {
   let ended = false;
   const client = {
     output: { unsent, taken: 0 },
     log: () => undefined,
-    ending: { destroy: () => void (ended = true) },
+    cut: () => void (ended = true),
     get ended() {
       return ended;
     },
   };
-  return client as unknown as Client & Connection;
+  return client;
 }
 
 test('only who takes next to nothing is ended, and only while others need the room', (t) => {

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import { test } from 'node:test';
-import { OutputBudget } from '../../../src/server/amqp/output-budget.ts';
-import { Output } from '../../../src/server/amqp/output.ts';
+import { OutputBudget } from '../../../src/server/socket/output-budget.ts';
+import { Output } from '../../../src/server/socket/output.ts';
 import { defaultAmqpSettings } from '../../../src/server/amqp/settings.ts';
-import { publish } from './raw-client.ts';
-import { serve } from './serve.ts';
+import { publish } from '../amqp/raw-client.ts';
+import { serve } from '../amqp/serve.ts';
 
 const served = await serve();
 

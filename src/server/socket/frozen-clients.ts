@@ -1,8 +1,14 @@
 import type { Pressure } from '../../broker/index.ts';
-import type { Connection } from './connection.ts';
 import type { OutputBudget } from './output-budget.ts';
-import { chunkBytes } from './output.ts';
-import type { AmqpSettings } from './settings.ts';
+import { chunkBytes, type Output } from './output.ts';
+
+/** A connection, as far as what it takes is concerned. */
+export interface Recipient {
+  readonly output: Pick<Output, 'unsent' | 'taken'>;
+  log(line: string): void;
+  /** Ends it without a word. */
+  cut(): void;
+}
 
 /** Who takes less between two looks, and has as much, counts as one that takes nothing. */
 const leastProgressBytes = chunkBytes;
@@ -12,23 +18,28 @@ const leastProgressBytes = chunkBytes;
  * many of them together would keep what the others wait for, for as long as they like.
  */
 export class FrozenClients {
-  readonly #connections: ReadonlySet<Connection>;
-  readonly #settings: AmqpSettings;
+  readonly #connections: ReadonlySet<Recipient>;
+  readonly #frozenAfterMs: number;
   readonly #pressure: Pressure;
   readonly #budget: OutputBudget;
   #timer: NodeJS.Timeout | null = null;
   /** Those that were full when last looked at, and what they had taken until then. */
-  #full = new Map<Connection, number>();
+  #full = new Map<Recipient, number>();
 
-  constructor(connections: ReadonlySet<Connection>, settings: AmqpSettings, pressure: Pressure, budget: OutputBudget) {
+  constructor(
+    connections: ReadonlySet<Recipient>,
+    settings: { readonly frozenAfterMs: number },
+    pressure: Pressure,
+    budget: OutputBudget,
+  ) {
     this.#connections = connections;
-    this.#settings = settings;
+    this.#frozenAfterMs = settings.frozenAfterMs;
     this.#pressure = pressure;
     this.#budget = budget;
   }
 
   start(): void {
-    this.#timer ??= setInterval(() => this.#look(), this.#settings.frozenAfterMs).unref();
+    this.#timer ??= setInterval(() => this.#look(), this.#frozenAfterMs).unref();
   }
 
   stop(): void {
@@ -52,13 +63,13 @@ export class FrozenClients {
       const progress = takenBefore === undefined ? Infinity : taken - takenBefore;
       const isFrozen = progress < Math.min(unsent, leastProgressBytes);
       if (isFrozen && (lowOnMemory || !this.#budget.isWideWithout(freedBytes))) {
-        const seconds = this.#settings.frozenAfterMs / 1000;
+        const seconds = this.#frozenAfterMs / 1000;
         const why = isNarrow ? 'others wait for room' : 'memory is short';
         connection.log(
           `took ${progress === 0 ? 'nothing' : progress} of ${unsent} bytes for ${seconds} s while ${why}`,
         );
         freedBytes += unsent;
-        connection.ending.destroy();
+        connection.cut();
       } else {
         this.#full.set(connection, taken);
       }

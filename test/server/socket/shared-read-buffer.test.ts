@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { readInto } from '../../../src/server/amqp/shared-read-buffer.ts';
+import { readInto } from '../../../src/server/socket/shared-read-buffer.ts';
 
 test('all sockets read into one buffer, pause, resume, end and close as sockets do', async () => {
   const buffers = new Set<Buffer>();

@@ -1,7 +1,7 @@
 /**
- * AMQP over TLS. A socket that has not finished its TLS handshake counts as one that has not logged in, and has five seconds.
+ * A protocol over TLS. A socket that has not finished its TLS handshake counts as one that has not logged in, and has five seconds.
  *
- * A client can make a server work without saying anything that AMQP sees: by renegotiating (TLS 1.2), which is refused, or by
+ * A client can make a server work without saying anything that the protocol sees: by renegotiating (TLS 1.2), which is refused, or by
  * updating its keys (TLS 1.3), which costs it as much as us, makes us keep nothing, and does not count as a heartbeat.
  */
 import { constants } from 'node:crypto';
@@ -20,6 +20,8 @@ export interface TlsIdentity {
 }
 
 export interface TlsGate {
+  /** For people: `amqps`. */
+  readonly protocol: string;
   /** False: there is no room, and the socket is cut. */
   admit(): boolean;
   entered(entrant: Entrant): void;
@@ -104,7 +106,7 @@ export class TlsListener {
     if (now - this.#toldAt < tellAgainMs) return;
     this.#toldAt = now;
     const why = error.message.replace(/[\p{Cc}\s]+/gu, ' ').slice(0, 200);
-    this.#gate.log(`amqps ${peerOf(socket)}: the TLS handshake failed: ${why}`);
+    this.#gate.log(`${this.#gate.protocol} ${peerOf(socket)}: the TLS handshake failed: ${why}`);
   }
 }
 

@@ -1,0 +1,1 @@
+export type { TlsIdentity } from './tls-listener.ts';
