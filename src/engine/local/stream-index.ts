@@ -7,7 +7,7 @@ import type { EntryReader, EntryWriter } from './journal/directory.ts';
 const PARTS_PER_PAGE = 512;
 const WORDS = 4;
 
-/** Of each part: its first number, when that was stored (no earlier than it was, and never falling), the bytes before it, and when what is before it was stored last. */
+/** Of each part: its first number, when that was stored (no earlier than it was, and never falling), the bytes before it, and when what is in the part before it was stored last. */
 export class StreamPage {
   size = 0;
   /** Where the newest checkpoint that has this page keeps it; null: changed since. Owned by journal/checkpoint. */
@@ -48,7 +48,7 @@ export class StreamPage {
     this.stored = null;
   }
 
-  /** u32 n, n x { f64 first, f64 stored at, f64 bytes before, f64 what is before it was stored last } */
+  /** u32 n, n x { f64 first, f64 stored at, f64 bytes before, f64 what is in the part before it was stored last } */
   write(writer: EntryWriter): void {
     writer.u32(this.size);
     for (let at = 0; at < this.size * WORDS; at++) writer.f64(this.#words[at]!);

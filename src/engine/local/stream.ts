@@ -19,6 +19,8 @@ const PART_BYTES = 1024 * 1024;
 const PARTS_KEPT = 16;
 /** The longest that a timer waits: a clock that is set forward is noticed. */
 const MOST_MS = 60_000;
+/** What was stored so much later than now was stored by a clock that was wrong. */
+const WRONG_MS = 60_000;
 const LEAST_MS = 10;
 const NOTE_BYTES = 64;
 /** Retention takes about so many at a time: others wait meanwhile. */
@@ -30,8 +32,11 @@ export class Stream {
   readonly index = new StreamIndex();
   /** Numbers below are durable. */
   end = 1;
-  /** When the newest message was stored, or rather later. */
-  lastAt = 0;
+  /** The latest time at which a message was stored. */
+  #lastAt = 0;
+  /** When the newest part's first message was stored, and its latest one: not later than the part before, where the clock fell back. */
+  #partAt = 0;
+  #partEndAt = 0;
   /** Bytes of all bodies since the first part, those that are gone included. */
   totalBytes = 0;
   readonly #readers = new Set<StreamReader>();
@@ -46,12 +51,18 @@ export class Stream {
   #partMs = Infinity;
   #timer: Timer | null = null;
   #timerAt = Infinity;
+  /** Since when the first part is known to be of a clock that was wrong. */
+  #wrongSince: number | null = null;
   /** Retention had its share of this turn. */
   #resting = false;
 
   constructor(queue: LocalQueue) {
     this.queue = queue;
     this.limitsChanged();
+  }
+
+  get lastAt(): number {
+    return this.#lastAt;
   }
 
   /** Number of the oldest message, or of the next one where there is none. */
@@ -80,16 +91,26 @@ export class Stream {
   /** At recovery: they were. */
   replayed(first: number, bytes: number, storedAt: number): void {
     const { index } = this;
-    const lastBefore = this.lastAt;
-    if (storedAt > lastBefore) this.lastAt = storedAt;
+    if (storedAt > this.#lastAt) this.#lastAt = storedAt;
     const newest = index.size - 1;
     if (
       newest < 0 ||
       this.totalBytes - index.bytesOf(newest) >= this.#partBytes ||
-      this.lastAt - index.storedAtOf(newest) >= this.#partMs
-    )
-      index.append(first, this.lastAt, this.totalBytes, lastBefore);
+      Math.abs(storedAt - this.#partAt) >= this.#partMs
+    ) {
+      index.append(first, this.#lastAt, this.totalBytes, this.#partEndAt);
+      this.#partAt = storedAt;
+      this.#partEndAt = storedAt;
+    } else if (storedAt > this.#partEndAt) this.#partEndAt = storedAt;
     this.totalBytes += bytes;
+  }
+
+  /** A checkpoint's, once its parts are there. */
+  restored(lastAt: number): void {
+    const { index } = this;
+    this.#lastAt = lastAt;
+    this.#partEndAt = lastAt;
+    if (index.size > 0) this.#partAt = index.storedAtOf(index.size - 1);
   }
 
   /** Called by the dispatcher alone, outside of any batch. */
@@ -196,7 +217,7 @@ export class Stream {
       }
       this.#dropPart();
     }
-    if (maxAgeMs !== Infinity && index.size > 0) this.#armTimer(this.#headEndAt() + maxAgeMs, now);
+    if (maxAgeMs !== Infinity && index.size > 0) this.#armTimer(this.#headEndAt(now) + maxAgeMs, now);
   }
 
   /** Whether the first part goes. */
@@ -206,12 +227,18 @@ export class Stream {
     const { maxBytes = Infinity } = this.queue.limits.stream!;
     // What was written last stays, however large.
     if (index.size > 1 && this.totalBytes - index.bytesOf(0) > maxBytes) return true;
-    return this.#headEndAt() + maxAgeMs <= now;
+    return this.#headEndAt(now) + maxAgeMs <= now;
   }
 
-  /** When the newest message of the first part was stored, or rather later. */
-  #headEndAt(): number {
-    return this.index.size > 1 ? this.index.lastBeforeOf(1) : this.lastAt;
+  /** When the newest message of the first part was stored, or rather later; by a clock that was set forward: when that was noticed. */
+  #headEndAt(now: number): number {
+    const endAt = this.index.size > 1 ? this.index.lastBeforeOf(1) : this.#partEndAt;
+    if (endAt - now <= WRONG_MS) {
+      this.#wrongSince = null;
+      return endAt;
+    }
+    this.#wrongSince ??= now;
+    return this.#wrongSince;
   }
 
   #dropPart(): void {

@@ -93,3 +93,40 @@ for (const limits of [{ maxAgeMs: 60_000 }, { maxBytes: 100_000 }] as StreamLimi
     await fixture.dispose();
   });
 }
+
+test('retention by age goes on when the clock was set forward once', async () => {
+  const { fixture, queue, clock } = await opened({ maxAgeMs: 3_600_000 });
+  await fixture.fill(queue, 'before');
+  await clock.jump(1e12);
+  await fixture.fill(queue, 'wrong');
+  await clock.jump(-1e12);
+  await fixture.fill(queue, 'after');
+  await clock.advance(3_000_000);
+  await fixture.fill(queue, 'later');
+  await fixture.expectStats(queue, { ready: 3 });
+  await clock.advance(1_000_000);
+  await fixture.fill(queue, 'now');
+  // What was stored after the wrong time goes at its own.
+  await fixture.expectStats(queue, { ready: 2 });
+  await clock.advance(3_000_000);
+  await fixture.expectStats(queue, { ready: 1 });
+  await clock.advance(1_000_000);
+  await fixture.expectStats(queue, { ready: 0 });
+  await fixture.dispose();
+});
+
+test('a clock that falls back takes nothing away before its time', async () => {
+  const { fixture, queue, clock } = await opened({ maxAgeMs: 3_600_000 });
+  for (let n = 0; n < 10; n++) {
+    await fixture.fill(queue, String(n));
+    await clock.advance(300_000);
+  }
+  await clock.jump(-7_200_000);
+  await fixture.fill(queue, 'back');
+  await clock.jump(7_200_000);
+  await fixture.fill(queue, 'right again');
+  await fixture.expectStats(queue, { ready: 12 });
+  await clock.advance(800_000);
+  await fixture.expectStats(queue, { ready: 11 });
+  await fixture.dispose();
+});

@@ -427,7 +427,7 @@ export class CheckpointImage {
   #restoreStreams(reader: EntryReader, { topology }: StoreHost): void {
     for (let n = reader.u32(); n > 0; n--) {
       const stream = topology.byId.get(reader.u32())!.stream!;
-      stream.lastAt = reader.f64();
+      const lastAt = reader.f64();
       stream.totalBytes = reader.f64();
       for (let pages = reader.u32(); pages > 0; pages--) {
         const pointer = readPointer(reader);
@@ -435,6 +435,7 @@ export class CheckpointImage {
         page.stored = pointer;
         stream.index.restore(page);
       }
+      stream.restored(lastAt);
     }
   }
 
