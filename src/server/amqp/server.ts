@@ -1,4 +1,3 @@
-import { performance } from 'node:perf_hooks';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Broker, MessageView } from '../../broker/index.ts';
 import { AccessChanges } from './access-changes.ts';
@@ -8,7 +7,7 @@ import { CountedBatch } from './commit.ts';
 import { Connection } from './connection.ts';
 import { ControlAnswers } from './control/control-answers.ts';
 import { DirectReplies } from './direct-reply.ts';
-import { Entrance } from '../socket/entrance.ts';
+import { Admission } from '../socket/admission.ts';
 import { FrozenClients } from '../socket/frozen-clients.ts';
 import { OutputBudget } from '../socket/output-budget.ts';
 import { controlKey, topologyKey } from './reply-to.ts';
@@ -24,10 +23,9 @@ export interface AmqpServerOptions {
   readonly version?: string;
   /** One line for an operator. */
   readonly log?: (line: string) => void;
+  /** Shared with other listeners; without it the settings bound these alone. */
+  readonly admission?: Admission;
 }
-
-/** The same is not told more often. */
-const tellAgainMs = 10_000;
 
 /** Listens for AMQP 0-9-1. */
 export class AmqpServer {
@@ -46,11 +44,9 @@ export class AmqpServer {
   readonly #server: Server;
   #tls: TlsListener | null = null;
   readonly #connections = new Set<Connection>();
-  readonly #entrance: Entrance;
+  readonly #admission: Admission;
   readonly #frozen: FrozenClients;
   readonly deadlines: AckDeadlines;
-  /** When it was told last that connections are refused. */
-  #toldFullAt = -Infinity;
   #unsubscribe: (() => void)[] = [];
   #allClosed: (() => void) | null = null;
 
@@ -60,9 +56,9 @@ export class AmqpServer {
     this.version = options.version ?? '0.0.0';
     this.log = options.log ?? (() => undefined);
     this.batch = new CountedBatch();
-    const { maxConnections, maxHandshakes, consumerTimeoutMs, shortestAckPeriodMs } = this.settings;
+    const { consumerTimeoutMs, shortestAckPeriodMs } = this.settings;
     this.outputBudget = new OutputBudget(this.settings);
-    this.#entrance = new Entrance(Math.min(maxHandshakes, Math.ceil(maxConnections / 4)));
+    this.#admission = options.admission ?? new Admission(this.settings, this.log);
     this.#frozen = new FrozenClients(this.#connections, this.settings, options.broker.pressure, this.outputBudget);
     this.deadlines = new AckDeadlines(this.#connections, consumerTimeoutMs, shortestAckPeriodMs);
     this.topology = new TopologyAnswers(options.broker);
@@ -82,9 +78,9 @@ export class AmqpServer {
   async listenTls(host: string, port: number, identity: TlsIdentity): Promise<AddressInfo> {
     this.#tls = new TlsListener(identity, {
       protocol: 'amqps',
-      admit: () => this.#admit(),
-      entered: (entrant) => this.#entrance.add(entrant),
-      left: (entrant) => this.#entrance.remove(entrant),
+      admit: () => this.#admission.admit('amqp'),
+      entered: (entrant) => this.#admission.entered(entrant),
+      left: (entrant) => this.#admission.left(entrant),
       accept: (socket) => this.#connect((read) => readEvents(socket, read)),
       log: this.log,
     });
@@ -167,43 +163,22 @@ export class AmqpServer {
 
   /** The connection is open: its client may do something. */
   entered(connection: Connection): void {
-    this.#entrance.remove(connection);
+    this.#admission.loggedIn(connection);
   }
 
   connectionClosed(connection: Connection): void {
-    this.#connections.delete(connection);
-    this.#entrance.remove(connection);
+    if (this.#connections.delete(connection)) this.#admission.disconnected(connection);
     if (this.#connections.size === 0) this.#allClosed?.();
   }
 
   #accept(socket: Socket): void {
-    if (this.#admit()) this.#connect((read) => readInto(socket, this.#server, read));
+    if (this.#admission.admit('amqp')) this.#connect((read) => readInto(socket, this.#server, read));
     else socket.destroy();
-  }
-
-  /** False: there is no room for one more. */
-  #admit(): boolean {
-    const { maxConnections } = this.settings;
-    const isFull = this.#connections.size >= maxConnections;
-    if (isFull || this.#entrance.isFull) {
-      if (!this.#entrance.makeRoom()) {
-        this.#tellFull(isFull ? `${maxConnections} are open` : 'too many are at their handshake');
-        return false;
-      }
-    }
-    return true;
   }
 
   #connect(accept: (read: Reader) => Socket): void {
     const connection = new Connection(this, accept);
     this.#connections.add(connection);
-    this.#entrance.add(connection);
-  }
-
-  #tellFull(why: string): void {
-    const now = performance.now();
-    if (now - this.#toldFullAt < tellAgainMs) return;
-    this.#toldFullAt = now;
-    this.log(`amqp: connections are refused: ${why}`);
+    this.#admission.connected(connection);
   }
 }

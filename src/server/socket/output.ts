@@ -5,9 +5,9 @@
  * it. One write is on its way at a time: what comes meanwhile fills further chunks, so a client that reads slowly costs
  * `unsent` bytes and at most one chunk that is not full.
  */
-import type { Socket } from 'node:net';
 import { copyBytes } from '../../format/copy.ts';
 import type { OutputBudget } from './output-budget.ts';
+import type { Transport } from './transport.ts';
 
 export const chunkBytes = 64 * 1024;
 /** Chunks kept for the next that needs one. */
@@ -77,7 +77,7 @@ export class Output {
   /** The largest range that `reserve` can give. */
   static readonly maxReserve = chunkBytes;
 
-  readonly #socket: Socket;
+  readonly #socket: Transport;
   readonly #budget: OutputBudget;
   readonly #drained: () => void;
   #chunk: Chunk = nothing;
@@ -95,7 +95,7 @@ export class Output {
   #given = 0;
 
   /** `drained` is called whenever the socket took what it was given. */
-  constructor(socket: Socket, budget: OutputBudget, drained: () => void) {
+  constructor(socket: Transport, budget: OutputBudget, drained: () => void) {
     this.#socket = socket;
     this.#budget = budget;
     this.#drained = drained;
@@ -235,7 +235,7 @@ function giveBack(chunk: Chunk): void {
 }
 
 /** What the system has not taken of what the socket was given. Node documents only the whole writes of it. */
-function queuedBytes(socket: Socket): number {
+export function queuedBytes(socket: Transport): number {
   const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly writeQueueSize?: number } | null };
   return handle?.writeQueueSize ?? socket.writableLength;
 }

@@ -1,5 +1,5 @@
-import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import type { Transport } from './transport.ts';
 
 export type PauseReason =
   /** The broker can't take publishes: memory or disk. */
@@ -13,13 +13,13 @@ export type PauseReason =
 
 /** Why a socket is not read; it is read again once no reason is left. */
 export class ReadPauses {
-  readonly #socket: Socket;
+  readonly #socket: Pick<Transport, 'pause' | 'resume'>;
   readonly #reasons = new Set<PauseReason>();
   /** How long the broker has not read, up to now or to when it last began not to. */
   #refusedMs = 0;
   #refusedSince: number | null = null;
 
-  constructor(socket: Socket) {
+  constructor(socket: Pick<Transport, 'pause' | 'resume'>) {
     this.#socket = socket;
   }
 
