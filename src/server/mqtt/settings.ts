@@ -1,0 +1,56 @@
+/** What an operator can set of the MQTT server. Sizes in bytes, times in milliseconds unless a name says otherwise. */
+export interface MqttSettings {
+  /** The topic exchange of each vhost on which topics live. */
+  readonly exchange: string;
+  /** From accept to a CONNECT that was let in: TLS, HTTP and the login among it. */
+  readonly connectTimeoutMs: number;
+  /** Largest CONNECT. Nobody who has not logged in makes the server keep more. */
+  readonly maxConnectBytes: number;
+  /** Largest packet, announced to clients of 5.0. */
+  readonly maxPacketBytes: number;
+  readonly maxTopicBytes: number;
+  readonly maxTopicLevels: number;
+  /** QoS 1 and 2 messages that a client may have under way to the server, announced to clients of 5.0. */
+  readonly receiveMaximum: number;
+  /** Topic aliases that a client may make, announced to it. */
+  readonly maxTopicAliases: number;
+  /** Topic aliases that the server makes for a client which allows as many. */
+  readonly maxTopicAliasesOut: number;
+  /** Longest keep-alive; a client of 5.0 that wants a longer one, or none, is told this one. 65,535 leaves it to clients. */
+  readonly maxKeepAliveSeconds: number;
+  /** What waits for a session that ends with its connection: the oldest gives way. */
+  readonly maxTransientMessages: number;
+  readonly maxTransientBytes: number;
+  /** How long a peer that broke the protocol, or whose connection ends, may take to see it. */
+  readonly silentCloseDelayMs: number;
+  readonly maxConnections: number;
+  /** Of these, how many may not have logged in; no more than a quarter of `maxConnections`. */
+  readonly maxHandshakes: number;
+  /** Bytes that a client did not take yet; beyond it its deliveries stop, and at twice as much reading from it. */
+  readonly maxUnsentBytes: number;
+  /** The same of all clients together; beyond it each may have 64 KiB as long as it lasts. */
+  readonly maxUnsentBytesOfAll: number;
+  /** While memory is short, or all together have more than they may: how long a client may take less than 64 KiB of what it has too much. */
+  readonly frozenAfterMs: number;
+}
+
+export const defaultMqttSettings: MqttSettings = {
+  exchange: 'amq.topic',
+  connectTimeoutMs: 10_000,
+  maxConnectBytes: 16 * 1024,
+  maxPacketBytes: 16 * 1024 * 1024,
+  maxTopicBytes: 65_535,
+  maxTopicLevels: 200,
+  receiveMaximum: 1_000,
+  maxTopicAliases: 64,
+  maxTopicAliasesOut: 64,
+  maxKeepAliveSeconds: 65_535,
+  maxTransientMessages: 100_000,
+  maxTransientBytes: 64 * 1024 * 1024,
+  silentCloseDelayMs: 3_000,
+  maxConnections: 65_536,
+  maxHandshakes: 4_096,
+  maxUnsentBytes: 1024 * 1024,
+  maxUnsentBytesOfAll: 128 * 1024 * 1024,
+  frozenAfterMs: 60_000,
+};
