@@ -35,6 +35,41 @@ export function writeBodyTemplate(target: Buffer, at: number, bytes: number, str
   patternBlock.copy(target, at + bodyHeaderBytes, from, from + length);
 }
 
+/** Writes what changes with every message into `count` bodies that lie `stride` bytes apart, numbered from `seq`. */
+export function stampBodies(
+  target: Buffer,
+  at: number,
+  stride: number,
+  count: number,
+  bytes: number,
+  stream: number,
+  seq: number,
+  sec: number,
+  nsec: number,
+): void {
+  const toMark = bytes - markBytes;
+  for (const end = seq + count; seq < end; seq++, at += stride) {
+    target[at + 4] = seq >>> 24;
+    target[at + 5] = seq >>> 16;
+    target[at + 6] = seq >>> 8;
+    target[at + 7] = seq;
+    target[at + 8] = sec >>> 24;
+    target[at + 9] = sec >>> 16;
+    target[at + 10] = sec >>> 8;
+    target[at + 11] = sec;
+    target[at + 12] = nsec >>> 24;
+    target[at + 13] = nsec >>> 16;
+    target[at + 14] = nsec >>> 8;
+    target[at + 15] = nsec;
+    const mark = markOf(stream, seq);
+    const markAt = at + toMark;
+    target[markAt] = mark >>> 24;
+    target[markAt + 1] = mark >>> 16;
+    target[markAt + 2] = mark >>> 8;
+    target[markAt + 3] = mark;
+  }
+}
+
 /** True if the pattern of this body is the one that its slot was given. */
 export function patternIntact(source: Buffer, at: number, bytes: number, slot: number): boolean {
   const length = bytes - minBodyBytes;

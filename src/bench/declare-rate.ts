@@ -1,7 +1,7 @@
 import type { Broker } from './broker.ts';
 import { LoadConnection } from './connection.ts';
 import { monotonicMs } from './load.ts';
-import type { Timing } from './load-run.ts';
+import type { Timing } from './load-sides.ts';
 import { freshName } from './loads.ts';
 import { declareQueue, deleteQueue, inBatches } from './topology.ts';
 

@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker } from './broker.ts';
 import { LoadConnection } from './connection.ts';
 import { tableOf } from './frame.ts';
-import type { ConsumerEnd, ConsumerMark, ConsumerRequest, Latency, ProducerMark, ProducerRequest } from './load.ts';
+import type { ConsumerEnd, ConsumerRequest, ProducerRequest } from './load.ts';
 import { LoadProcess } from './load-process.ts';
-import { processCpuMs } from './process-stats.ts';
+import { LoadSides, type Rates, type Timing } from './load-sides.ts';
 import type { PublisherPlan } from './publisher.ts';
 import type { SubscriberPlan } from './subscriber.ts';
 import { isClean, type Findings } from './tally.ts';
@@ -21,11 +21,6 @@ export interface Load {
   subscribers: SubscriberPlan[];
 }
 
-export interface Timing {
-  warmupMs: number;
-  measuredMs: number;
-}
-
 /** Whether every message came once, whole and in order; `problem` says in words what was wrong. */
 export interface Integrity {
   sent: number;
@@ -36,18 +31,9 @@ export interface Integrity {
   problem: string;
 }
 
-export interface LoadResult {
-  publishedPerS: number;
-  consumedPerS: number;
-  latency?: Latency;
+export interface LoadResult extends Rates {
   integrity: Integrity;
-  /** Processors' worth of time that each took in the measured interval. */
-  cpu: { broker?: number; producer: number; consumer: number };
 }
-
-/** Nothing came for so long: the rest will not come. */
-const stalledAfterMs = 30_000;
-const pollMs = 20;
 
 /** Both sides of a load against one broker, from declared queues to deleted ones. */
 export class LoadRun {
@@ -55,12 +41,14 @@ export class LoadRun {
   readonly #load: Load;
   readonly #producer = new LoadProcess<ProducerRequest>('producer');
   readonly #consumer = new LoadProcess<ConsumerRequest>('consumer');
+  readonly #sides: LoadSides;
   #control: LoadConnection | undefined;
   #declared = false;
 
   constructor(broker: Broker, load: Load) {
     this.#broker = broker;
     this.#load = load;
+    this.#sides = new LoadSides(this.#producer, this.#consumer, broker.pid);
   }
 
   /** Declares the queues and opens the producing side. */
@@ -86,53 +74,20 @@ export class LoadRun {
     await this.#consumer.ask({ verb: 'open', address: this.#broker.address, plans });
   }
 
-  /** Publishes and consumes at once: the rates of the measured interval. */
-  async measure(timing: Timing): Promise<Omit<LoadResult, 'integrity'>> {
-    await this.#producer.ask({ verb: 'start' });
-    await sleep(timing.warmupMs);
-    const from = await this.#mark(true);
-    await sleep(timing.measuredMs);
-    const to = await this.#mark(false);
-    const seconds = (to.producer.atMs - from.producer.atMs) / 1000;
-    const processors = (beforeMs: number, afterMs: number): number => (afterMs - beforeMs) / 1000 / seconds;
-    return {
-      publishedPerS: (to.producer.confirmed - from.producer.confirmed) / seconds,
-      consumedPerS: (to.consumer.received - from.consumer.received) / ((to.consumer.atMs - from.consumer.atMs) / 1000),
-      ...(to.consumer.latency === undefined ? {} : { latency: to.consumer.latency }),
-      cpu: {
-        producer: processors(from.producer.cpuMs, to.producer.cpuMs),
-        consumer: processors(from.consumer.cpuMs, to.consumer.cpuMs),
-        ...(this.#broker.pid === undefined ? {} : { broker: processors(from.brokerMs, to.brokerMs) }),
-      },
-    };
+  measure(timing: Timing): Promise<Rates> {
+    return this.#sides.measure(timing);
   }
 
-  /** Starts publishers that stop by themselves at their count. */
-  async start(): Promise<void> {
-    await this.#producer.ask({ verb: 'start' });
+  start(): Promise<void> {
+    return this.#sides.start();
   }
 
-  /** Stops the publishers and waits until all that they sent is confirmed; says how many each sent. */
-  async stopProducer(progress?: (confirmed: number) => void): Promise<number[]> {
-    await this.#producer.ask({ verb: 'stop' });
-    return this.untilPublished(progress);
+  stopProducer(progress?: (confirmed: number) => void): Promise<number[]> {
+    return this.#sides.stopProducer(progress);
   }
 
-  /** Waits until everything sent is confirmed, while publishers may still be going towards their count. */
-  async untilPublished(progress?: (confirmed: number) => void): Promise<number[]> {
-    let mark = await this.#producer.ask<ProducerMark>({ verb: 'mark' });
-    let [confirmed, movedMs] = [mark.confirmed, mark.atMs];
-    while (!mark.settled) {
-      if (mark.atMs - movedMs > stalledAfterMs) {
-        const sent = mark.sent.reduce((sum, count) => sum + count, 0);
-        throw new Error(`${sent - mark.confirmed} messages unconfirmed for ${stalledAfterMs / 1000} s`);
-      }
-      await sleep(pollMs);
-      mark = await this.#producer.ask<ProducerMark>({ verb: 'mark' });
-      if (mark.confirmed !== confirmed) [confirmed, movedMs] = [mark.confirmed, mark.atMs];
-      progress?.(confirmed);
-    }
-    return mark.sent;
+  untilPublished(progress?: (confirmed: number) => void): Promise<number[]> {
+    return this.#sides.untilPublished(progress);
   }
 
   /** Waits until the consumers have what they are due, or until nothing comes any more, and judges it. */
@@ -146,16 +101,7 @@ export class LoadRun {
       (sum, plan, index) => sum + Math.ceil(((ends[index] ?? 0) - plan.first) / plan.stride),
       0,
     );
-    let mark = await this.#consumer.ask<ConsumerMark>({ verb: 'mark' });
-    let [received, movedMs] = [mark.received, mark.atMs];
-    while (mark.received < expected && mark.atMs - movedMs < stalledAfterMs) {
-      await sleep(pollMs);
-      mark = await this.#consumer.ask<ConsumerMark>({ verb: 'mark' });
-      if (mark.received !== received) [received, movedMs] = [mark.received, mark.atMs];
-      progress?.(received);
-    }
-    // One more look, for what should not come.
-    await sleep(100);
+    await this.#sides.untilReceived(expected, progress);
     const end = await this.#consumer.ask<ConsumerEnd>({ verb: 'settle', sent: ends });
     const integrity: Integrity = {
       sent: sent.reduce((sum, count) => sum + count, 0),
@@ -203,15 +149,6 @@ export class LoadRun {
       await Promise.race([deleted.catch(() => undefined), sleep(5000, undefined, { ref: false })]);
     }
     await control.close();
-  }
-
-  async #mark(forgetLatencies: boolean): Promise<{ producer: ProducerMark; consumer: ConsumerMark; brokerMs: number }> {
-    const { pid } = this.#broker;
-    const [producer, consumer] = await Promise.all([
-      this.#producer.ask<ProducerMark>({ verb: 'mark' }),
-      this.#consumer.ask<ConsumerMark>({ verb: 'mark', forgetLatencies }),
-    ]);
-    return { producer, consumer, brokerMs: pid === undefined ? 0 : processCpuMs(pid) };
   }
 
   #publisherOf(plan: SubscriberPlan): number {

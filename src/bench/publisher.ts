@@ -2,7 +2,7 @@
 //
 // The ring of pre-encoded publishes is also the send buffer. A slot is written again only after the broker confirmed the message
 // that it carried before, hence after those bytes left this process: nothing is copied and nothing can be overwritten in flight.
-import { bodyHeaderBytes, markBytes, markOf, writeBodyTemplate } from './body.ts';
+import { stampBodies, writeBodyTemplate } from './body.ts';
 import type { LoadConnection } from './connection.ts';
 import { frameMethod, frameOverheadBytes, method, methods, octet, publishFrames } from './frame.ts';
 
@@ -111,32 +111,10 @@ export class Publisher {
   }
 
   #stamp(slot: number, count: number, sec: number, nsec: number): void {
-    const arena = this.#arena;
-    const markAt = this.#plan.bodyBytes - markBytes - bodyHeaderBytes;
-    const stream = this.#plan.stream;
-    let at = slot * this.#slotBytes + this.#bodyAt + 4;
-    let seq = this.sent;
-    for (let index = 0; index < count; index++, seq++, at += this.#slotBytes) {
-      arena[at] = seq >>> 24;
-      arena[at + 1] = seq >>> 16;
-      arena[at + 2] = seq >>> 8;
-      arena[at + 3] = seq;
-      arena[at + 4] = sec >>> 24;
-      arena[at + 5] = sec >>> 16;
-      arena[at + 6] = sec >>> 8;
-      arena[at + 7] = sec;
-      arena[at + 8] = nsec >>> 24;
-      arena[at + 9] = nsec >>> 16;
-      arena[at + 10] = nsec >>> 8;
-      arena[at + 11] = nsec;
-      const mark = markOf(stream, seq);
-      const markFrom = at + 12 + markAt;
-      arena[markFrom] = mark >>> 24;
-      arena[markFrom + 1] = mark >>> 16;
-      arena[markFrom + 2] = mark >>> 8;
-      arena[markFrom + 3] = mark;
-    }
-    this.sent = seq;
+    const at = slot * this.#slotBytes + this.#bodyAt;
+    const { bodyBytes, stream } = this.#plan;
+    stampBodies(this.#arena, at, this.#slotBytes, count, bodyBytes, stream, this.sent, sec, nsec);
+    this.sent += count;
   }
 
   #readConfirms(bytes: Buffer, at: number, end: number): number {

@@ -1,5 +1,6 @@
 import type { Broker, Contender, Running } from './broker.ts';
-import type { Integrity, Timing } from './load-run.ts';
+import type { Integrity } from './load-run.ts';
+import type { Timing } from './load-sides.ts';
 
 /** What a measurement is to reach: a multiple of the reference's figure in the same run, or a figure of its own. */
 export interface Goal {

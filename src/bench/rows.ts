@@ -1,7 +1,8 @@
 import type { Broker } from './broker.ts';
 import { declareRate } from './declare-rate.ts';
 import { monotonicMs } from './load.ts';
-import { LoadRun, runLoad, type Load, type Timing } from './load-run.ts';
+import { LoadRun, runLoad, type Load } from './load-run.ts';
+import type { Timing } from './load-sides.ts';
 import { fanout, pairs, streamed, topic } from './loads.ts';
 import { backlogOverQueues, deepBacklog, delayedBacklog, perConnection, startUp } from './memory-rows.ts';
 import type { ComparedRow, Goal, Metric, Row, Sample } from './row.ts';

@@ -1,7 +1,7 @@
 /** Publishes and handles orders for a while, in this process, and judges that each came once and whole. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isOrder, type Order, orderOf, type OrderQueue, type OrdersResult } from './orders.ts';
-import type { Timing } from '../load-run.ts';
+import type { Timing } from '../load-sides.ts';
 
 /** Publishes that are awaited at a time. */
 const window = 1000;

@@ -1,6 +1,7 @@
 /** The load of the API's rows: orders, as JSON, published and handled by a program of its own. */
 import type { Running } from '../broker.ts';
-import type { Integrity, Timing } from '../load-run.ts';
+import type { Integrity } from '../load-run.ts';
+import type { Timing } from '../load-sides.ts';
 import type { Sample } from '../row.ts';
 
 export interface Order {

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type { Contender, Running } from '../broker.ts';
 import { LoadProcess } from '../load-process.ts';
-import type { Timing } from '../load-run.ts';
+import type { Timing } from '../load-sides.ts';
 import { ownVersion, postrider } from '../postrider.ts';
 import { findRedis, startRedis } from '../redis.ts';
 import type { ComparedRow, Goal, Sample } from '../row.ts';
