@@ -35,7 +35,7 @@ export interface MetricResult {
   unit: Metric['unit'];
   better: Metric['better'];
   figures: Record<string, Figure>;
-  /** The contender's median over the reference's, for everyone but the reference. */
+  /** The contender's median over the reference's, for everyone but a reference that is a single one. */
   ratios: Record<string, number>;
   goals: GoalResult[];
 }
@@ -59,7 +59,7 @@ export function judgeRow<R extends Running>(
   rounds: RowResult['rounds'],
 ): RowResult {
   const names = [...new Set(rounds.map((round) => round.contender))];
-  const metrics = row.metrics.map((metric) => judgeMetric(metric, subject, reference.name, names, rounds));
+  const metrics = row.metrics.map((metric) => judgeMetric(metric, subject, reference, names, rounds));
   const problems: RowResult['problems'] = [];
   for (const { contender, round, sample, error } of rounds) {
     if (error !== undefined) problems.push({ contender, round, problem: error, integrity: false });
@@ -72,7 +72,7 @@ export function judgeRow<R extends Running>(
 function judgeMetric(
   metric: Metric,
   subject: string,
-  referenceName: string,
+  reference: Reference,
   names: string[],
   rounds: RowResult['rounds'],
 ): MetricResult {
@@ -87,12 +87,10 @@ function judgeMetric(
       figures[name] = { median: median(values), min: Math.min(...values), max: Math.max(...values) };
     }
   }
-  const reference = figures[referenceName];
+  const one = bestOf(reference, better, figures);
   const ratios: Record<string, number> = {};
   for (const [name, figure] of Object.entries(figures)) {
-    if (reference !== undefined && name !== referenceName && reference.median > 0) {
-      ratios[name] = figure.median / reference.median;
-    }
+    if (one !== undefined && name !== reference.name && one.median > 0) ratios[name] = figure.median / one.median;
   }
   const goals = metric.goals.map((goal) => {
     const measured = goal.ratio === undefined ? figures[subject]?.median : ratios[subject];
@@ -101,4 +99,18 @@ function judgeMetric(
     return { ...goal, met: better === 'higher' ? measured >= wanted : measured <= wanted };
   });
   return { id, label, unit, better, figures, ratios, goals };
+}
+
+function bestOf(
+  { name, among = [name] }: Reference,
+  better: Metric['better'],
+  figures: Readonly<Record<string, Figure>>,
+): Figure | undefined {
+  const sign = better === 'higher' ? 1 : -1;
+  return among
+    .flatMap((peer) => figures[peer] ?? [])
+    .reduce<Figure | undefined>(
+      (best, figure) => (best === undefined || sign * figure.median > sign * best.median ? figure : best),
+      undefined,
+    );
 }

@@ -3,8 +3,10 @@ import type { Row } from './row.ts';
 
 /** Whose figures the ratios are multiples of. */
 export interface Reference {
-  /** Among the contenders. */
+  /** Among the contenders, or what the best of `among` is called. */
   readonly name: string;
+  /** For each figure the reference is the best of these. */
+  readonly among?: readonly string[];
   /** As people write it. */
   readonly label: string;
 }
