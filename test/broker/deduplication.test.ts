@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import fc from 'fast-check';
 import { Broker, describe } from '../../src/broker/index.ts';
 import { localEngine, memoryEngine } from '../../src/engine/local/index.ts';
 import type { FieldTable, FieldValue } from '../../src/format/field-table.ts';
@@ -339,4 +340,43 @@ test('a rejected message goes back to its own queue as its dead letter', async (
   await all.bench.commit((batch) => assert.ok(all.session.reject(batch, all.tag, false, false)));
   await rest();
   assert.deepEqual(await texts(all, 'q'), ['before']);
+});
+
+test('a transaction is judged by what its own messages push out of the ids that are remembered', async () => {
+  const ids = fc.array(fc.constantFrom('a', 'b', 'c', 'd', 'e'), { maxLength: 12 });
+  const run = async (before: string[], within: string[], size: number): Promise<void> => {
+    const all = await opened();
+    const { bench, session } = all;
+    await bench.exchange(session, 'x', 'x-message-deduplication', { 'x-cache-size': size });
+    let remembered: string[] = [];
+    const taken = (some: string[]): string[] =>
+      some.filter((one) => {
+        if (remembered.includes(one)) return false;
+        remembered = [...remembered, one].slice(-size);
+        return true;
+      });
+    const first = taken(before);
+    const expected = [...first, ...taken(within)];
+    for (const [queue, limit] of [
+      ['fits', expected.length],
+      ['full', expected.length - 1],
+    ] as const) {
+      if (limit < first.length) continue;
+      await bench.queue(session, queue, { 'x-max-length': limit, 'x-overflow': 'reject-publish' });
+      await bench.bind(session, queue, 'x', '');
+      for (const one of before) await bench.publish(session, 'x', '', one, id(one));
+      const transaction = session.transact();
+      for (const one of within) {
+        const message = messageOf(one, id(one));
+        transaction.publish(session.resolve(bench.vhost.route(session.principal, 'x', ''), message), message);
+      }
+      if (queue === 'full') await assert.rejects(transaction.commit(), /a queue is full/);
+      else await transaction.commit();
+      assert.deepEqual(await texts(all, queue), queue === 'full' ? first : expected);
+      await bench.vhost.deleteExchange(session, 'x', { ifUnused: false });
+      await bench.exchange(session, 'x', 'x-message-deduplication', { 'x-cache-size': size });
+    }
+    await bench.broker.close();
+  };
+  await fc.assert(fc.asyncProperty(ids, ids, fc.integer({ min: 1, max: 4 }), run), { numRuns: 150 });
 });

@@ -15,7 +15,7 @@ import type {
 } from '../engine.ts';
 import { MAX_ATOMIC_BYTES, MAX_BODY_BYTES, MAX_ENVELOPE_BYTES, MAX_PROPERTIES_BYTES } from '../limits.ts';
 import type { HasLeft } from './identities.ts';
-import { EarlierIds } from './earlier-ids.ts';
+import type { EarlierIds } from './earlier-ids.ts';
 import type { LocalLease } from './lease.ts';
 import type { LocalQueue } from './queue.ts';
 import { LocalTargets } from './targets.ts';
@@ -195,7 +195,7 @@ export class AtomicBatch implements Batch {
     const hasLeft = (queue: LocalQueue, number: number): boolean =>
       settled.get(queue)?.some(({ first, end, leaves }) => leaves && number >= first && number < end) === true;
     const identities = new Set<string>();
-    const earlier = new EarlierIds();
+    const earlier = this.#host.identities.earlier();
     const written = new Set<string>();
     const { journal } = this.#host;
     const full = journal.full && !journal.takes(this.#bytes());

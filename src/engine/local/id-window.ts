@@ -85,6 +85,19 @@ export class IdWindow {
     return this.pages[Math.floor(at / IDS_PER_PAGE)]!.at(at % IDS_PER_PAGE);
   }
 
+  /** Of the ids that are remembered, oldest first. */
+  *hashes(): IterableIterator<string> {
+    let number = this.#base + this.first;
+    let id = this.first;
+    for (const page of this.pages) {
+      for (; id < page.size; id++, number++) {
+        const hash = page.hash(id);
+        if (this.#numbers.get(hash) === number) yield hash;
+      }
+      id = 0;
+    }
+  }
+
   add(hash: string, at: number, forMs: number): void {
     this.forMs = forMs;
     let page = this.pages[this.pages.length - 1];

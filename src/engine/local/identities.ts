@@ -1,7 +1,7 @@
 /** How a repeat of a publish is recognised: producers by dense sequence, message ids within windows. */
 import { createHash } from 'node:crypto';
 import type { GuardingId, Identity, ItemOutcome, ProducerState } from '../engine.ts';
-import type { EarlierIds } from './earlier-ids.ts';
+import { EarlierIds } from './earlier-ids.ts';
 import { IdWindow } from './id-window.ts';
 import { EntryKind } from './journal/directory.ts';
 import type { Journal } from './journal/journal.ts';
@@ -75,11 +75,18 @@ export class Identities {
   ): readonly LocalQueue[] {
     let kept: Set<unknown> | null = null;
     for (const guard of ids) {
-      if (earlier?.has(guard) !== true && !this.#isRepeat(guard, hasLeft)) continue;
+      const isNew = earlier?.hasPushedOut(guard) === true || !this.#isRepeat(guard, hasLeft);
+      if (isNew && earlier?.has(guard) !== true) continue;
       kept ??= new Set();
       for (const queue of guard.queues) kept.add(queue);
     }
     return kept === null ? queues : queues.filter((queue) => !kept.has(queue));
+  }
+
+  /** For a batch that is judged before it is applied. */
+  earlier(): EarlierIds {
+    const hash = (id: string): string => this.#hash(id);
+    return new EarlierIds((owner) => this.windows.get(scopeOf(owner as LocalQueue)), hash);
   }
 
   /** A checkpoint's window, as it was. */
