@@ -186,6 +186,29 @@ test('BCC leads on from an exchange that holds the message, and nobody sees it',
   }
 });
 
+test('nobody sees BCC of a message that is held and goes past as well', async () => {
+  const { bench, clock, session } = await opened();
+  await bench.exchange(session, 'later', 'x-delayed-message', { 'x-delayed-type': 'direct' });
+  await bench.vhost.bindExchange(session, {
+    destination: 'later',
+    source: 'amq.direct',
+    routingKey: 'to',
+    arguments: {},
+  });
+  for (const queue of ['past', 'through', 'bcc']) await bench.queue(session, queue);
+  await bench.bind(session, 'past', 'amq.direct', 'to');
+  await bench.bind(session, 'bcc', 'amq.direct', 'bcc');
+  await bench.bind(session, 'through', 'later', 'to');
+  await bench.publish(session, 'amq.direct', 'to', 'at once', { headers: { h: 1, BCC: ['bcc'] } });
+  await bench.publish(session, 'amq.direct', 'to', 'later', delayed(10, { h: 1, BCC: ['bcc'] }));
+  await clock.jump(10);
+  await rest();
+  for (const queue of ['past', 'through', 'bcc']) {
+    assert.deepEqual({ ...(await bench.get(session, queue))?.properties.headers }, { h: 1 }, queue);
+    assert.deepEqual({ ...(await bench.get(session, queue))?.properties.headers }, { h: 1, 'x-delay': -10 }, queue);
+  }
+});
+
 test('one is held wherever on its way it comes to such an exchange, with what goes past it delayed as well', async () => {
   const { bench, clock, session } = await opened();
   await bench.exchange(session, 'later', 'x-delayed-message', { 'x-delayed-type': 'fanout' });
