@@ -9,7 +9,7 @@ import { exchangeDeduplication } from './deduplication.ts';
 import { requireEqual, requireEqualArguments } from './equivalence.ts';
 import { Exchange, type ExchangeTraits } from './exchange/exchange.ts';
 import { delayedType, newMatcher, requireType } from './exchange/exchange-type.ts';
-import { requirePermission } from './permission.ts';
+import { requirePermission, requireTopic } from './permission.ts';
 import type { Principal } from './principal.ts';
 import { Queue } from './queue.ts';
 import { effectiveQueueSettings } from './queue-settings.ts';
@@ -115,7 +115,7 @@ export class Exchanges {
   }
 
   bindQueue(actor: Actor, request: QueueBindingRequest): Promise<void> {
-    const source = this.#source(actor, request.exchange, 'queue', request.queue);
+    const source = this.#source(actor, request.exchange, 'queue', request.queue, request.routingKey);
     const queue = this.#queue(request.queue);
     queue.requireAccess(actor.connection);
     return this.#bind(source, queue, request.routingKey, request.arguments);
@@ -123,13 +123,14 @@ export class Exchanges {
 
   bindExchange(actor: Actor, request: ExchangeBindingRequest): Promise<void> {
     refuseDefault(oneLine(request.destination));
-    const source = this.#source(actor, request.source, 'exchange', request.destination);
+    const source = this.#source(actor, request.source, 'exchange', request.destination, request.routingKey);
     return this.#bind(source, this.require(oneLine(request.destination)), request.routingKey, request.arguments);
   }
 
   /** What is not bound is no error. */
   async unbindQueue(actor: Actor, request: QueueBindingRequest): Promise<void> {
-    this.#requireBindPermission(actor.principal, oneLine(request.exchange), 'queue', oneLine(request.queue));
+    const source = oneLine(request.exchange);
+    this.#requireBindPermission(actor.principal, source, 'queue', oneLine(request.queue), request.routingKey);
     const queue = this.#graph.queues.get(oneLine(request.queue));
     if (queue !== undefined) await this.#unbind(request.exchange, queue, request.routingKey, request.arguments, actor);
   }
@@ -137,7 +138,8 @@ export class Exchanges {
   async unbindExchange(actor: Actor, request: ExchangeBindingRequest): Promise<void> {
     const destination = oneLine(request.destination);
     refuseDefault(destination);
-    this.#requireBindPermission(actor.principal, oneLine(request.source), 'exchange', destination);
+    const source = oneLine(request.source);
+    this.#requireBindPermission(actor.principal, source, 'exchange', destination, request.routingKey);
     const exchange = this.#graph.exchanges.get(destination);
     if (exchange !== undefined) {
       await this.#unbind(request.source, exchange, request.routingKey, request.arguments, actor);
@@ -187,17 +189,31 @@ export class Exchanges {
     await this.#change(changes, resourceName('exchange', source.name, this.#graph.vhost));
   }
 
-  #source(actor: Actor, exchange: string, kind: 'queue' | 'exchange', destination: string): Exchange {
+  #source(
+    actor: Actor,
+    exchange: string,
+    kind: 'queue' | 'exchange',
+    destination: string,
+    routingKey: string,
+  ): Exchange {
     const name = oneLine(exchange);
-    this.#requireBindPermission(actor.principal, name, kind, oneLine(destination));
+    this.#requireBindPermission(actor.principal, name, kind, oneLine(destination), routingKey);
     return this.require(name);
   }
 
-  #requireBindPermission(principal: Principal, source: string, kind: 'queue' | 'exchange', destination: string): void {
+  #requireBindPermission(
+    principal: Principal,
+    source: string,
+    kind: 'queue' | 'exchange',
+    destination: string,
+    routingKey: string,
+  ): void {
     const { vhost } = this.#graph;
     requirePermission(principal, vhost, 'write', kind, destination);
     refuseDefault(source);
     requirePermission(principal, vhost, 'read', 'exchange', source);
+    const { byTopic = false } = this.#graph.exchanges.get(source) ?? {};
+    if (byTopic) requireTopic(principal, vhost, source, 'read', routingKey, null);
   }
 
   #queue(name: string) {

@@ -4,8 +4,16 @@ import { readHeaders, rewriteProperties } from '../format/basic-properties.ts';
 import type { FieldTable, FieldValue } from '../format/field-table.ts';
 import { delayHeader, delayOf } from './delayed/delay-header.ts';
 import { delayAt, senderRoutes } from './publish-properties.ts';
+import type { Principal } from './principal.ts';
 import type { Route } from './route.ts';
+import { requireTopic } from './permission.ts';
 import type { Vhost } from './vhost.ts';
+
+/** Whose message it is. */
+interface Publisher {
+  readonly vhost: Vhost;
+  readonly principal: Principal;
+}
 
 /** Of a 64-bit integer in a field table. */
 const longLetter = 0x6c;
@@ -14,14 +22,14 @@ const longLetter = 0x6c;
  * The route of a message whose headers count: a headers exchange lies on its way, they name more routing keys (CC, BCC), or they delay it.
  * Takes BCC out of the message, unless exchanges alone hold it until it is due: `HeldMessage` does so then. One that is delayed gets its
  * `dueAt`, and carries its delay on as a negative number.
- * @throws BrokerError PRECONDITION_FAILED
+ * @throws BrokerError PRECONDITION_FAILED; ACCESS_REFUSED for a topic that CC or BCC names
  */
-export function routeByHeaders(vhost: Vhost, route: Route, message: MessageView, clock: Clock): Route {
+export function routeByHeaders(publisher: Publisher, route: Route, message: MessageView, clock: Clock): Route {
   if (!route.byHeaders && !route.holds && delay(message, clock)) return route;
   const headers = readHeaders(message.head, message.propertiesStart, message.propertiesEnd) ?? null;
   const others = senderRoutes(headers);
   const delayMs = delayOf(headers);
-  const found = routeOf(vhost, route, headers, others, message, delayMs > 0);
+  const found = routeOf(publisher, route, headers, others, message, delayMs > 0);
   // Nobody who gets the message may see whom BCC names.
   const hides = headers?.['BCC'] !== undefined && !found.held;
   if (headers !== null && (hides || delayMs > 0)) {
@@ -33,7 +41,7 @@ export function routeByHeaders(vhost: Vhost, route: Route, message: MessageView,
 }
 
 function routeOf(
-  vhost: Vhost,
+  { vhost, principal }: Publisher,
   route: Route,
   headers: FieldTable | null,
   others: readonly string[],
@@ -42,6 +50,9 @@ function routeOf(
 ): Route {
   if (!route.byHeaders && others.length === 0 && !(route.holds && isDelayed)) return route;
   const exchange = vhost.exchanges.require(route.exchange);
+  if (exchange.byTopic) {
+    for (const routingKey of others) requireTopic(principal, vhost.name, exchange.name, 'write', routingKey, null);
+  }
   return vhost.routes.routeWith(exchange, [route.routingKey, ...others], headers, message, isDelayed);
 }
 

@@ -10,6 +10,7 @@ import type { BrokerSettings } from './broker-settings.ts';
 import type { Guard } from './deduplication.ts';
 import { encodeEnvelope } from './envelope.ts';
 import type { Exchange } from './exchange/exchange.ts';
+import type { Principal } from './principal.ts';
 import type { Queue } from './queue.ts';
 import { Guards } from './guards.ts';
 import type { Route } from './route.ts';
@@ -35,6 +36,10 @@ export class CachedRoute implements Route {
   readonly exchangesVersion: number;
   /** About what it takes in memory. */
   readonly bytes: number;
+  /** Who last was permitted its topic, and the version of the permissions that said so. */
+  #writer: Principal | null = null;
+  #writerClientId: string | null = null;
+  #writerPermissions = -1;
 
   constructor(graph: TopologyGraph, exchange: string, routingKey: string, found: Found, targets: Targets | null) {
     this.version = graph.version;
@@ -52,6 +57,20 @@ export class CachedRoute implements Route {
     this.seenVersions = found.seen.map((exchange) => exchange.version);
     this.exchangesVersion = graph.exchangesVersion;
     this.bytes = baseBytes + 4 * routingKey.length + 32 * found.queues.length + 16 * found.seen.length;
+  }
+
+  isPermittedTo(principal: Principal, clientId: string | null): boolean {
+    return (
+      this.#writer === principal &&
+      this.#writerPermissions === principal.permissions &&
+      this.#writerClientId === clientId
+    );
+  }
+
+  permit(principal: Principal, clientId: string | null): void {
+    this.#writer = principal;
+    this.#writerClientId = clientId;
+    this.#writerPermissions = principal.permissions;
   }
 }
 

@@ -105,7 +105,7 @@ export class Session implements Actor, RunTaker {
     if (route.byHeaders || ((flags & propertyFlag.headers) !== 0 && mayNameRoutes(head, start, end))) {
       const { dueAt } = message;
       const { clock } = this.broker.context;
-      resolved = routeByHeaders(this.vhost, route, message, clock);
+      resolved = routeByHeaders(this, route, message, clock);
       if (message.dueAt !== dueAt && (flags & propertyFlag.expiration) !== 0) {
         // Its time to live begins when it is due; in an exchange that holds it, when it is routed.
         const ttlMs = readExpiration(head, start, end);

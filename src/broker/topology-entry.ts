@@ -12,6 +12,7 @@ export const entryKind = {
   binding: 'binding',
   user: 'user',
   permission: 'permission',
+  topicPermission: 'topic-permission',
   /** That something was made once, which may be gone since. */
   made: 'made',
 } as const;

@@ -6,7 +6,7 @@ import type { BrokerContext } from './context.ts';
 import type { ExchangeTraits } from './exchange/exchange.ts';
 import { Exchanges } from './exchanges.ts';
 import type { Principal } from './principal.ts';
-import { requirePermission } from './permission.ts';
+import { requirePermission, requireTopic } from './permission.ts';
 import { Queues } from './queues.ts';
 import { resourceName } from './resource-name.ts';
 import type { Route } from './route.ts';
@@ -160,10 +160,10 @@ export class Vhost {
 
   /**
    * The route of an exchange and routing key, from the cache where possible; permission to write is checked with it, and
-   * remembered with the exchange.
+   * remembered with the exchange, that for the topic with the route. `clientId`: of an MQTT client, which publishes to the topic.
    * @throws BrokerError NOT_FOUND, ACCESS_REFUSED
    */
-  route(principal: Principal, exchangeName: string, routingKey: string): Route {
+  route(principal: Principal, exchangeName: string, routingKey: string, clientId: string | null = null): Route {
     const known = this.graph.exchanges.get(exchangeName);
     if (known?.writers.get(principal) !== principal.permissions) {
       requirePermission(principal, this.name, 'write', 'exchange', exchangeName);
@@ -176,8 +176,16 @@ export class Vhost {
         `cannot publish to internal ${resourceName('exchange', exchangeName, this.name)}`,
       );
     }
-    return this.routes.route(exchange, routingKey);
+    const route = this.routes.route(exchange, routingKey);
+    if (exchange.byTopic && principal.limitsTopics(this.name, exchangeName)) {
+      if (!route.isPermittedTo(principal, clientId)) {
+        requireTopic(principal, this.name, exchangeName, 'write', routingKey, clientId);
+        route.permit(principal, clientId);
+      }
+    }
+    return route;
   }
+
   /** @throws BrokerError NOT_ALLOWED */
   #requireAlive(): void {
     if (this.#deleted) throw new BrokerError('NOT_ALLOWED', `vhost ${this.name} not found`);

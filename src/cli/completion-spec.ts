@@ -25,7 +25,7 @@ export function completionSpec(program: Command): CommandSpec[] {
   return program.commands.map((command) => {
     const first = command.registeredArguments[0];
     const inner = first === undefined ? command.commands.map((each) => each.name()) : [];
-    const options = [command, ...(first === undefined ? command.commands : [])].flatMap((each) => each.options);
+    const options = (first === undefined ? withInner(command) : [command]).flatMap((each) => each.options);
     const named = new Map(options.filter(({ hidden }) => !hidden).map((option) => [option.long, option]));
     return {
       name: command.name(),
@@ -35,6 +35,10 @@ export function completionSpec(program: Command): CommandSpec[] {
       choices: inner.length > 0 ? inner : (first?.argChoices ?? []),
     };
   });
+}
+
+function withInner(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withInner)];
 }
 
 const help: OptionSpec = { names: ['--help', '-h'], description: 'tell how to use it', value: 'none', placeholder: '' };

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { actionOf, askAccess, printDone, printItems } from './access-verb.ts';
 import { CommandError } from './command-error.ts';
 import { exitCode } from './exit-code.ts';
+import { registerTopicPermissions } from './topic-permissions.ts';
 import { addBrokerOptions, addVerb, type VerbOptions } from './verb.ts';
 
 const examples = `
@@ -12,6 +13,7 @@ Examples:
   postrider permissions set ann --all              everything, in the vhost /
   postrider permissions set ann --vhost staging --write '^orders$' --read '^replies-'
   postrider permissions clear ann --vhost staging
+  postrider permissions topics --help              which topics of an exchange
 
 Each is a regular expression over names of queues and exchanges (amq.default is the default
 exchange): --configure declares and deletes, --write publishes, binds to, --read consumes, binds
@@ -52,6 +54,7 @@ export function registerPermissions(program: Command): void {
   const clear = permissions.command('clear').description('let a user enter a vhost no more').argument('<USER>', 'who');
   addBrokerOptions(clear.option('--vhost <VHOST>', 'which (default: /)'), 'print one object');
   clear.action(actionOf(clearPermissions));
+  registerTopicPermissions(permissions);
 }
 
 async function list({ user, vhost, ...options }: Where): Promise<void> {

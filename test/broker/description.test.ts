@@ -49,6 +49,8 @@ test('all of a vhost is for those who may read all of it', async () => {
     permissions: 0,
     tags: [],
     entersVhost: () => true,
+    limitsTopics: () => false,
+    allowsTopic: () => true,
     allows: (_vhost: string, permission: string, resource: string) => permission === 'read' && resource !== 'secret',
   };
   assert.throws(() => requireReadAll(reader, bench.vhost), {

@@ -296,6 +296,8 @@ test('permission is asked on every path, and once for a route', async () => {
     tags: [],
     entersVhost: () => true,
     refuse: '',
+    limitsTopics: () => false,
+    allowsTopic: () => true,
     allows: (vhost, permission, resource) => {
       asked.push(`${permission} ${resource}`);
       return vhost === '/' && `${permission} ${resource}` !== principal.refuse;

@@ -11,6 +11,9 @@ const longestPattern = 1_000;
 const mostSteps = 2_000;
 const mostRepeats = 255;
 
+/** Each stands for a text, and for it alone: whoever chose the text has no say in what else matches. Null: for what nothing matches. */
+export type PatternNames = Readonly<Record<string, string | null>>;
+
 /** Whether a character belongs to a class. */
 type Test = (code: number) => boolean;
 
@@ -31,12 +34,12 @@ export class Pattern {
   readonly #matchesAll: boolean;
   readonly #program: readonly Step[];
 
-  /** @throws BrokerError PRECONDITION_FAILED saying what is wrong */
-  constructor(source: string) {
+  /** `names`: what `{NAME}` stands for. @throws BrokerError PRECONDITION_FAILED saying what is wrong */
+  constructor(source: string, names: PatternNames = {}) {
     this.source = source;
     this.#matchesAll = source === '.*' || source === '^.*$';
     // As in RabbitMQ, nothing permits nothing.
-    this.#program = compile(source, new Parser(source === '' ? '^$' : source).parse());
+    this.#program = compile(source, new Parser(source === '' ? '^$' : source, names).parse());
   }
 
   /** Anywhere in the text, unless the pattern says otherwise. */
@@ -163,10 +166,12 @@ const classes: Readonly<Record<string, Test>> = {
 class Parser {
   readonly #source: string;
   readonly #characters: readonly string[];
+  readonly #names: PatternNames;
   #at = 0;
 
-  constructor(source: string) {
+  constructor(source: string, names: PatternNames) {
     this.#source = source;
+    this.#names = names;
     this.#characters = Array.from(source);
     if (this.#characters.length > longestPattern) throw this.#invalid(`it has more than ${longestPattern} characters`);
   }
@@ -237,9 +242,20 @@ class Parser {
       case '+':
       case '?':
         throw this.#invalid(`'${character}' stands behind nothing`);
+      case '{':
+        return this.#name() ?? { kind: 'test', test: is(character) };
       default:
         return { kind: 'test', test: is(character) };
     }
+  }
+
+  #name(): Node | null {
+    const [given, name] = /^(\w+)\}/.exec(this.#rest()) ?? [];
+    if (given === undefined || name === undefined || !Object.hasOwn(this.#names, name)) return null;
+    this.#at += given.length;
+    const text = this.#names[name] ?? null;
+    if (text === null) return { kind: 'test', test: () => false };
+    return { kind: 'all', parts: Array.from(text, (each) => ({ kind: 'test', test: is(each) })) };
   }
 
   #group(): Node {

@@ -1,8 +1,9 @@
 import type { Json, TopologyEntry } from '../../engine/engine.ts';
 import { joinKey } from '../binding.ts';
-import type { Permission, Principal } from '../principal.ts';
+import type { Permission, Principal, TopicAccess } from '../principal.ts';
 import { entryKind } from '../topology-entry.ts';
 import { Pattern } from './pattern.ts';
+import type { TopicPermission, TopicTexts } from './topic-permission.ts';
 
 /** What a user may do in one vhost: names that match. */
 export type PermissionPatterns = Readonly<Record<Permission, Pattern>>;
@@ -23,6 +24,8 @@ export class User implements Principal {
   deleted = false;
   /** By vhost. */
   readonly patterns = new Map<string, PermissionPatterns>();
+  /** By vhost, by exchange. */
+  readonly topics = new Map<string, Map<string, TopicPermission>>();
 
   constructor(user: string, hash: string, tags: readonly string[]) {
     this.user = user;
@@ -37,6 +40,33 @@ export class User implements Principal {
   allows(vhost: string, permission: Permission, resource: string): boolean {
     return !this.deleted && this.patterns.get(vhost)?.[permission].matches(resource) === true;
   }
+
+  limitsTopics(vhost: string, exchange: string): boolean {
+    return this.topics.size > 0 && this.topics.get(vhost)?.has(exchange) === true;
+  }
+
+  allowsTopic(
+    vhost: string,
+    exchange: string,
+    access: TopicAccess,
+    routingKey: string,
+    clientId: string | null,
+  ): boolean {
+    if (this.deleted) return false;
+    const permission = this.topics.get(vhost)?.get(exchange);
+    return permission === undefined || permission.allows(access, routingKey, { username: this.user, vhost, clientId });
+  }
+
+  setTopics(vhost: string, exchange: string, permission: TopicPermission): void {
+    const ofVhost = this.topics.get(vhost);
+    if (ofVhost === undefined) this.topics.set(vhost, new Map([[exchange, permission]]));
+    else ofVhost.set(exchange, permission);
+  }
+
+  clearTopics(vhost: string, exchange: string): void {
+    const ofVhost = this.topics.get(vhost);
+    if (ofVhost?.delete(exchange) === true && ofVhost.size === 0) this.topics.delete(vhost);
+  }
 }
 
 /** @throws BrokerError PRECONDITION_FAILED */
@@ -48,7 +78,7 @@ export function textsOf({ configure, write, read }: PermissionPatterns): Permiss
   return { configure: configure.source, write: write.source, read: read.source };
 }
 
-// As the engine keeps them: an entry for each user, and one for each vhost of a user.
+// As the engine keeps them: an entry for each user, one for each vhost of a user, and one for each exchange there whose topics are limited.
 
 export function userEntry({ user, hash, tags }: Pick<User, 'user' | 'hash' | 'tags'>): TopologyEntry {
   return { kind: entryKind.user, key: user, durable: true, value: { name: user, hash, tags: [...tags] } };
@@ -70,4 +100,23 @@ export function permissionEntry(user: string, vhost: string, texts: PermissionTe
 
 export function readPermission(value: Json): PermissionTexts & { readonly user: string; readonly vhost: string } {
   return value as unknown as PermissionTexts & { readonly user: string; readonly vhost: string };
+}
+
+export function topicPermissionKey(user: string, vhost: string, exchange: string): string {
+  return joinKey([user, vhost, exchange]);
+}
+
+export function topicPermissionEntry(user: string, vhost: string, exchange: string, texts: TopicTexts): TopologyEntry {
+  const value = { user, vhost, exchange, ...texts };
+  return { kind: entryKind.topicPermission, key: topicPermissionKey(user, vhost, exchange), durable: true, value };
+}
+
+export interface TopicTraits extends TopicTexts {
+  readonly user: string;
+  readonly vhost: string;
+  readonly exchange: string;
+}
+
+export function readTopicPermission(value: Json): TopicTraits {
+  return value as unknown as TopicTraits;
 }

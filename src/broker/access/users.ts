@@ -5,16 +5,21 @@ import { administratorTag } from '../principal.ts';
 import { entryKind } from '../topology-entry.ts';
 import { Logins, type Peer } from './logins.ts';
 import { guestHash, hashPassword } from './password-hash.ts';
+import { TopicPermission } from './topic-permission.ts';
 import {
   patternsOf,
   permissionEntry,
   permissionKey,
   readPermission,
+  readTopicPermission,
   readUser,
   textsOf,
+  topicPermissionEntry,
+  topicPermissionKey,
   User,
   userEntry,
   type PermissionTexts,
+  type TopicTraits,
 } from './user.ts';
 
 /** The one that every broker begins with, and that only this machine may use. */
@@ -70,6 +75,11 @@ export class Users {
       const { user, vhost, ...texts } = readPermission(value);
       this.#users.get(user)?.patterns.set(vhost, patternsOf(texts));
     }
+    for (const { kind, value } of entries) {
+      if (kind !== entryKind.topicPermission) continue;
+      const { user, vhost, exchange, ...texts } = readTopicPermission(value);
+      this.#users.get(user)?.setTopics(vhost, exchange, new TopicPermission(texts));
+    }
     // Once it was made it may be deleted, and must not come back.
     if (entries.some(({ kind, key }) => kind === entryKind.made && key === guestName)) return [];
     const all = { configure: '.*', write: '.*', read: '.*' };
@@ -95,6 +105,16 @@ export class Users {
     return byName(this.#users.values()).flatMap((user) =>
       Array.from(user.patterns, ([vhost, patterns]) => ({ user: user.user, vhost, ...textsOf(patterns) })),
     );
+  }
+
+  listTopicPermissions(): TopicTraits[] {
+    const listed: TopicTraits[] = [];
+    for (const { user, topics } of byName(this.#users.values())) {
+      for (const [vhost, exchanges] of topics) {
+        for (const [exchange, { texts }] of exchanges) listed.push({ user, vhost, exchange, ...texts });
+      }
+    }
+    return listed;
   }
 
   /** Null: refused. A user whose password was right before is answered at once. */
@@ -139,7 +159,8 @@ export class Users {
     await this.#inTurn(async () => {
       const user = this.require(name);
       const permissions = Array.from(user.patterns.keys(), (vhost) => this.#deletePermission(name, vhost));
-      await this.#change([{ op: 'delete', kind: entryKind.user, key: name }, ...permissions]);
+      const topics = topicChanges(user);
+      await this.#change([{ op: 'delete', kind: entryKind.user, key: name }, ...permissions, ...topics]);
       this.#users.delete(name);
       user.deleted = true;
       user.permissions += 1;
@@ -173,14 +194,48 @@ export class Users {
     });
   }
 
+  /** Whether there is such an exchange is not asked. @throws BrokerError PRECONDITION_FAILED, NOT_FOUND */
+  async setTopicPermissions(
+    { user: name, vhost, exchange, ...texts }: TopicTraits,
+    hasVhost: () => boolean,
+  ): Promise<void> {
+    requireName('exchange', exchange);
+    const permission = new TopicPermission(texts);
+    await this.#inTurn(async () => {
+      const user = this.require(name);
+      if (!hasVhost()) throw noVhost(vhost);
+      await this.#change([{ op: 'put', entry: topicPermissionEntry(name, vhost, exchange, texts) }]);
+      user.setTopics(vhost, exchange, permission);
+      this.#permissionsChanged(user, vhost);
+    });
+  }
+
+  /** `exchange` undefined: those of all exchanges of the vhost. @throws BrokerError NOT_FOUND */
+  async clearTopicPermissions(name: string, vhost: string, exchange: string | undefined): Promise<void> {
+    await this.#inTurn(async () => {
+      const user = this.require(name);
+      const known = Array.from(user.topics.get(vhost)?.keys() ?? []);
+      const gone = exchange === undefined ? known : known.filter((each) => each === exchange);
+      if (gone.length === 0) {
+        const where = exchange === undefined ? '' : ` for exchange '${exchange}'`;
+        throw new BrokerError('NOT_FOUND', `user '${name}' has no topic permissions${where} in vhost '${vhost}'`);
+      }
+      await this.#change(gone.map((each) => deleteTopics(name, vhost, each)));
+      for (const each of gone) user.clearTopics(vhost, each);
+      this.#permissionsChanged(user, vhost);
+    });
+  }
+
   /** The vhost goes: so does what anybody was permitted there. `change` makes both durable together. */
   forgetVhost(vhost: string, change: (changes: TopologyChange[]) => Promise<void>): Promise<void> {
     return this.#inTurn(async () => {
-      const users = Array.from(this.#users.values()).filter(({ patterns }) => patterns.has(vhost));
-      await change(users.map(({ user }) => this.#deletePermission(user, vhost)));
+      const users = Array.from(this.#users.values());
+      const permitted = users.filter(({ patterns }) => patterns.has(vhost));
+      const permissions = permitted.map(({ user }) => this.#deletePermission(user, vhost));
+      await change([...permissions, ...users.flatMap((user) => topicChanges(user, vhost))]);
       for (const user of users) {
-        user.patterns.delete(vhost);
-        user.permissions += 1;
+        const changed = user.topics.delete(vhost);
+        if (user.patterns.delete(vhost) || changed) user.permissions += 1;
       }
     });
   }
@@ -218,12 +273,26 @@ export class Users {
 }
 
 /** @throws BrokerError PRECONDITION_FAILED for a name that AMQP can't carry, or that a log would break on */
-export function requireName(what: 'user' | 'vhost', name: string): void {
+export function requireName(what: 'user' | 'vhost' | 'exchange', name: string): void {
   if (name !== '' && Buffer.byteLength(name) <= 255 && !/[\p{Cc}\p{Cs}\ufffd]/u.test(name)) return;
   throw new BrokerError(
     'PRECONDITION_FAILED',
-    `the name of a ${what} must have 1 to 255 bytes and no control character, not ${JSON.stringify(name.slice(0, 300))}`,
+    `the name of ${what === 'exchange' ? 'an' : 'a'} ${what} must have 1 to 255 bytes and no control character, not ${JSON.stringify(name.slice(0, 300))}`,
   );
+}
+
+/** What makes a user's topic permissions go; `vhost` undefined: in all. */
+function topicChanges({ user, topics }: User, vhost?: string): TopologyChange[] {
+  const changes: TopologyChange[] = [];
+  for (const [of, exchanges] of topics) {
+    if (vhost !== undefined && of !== vhost) continue;
+    for (const exchange of exchanges.keys()) changes.push(deleteTopics(user, of, exchange));
+  }
+  return changes;
+}
+
+function deleteTopics(user: string, vhost: string, exchange: string): TopologyChange {
+  return { op: 'delete', kind: entryKind.topicPermission, key: topicPermissionKey(user, vhost, exchange) };
 }
 
 export function noVhost(name: string): BrokerError {

@@ -5,6 +5,7 @@ import type { Principal } from '../principal.ts';
 import type { Deduplication } from '../deduplication.ts';
 import type { Queue } from '../queue.ts';
 import type { Matcher } from './matcher.ts';
+import { TopicMatcher } from './topic.ts';
 
 export interface ExchangeTraits {
   readonly name: string;
@@ -21,6 +22,8 @@ export class Exchange {
   readonly name: string;
   readonly traits: ExchangeTraits;
   readonly matcher: Matcher;
+  /** Routing keys are topics, for which there are permissions of their own. */
+  readonly byTopic: boolean;
   /** Where messages go that match no binding. */
   readonly alternate: string | null;
   /** The engine's queue that comes and goes with it, without an AMQP name. Null: it needs none. */
@@ -50,6 +53,7 @@ export class Exchange {
     this.name = traits.name;
     this.traits = traits;
     this.matcher = matcher;
+    this.byTopic = matcher instanceof TopicMatcher;
     this.alternate = alternate;
     this.owned = owned;
     this.holding = owned?.holds === true ? owned : null;
