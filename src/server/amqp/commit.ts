@@ -1,46 +1,6 @@
-/** Hot path: what one socket read puts into one engine batch, and the confirms that its commit lets go out. */
-import {
-  RefusedMessages,
-  type Batch,
-  type Broker,
-  type EngineQueue,
-  type ItemOutcome,
-  type MessageView,
-  type Route,
-  type Targets,
-} from '../../broker/index.ts';
-import type { CommitReceiver, Lease, Settlement } from '../../engine/engine.ts';
+/** Hot path: which publishes a commit covers, and the confirms that it lets go out. */
+import { RefusedMessages, type Broker, type ItemOutcome, type MessageView, type Route } from '../../broker/index.ts';
 import type { Channel } from './channel.ts';
-
-/** An engine's batch that counts its items, because the outcomes of a commit name them by number. */
-export class CountedBatch implements Batch {
-  items = 0;
-  #batch: Batch | null = null;
-
-  begin(batch: Batch): void {
-    this.#batch = batch;
-    this.items = 0;
-  }
-
-  append(targets: Targets, message: MessageView): void {
-    this.items++;
-    this.#batch!.append(targets, message);
-  }
-
-  settle(lease: Lease, queue: EngineQueue, first: number, count: number, settlement: Settlement): void {
-    this.items++;
-    this.#batch!.settle(lease, queue, first, count, settlement);
-  }
-
-  put(key: string, value: Uint8Array | null, expectedRevision?: number): void {
-    this.items++;
-    this.#batch!.put(key, value, expectedRevision);
-  }
-
-  commit<T>(receiver: CommitReceiver<T>, token: T): void {
-    this.#batch!.commit(receiver, token);
-  }
-}
 
 /** Neighbouring publishes of one channel, whose items are neighbours as well. */
 interface Run {

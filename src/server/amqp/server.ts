@@ -1,9 +1,9 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import type { Broker, MessageView } from '../../broker/index.ts';
+import { CountedBatch } from '../counted-batch.ts';
 import { AccessChanges } from './access-changes.ts';
 import { AckDeadlines } from './ack-deadlines.ts';
 import type { Channel } from './channel.ts';
-import { CountedBatch } from './commit.ts';
 import { Connection } from './connection.ts';
 import { ControlAnswers } from './control/control-answers.ts';
 import { DirectReplies } from './direct-reply.ts';
