@@ -73,7 +73,7 @@ const flag = {
 /**
  * Reads what stands behind the fixed header of a CONNECT. All that it keeps is copied.
  *
- * @throws MqttError whose `version` says how to answer: null where the client speaks none that we know
+ * @throws MqttError whose `version` says in whose form to answer: null where the client does not speak MQTT
  */
 export function decodeConnect(
   bytes: Uint8Array,
@@ -97,10 +97,13 @@ function readVersion(reader: PacketReader): ProtocolVersion {
   // [MQTT-3.1.2-1] [MQTT-3.1.2-2]. "MQIsdp" is MQTT 3.1's name.
   if (name === 'MQTT' && (level === 4 || level === 5)) return level;
   if (name === 'MQIsdp' && level === 3) return 3;
-  throw new MqttError(
-    reasonCode.unsupportedProtocolVersion,
-    name === 'MQTT' || name === 'MQIsdp' ? `protocol level ${level} of ${name} is unknown` : 'the protocol is not MQTT',
-  );
+  if (name !== 'MQTT' && name !== 'MQIsdp') {
+    throw new MqttError(reasonCode.unsupportedProtocolVersion, 'the protocol is not MQTT');
+  }
+  const error = new MqttError(reasonCode.unsupportedProtocolVersion, `protocol level ${level} of ${name} is unknown`);
+  // The nearest that it may understand. Mosquitto's bridges set the highest bit, and ask again without it when refused.
+  error.version = (level & 0x7f) > 5 ? 5 : 4;
+  throw error;
 }
 
 function readConnect(reader: PacketReader, version: ProtocolVersion, maxLevels: number): ConnectPacket {
@@ -113,9 +116,9 @@ function readConnect(reader: PacketReader, version: ProtocolVersion, maxLevels: 
   }
   const clientId = reader.text();
   const cleanStart = (flags & flag.cleanStart) !== 0;
-  if (clientId === '' && !cleanStart && version < 5) {
-    // 3.1.1 [MQTT-3.1.3-8]
-    throw new MqttError(reasonCode.clientIdentifierNotValid, 'a session to be kept needs a client identifier');
+  if (clientId === '' && (version === 3 || (version === 4 && !cleanStart))) {
+    // 3.1.1 [MQTT-3.1.3-8]; MQTT 3.1 allows none without.
+    throw new MqttError(reasonCode.clientIdentifierNotValid, 'the client identifier is empty');
   }
   const will = (flags & flag.will) === 0 ? null : readWill(reader, flags, version, maxLevels);
   const userName = (flags & flag.userName) === 0 ? null : reader.text();

@@ -7,7 +7,7 @@
 import { malformed, protocolError } from './mqtt-error.ts';
 import { PacketReader } from './packet-reader.ts';
 import type { ProtocolVersion } from './packet-type.ts';
-import type { Properties, UserProperties } from './property.ts';
+import type { Properties } from './property.ts';
 import { readProperties } from './read-properties.ts';
 import { reasonCode, type ReasonCode } from './reason-code.ts';
 
@@ -57,7 +57,6 @@ export interface AuthPacket {
   readonly reason: typeof reasonCode.continueAuthentication | typeof reasonCode.reauthenticate;
   readonly method: string;
   readonly data: Buffer | null;
-  readonly userProperties: UserProperties;
 }
 
 /** Reads what stands behind the fixed header. @throws MqttError */
@@ -67,18 +66,13 @@ export function decodeAuth(bytes: Uint8Array, start: number, end: number): AuthP
   if (reason !== reasonCode.continueAuthentication && reason !== reasonCode.reauthenticate) {
     throw protocolError(`a client can't authenticate with reason code ${reason}`); // [MQTT-3.15.2-1]
   }
-  const { properties, userProperties } = readProperties(
-    reader,
-    ['authenticationMethod', 'authenticationData', 'reasonString'],
-    true,
-  );
+  const { properties } = readProperties(reader, ['authenticationMethod', 'authenticationData', 'reasonString'], false);
   reader.finish();
   if (properties.authenticationMethod === undefined) throw protocolError('AUTH has no authentication method'); // §3.15.2.2.2
   return {
     reason,
     method: properties.authenticationMethod,
     data: properties.authenticationData ?? null,
-    userProperties,
   };
 }
 

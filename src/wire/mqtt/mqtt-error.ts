@@ -5,7 +5,7 @@ import { reasonCode, type ReasonCode } from './reason-code.ts';
 export class MqttError extends Error {
   override readonly name = 'MqttError';
   readonly reason: ReasonCode;
-  /** In a CONNECT: the version that it was known to speak when it went wrong, hence how to answer. Null elsewhere. */
+  /** Of a CONNECT: in which version's form to answer. Null where the client does not speak MQTT, and for other packets. */
   version: ProtocolVersion | null = null;
 
   constructor(reason: ReasonCode, message: string, options: { cause?: unknown } = {}) {

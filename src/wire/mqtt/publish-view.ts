@@ -56,6 +56,7 @@ export class PublishView {
     }
     this.propertiesStart = this.propertiesEnd = at;
     if (version === 5) at = this.#readProperties(bytes, at, end);
+    else this.properties.read(bytes, at, at);
     if (this.topicStart === this.topicEnd && (version !== 5 || this.properties.topicAlias === 0)) {
       // [MQTT-4.7.3-1]; in 5.0 it is a protocol error (§3.3.2.1).
       throw version === 5

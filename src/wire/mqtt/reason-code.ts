@@ -84,7 +84,6 @@ const returnCodes = new Map<number, ReturnCode>([
   [reasonCode.badAuthenticationMethod, returnCode.notAuthorized],
   [reasonCode.notAuthorized, returnCode.notAuthorized],
   [reasonCode.banned, returnCode.notAuthorized],
-  [reasonCode.topicNameInvalid, returnCode.notAuthorized],
 ]);
 
 /** What CONNACK says before 5.0; null where no code fits and the connection is only closed (3.1.1 [MQTT-3.2.2-6]). */
