@@ -40,6 +40,26 @@ describe('users, vhosts and permissions', { timeout: 120_000 }, () => {
       table.stdout,
       /^USER +VHOST +CONFIGURE +WRITE +READ\nann +staging +\^a +\.\*\nguest +\/ +\.\* +\.\* +\.\*\n$/,
     );
+    const topics = ['permissions', 'topics'];
+    const limited = await broker.run([...topics, 'set', 'ann', '--vhost', 'staging', '--read', '^{client_id}\\.']);
+    assert.deepEqual(
+      [limited.stdout, limited.stderr],
+      ["topic permissions of user 'ann' for exchange 'amq.topic' in vhost 'staging' set\n", ''],
+    );
+    await broker.run([...topics, 'set', 'guest', '--exchange', 'x', '--write', 'a', '--read', 'b']);
+    const ofAnn = { user: 'ann', vhost: 'staging', exchange: 'amq.topic', write: '', read: '^{client_id}\\.' };
+    const listedTopics = await broker.run([...topics, '--user', 'ann', '--json']);
+    assert.deepEqual(jsonLines(listedTopics.stdout), [ofAnn]);
+    assert.match(
+      (await broker.run([...topics, '--vhost', '/'])).stdout,
+      /^USER +VHOST +EXCHANGE +WRITE +READ\nguest +\/ +x +a +b\n$/,
+    );
+    const freed = await broker.run([...topics, 'clear', 'ann', '--vhost', 'staging', '--json']);
+    assert.deepEqual(jsonLines(freed.stdout), [{ user: 'ann', vhost: 'staging', cleared: true }]);
+    const clearedOne = await broker.run([...topics, 'clear', 'guest', '--exchange', 'x']);
+    assert.equal(clearedOne.stdout, "user 'guest' may use all topics of exchange 'x' in vhost '/' again\n");
+    const none = await broker.run(topics);
+    assert.deepEqual([none.stdout, none.stderr], ['', 'no topic permissions: all topics are permitted\n']);
 
     const url = broker.url.replace('amqp://', 'amqp://ann:secret@');
     const mq = await connect(`${url}/staging`);
@@ -94,6 +114,9 @@ describe('users, vhosts and permissions', { timeout: 120_000 }, () => {
       [['users', 'ad', 'ann'], 2, /users takes no argument besides its options, and got 2|unknown command/],
       [['permissions', 'set', 'guest'], 2, /permissions set wants to know what is permitted/],
       [['permissions', 'set', 'guest', '--read', '(?=a)'], 1, /'\(\?=a\)' can't be used as a regular expression/],
+      [['permissions', 'topics', 'set', 'guest'], 2, /permissions topics set wants to know what is permitted/],
+      [['permissions', 'topics', 'set', 'guest', '--read', '(a'], 1, /'\(a' can't be used as a regular expression/],
+      [['permissions', 'topics', 'clear', 'guest'], 1, /user 'guest' has no topic permissions in vhost '\/'/],
       [['permissions', '--vhost', 'none'], 1, /no vhost 'none'/],
       [['vhosts', 'delete', '/'], 1, /vhost '\/' is the default one, which can't be deleted/],
     ] as const) {

@@ -56,6 +56,11 @@ test('users, permissions and vhosts outlive a restart, and so does that they are
   await broker.createVhost('gone');
   await broker.users.put('ann', { password: 'secret', tags: ['monitoring'] }, 'new');
   for (const vhost of ['kept', 'gone']) await broker.users.setPermissions('ann', vhost, all, () => true);
+  const topics = { user: 'ann', exchange: 'amq.topic', write: '^a$', read: '^{username}$' };
+  for (const vhost of ['kept', 'gone']) await broker.users.setTopicPermissions({ ...topics, vhost }, () => true);
+  await broker.users.setTopicPermissions({ ...topics, vhost: 'kept', exchange: 'cleared' }, () => true);
+  await broker.users.clearTopicPermissions('ann', 'kept', 'cleared');
+  await broker.users.setTopicPermissions({ ...topics, user: 'guest', vhost: 'kept' }, () => true);
   const vhost = broker.vhost('gone')!;
   const session = new Session(broker, vhost, guest, new ConnectionScope(vhost, 'test'));
   const declaration = { durable: true, exclusive: false, autoDelete: false, arguments: {} };
@@ -75,7 +80,11 @@ test('users, permissions and vhosts outlive a restart, and so does that they are
   assert.deepEqual(Array.from(broker.vhosts, ({ name }) => name).sort(), ['/', 'kept']);
   assert.deepEqual(broker.users.list(), [{ user: 'ann', tags: ['monitoring'] }]);
   assert.deepEqual(broker.users.listPermissions(), [{ user: 'ann', vhost: 'kept', ...all }]);
-  assert.equal((await broker.authenticate('ann', 'secret', { loopback: false }))?.user, 'ann');
+  assert.deepEqual(broker.users.listTopicPermissions(), [{ ...topics, vhost: 'kept' }]);
+  const ann = await broker.authenticate('ann', 'secret', { loopback: false });
+  assert.equal(ann?.user, 'ann');
+  assert.equal(ann.allowsTopic('kept', 'amq.topic', 'read', 'ann', null), true);
+  assert.equal(ann.allowsTopic('kept', 'amq.topic', 'read', 'a', null), false);
   assert.equal(await broker.authenticate('ann', 'wrong', here), null);
   await broker.createVhost('gone');
   assert.deepEqual([broker.vhost('gone')!.graph.queues.size, broker.vhost('gone')!.graph.exchanges.size], [0, 6]);
@@ -86,6 +95,7 @@ test('users, permissions and vhosts outlive a restart, and so does that they are
   assert.deepEqual(entries.map(({ kind, key }) => `${kind} ${key}`).sort(), [
     'made guest',
     'permission 3:ann4:kept',
+    'topic-permission 3:ann4:kept9:amq.topic',
     'user ann',
     'vhost /',
     'vhost gone',
