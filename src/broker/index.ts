@@ -32,6 +32,8 @@ export type { Route } from './route.ts';
 export type { Claim, ConsumerSink, ConsumeRequest, GetSink, SessionConsumer } from './consuming.ts';
 export { Session } from './session.ts';
 export type { Transaction } from './transaction/transaction.ts';
+export { readEnvelope } from './envelope.ts';
+export { isShortened, routingKeyOf, topicHeader, topicOf } from './subscription/topic-key.ts';
 
 export type {
   Actor,
