@@ -9,6 +9,7 @@ import { ControlAnswers } from './control/control-answers.ts';
 import { DirectReplies } from './direct-reply.ts';
 import { Admission } from '../socket/admission.ts';
 import { FrozenClients } from '../socket/frozen-clients.ts';
+import { listening } from '../socket/listening.ts';
 import { OutputBudget } from '../socket/output-budget.ts';
 import { controlKey, topologyKey } from './reply-to.ts';
 import { readEvents, readInto, type Reader } from '../socket/shared-read-buffer.ts';
@@ -69,7 +70,7 @@ export class AmqpServer {
 
   /** Resolves once it listens. Port 0 takes a free one. @throws the error of `listen`: EADDRINUSE, EACCES, ... */
   async listen(host: string, port: number): Promise<AddressInfo> {
-    const address = await this.#listen(this.#server, host, port);
+    const address = await listening(this.#server, host, port, this.#listenFailed);
     this.#start();
     return address;
   }
@@ -84,7 +85,7 @@ export class AmqpServer {
       accept: (socket) => this.#connect((read) => readEvents(socket, read)),
       log: this.log,
     });
-    const address = await this.#listen(this.#tls.server, host, port);
+    const address = await listening(this.#tls.server, host, port, this.#listenFailed);
     this.#start();
     return address;
   }
@@ -94,17 +95,7 @@ export class AmqpServer {
     this.#tls?.setIdentity(identity);
   }
 
-  async #listen(server: Server, host: string, port: number): Promise<AddressInfo> {
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen({ host, port, backlog: 1024 }, () => {
-        server.off('error', reject);
-        resolve();
-      });
-    });
-    server.on('error', (error) => this.log(`amqp: ${error.message}`));
-    return server.address() as AddressInfo;
-  }
+  readonly #listenFailed = (error: Error): void => this.log(`amqp: ${error.message}`);
 
   #start(): void {
     if (this.#unsubscribe.length > 0) return;
