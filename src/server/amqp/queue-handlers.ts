@@ -14,19 +14,24 @@ import {
 import type { Channel } from './channel.ts';
 import type { Consumer } from './consumer.ts';
 import { handler, inTurn, reply, type HandlerEntry } from './handler.ts';
+import { replyToPrefix, replyToQueue } from './reply-to.ts';
 
 export const queueHandlers: readonly HandlerEntry[] = [
   handler(queueDeclare, (channel, args) => {
     const { session } = channel;
-    if (args.passive && channel.connection.server.replies.has(args.queue)) {
-      // A server that is asked to reply can see whether anybody still waits.
+    const isReplyTo = args.queue === replyToQueue || channel.connection.server.replies.has(args.queue);
+    if (isReplyTo) {
+      // A server that is asked to reply can see whether anybody still waits; a client, whether there is direct reply-to at all.
       return inTurn(channel, Promise.resolve(), () => {
+        channel.lastQueue = args.queue;
         if (!args.noWait) reply(channel, queueDeclareOk, { queue: args.queue, messageCount: 0, consumerCount: 1 });
       });
     }
-    const status = args.passive
-      ? session.vhost.queues.check(session, args.queue)
-      : session.vhost.queues.declare(session, { ...args, name: args.queue });
+    // What begins like an address is never made.
+    const status =
+      args.passive || args.queue.startsWith(replyToPrefix)
+        ? session.vhost.queues.check(session, args.queue)
+        : session.vhost.queues.declare(session, { ...args, name: args.queue });
     return inTurn(channel, status, ({ name, messageCount, consumerCount }) => {
       channel.lastQueue = name;
       if (!args.noWait) reply(channel, queueDeclareOk, { queue: name, messageCount, consumerCount });

@@ -37,6 +37,18 @@ test('a reply goes straight to the channel that asked', async () => {
   assert.equal((await answerer.message('basic.return')).body.toString(), 'too late');
 });
 
+for (const passive of [true, false]) {
+  test(`declaring tells whether anybody waits for replies${passive ? ', passively' : ''}`, async () => {
+    const client = await served.client();
+    const declare = { ...declaration, passive, queue: replyTo };
+    const { args } = await client.call(1, queueDeclare, declare, 'queue.declare_ok');
+    assert.deepEqual({ ...args }, { queue: replyTo, messageCount: 0, consumerCount: 1 });
+    const gone = `${replyTo}.gone`;
+    const closed = await client.call(1, queueDeclare, { ...declare, queue: gone }, 'channel.close');
+    assert.equal(closed.args.replyText, `NOT_FOUND - no queue '${gone}' in vhost '/'`);
+  });
+}
+
 for (const [name, noAck, consumes, text] of [
   ['acknowledging', false, 1, 'reply consumer cannot acknowledge'],
   ['a second one', true, 2, 'reply consumer already set'],
