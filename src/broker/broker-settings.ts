@@ -15,6 +15,15 @@ export interface BrokerSettings {
   readonly maxBindings: number;
   /** Of the arguments of all of these together: about how much memory they may take. */
   readonly maxArgumentBytes: number;
+  /** The exchange whose topics clients subscribe to, of each vhost. */
+  readonly mqttExchange: string;
+  readonly maxTopicLevels: number;
+  /** Subscriptions of a vhost, and about how much memory they may take. */
+  readonly maxSubscriptions: number;
+  readonly maxSubscriptionBytes: number;
+  /** What waits for a subscriber whose session ends with its connection; beyond it the oldest go. */
+  readonly maxMailboxLength: number;
+  readonly maxMailboxBytes: number;
   /** What one open transaction may keep of what is published in it; beyond it the transaction is refused. */
   readonly maxTransactionBytes: number;
   /** The same of all together. */
@@ -31,6 +40,12 @@ export function brokerSettings(given: Partial<BrokerSettings> = {}): BrokerSetti
     maxExchanges: 100_000,
     maxBindings: 1_000_000,
     maxArgumentBytes: 256 * 1024 * 1024,
+    mqttExchange: 'amq.topic',
+    maxTopicLevels: 200,
+    maxSubscriptions: 1_000_000,
+    maxSubscriptionBytes: 256 * 1024 * 1024,
+    maxMailboxLength: 100_000,
+    maxMailboxBytes: 64 * 1024 * 1024,
     maxTransactionBytes: 128 * 1024 * 1024,
     maxTransactionBytesOfAll: 256 * 1024 * 1024,
     ...given,

@@ -15,6 +15,10 @@ import type { Principal } from './principal.ts';
 import { whatIsDamaged } from './queue.ts';
 import { resourceName } from './resource-name.ts';
 import type { Session } from './session.ts';
+import { KeyedWrites } from './subscription/keyed-writes.ts';
+import { mailboxText } from './subscription/mailbox.ts';
+import { restoreSubscribers } from './subscription/restore.ts';
+import { subscriberPrefix, subscriptionPrefix } from './subscription/subscription-state.ts';
 import { TransactionBudget } from './transaction/transaction-budget.ts';
 import { entryKind, readBinding, readExchange, readQueue, readQueueKey, vhostEntry } from './topology-entry.ts';
 import { Vhost } from './vhost.ts';
@@ -64,7 +68,12 @@ export class Broker {
     };
     this.users = new Users(options.engine, this.context.log, {
       userDeleted: (user) => {
-        for (const vhost of this.#vhosts.values()) vhost.forgetWriter(user);
+        for (const vhost of this.#vhosts.values()) {
+          vhost.forgetWriter(user);
+          vhost.subscribers
+            .removeUser(user.user)
+            .catch((error: unknown) => this.context.log(`could not end sessions of '${user.user}': ${String(error)}`));
+        }
         for (const listener of this.#accessListeners) listener.userDeleted(user);
       },
       permissionsChanged: (user, vhost) => {
@@ -86,7 +95,9 @@ export class Broker {
       this.#vhosts.set(defaultVhost, new Vhost(defaultVhost, this.context));
     }
     changes.push(...this.users.restore(topology, defaultVhost));
+    const forgotten = await this.#restoreSubscribers(topology, changes);
     if (changes.length > 0) await this.engine.change(changes);
+    await forgotten();
     this.deadLetters.start();
     this.context.held.start(this.context);
     this.pressure.start();
@@ -176,8 +187,9 @@ export class Broker {
       this.#vhosts.get(traits.vhost)?.exchanges.restore(traits);
     }
     for (const spec of topology.queues) {
-      // Made again with its exchange.
-      if (readQueueKey(spec.key).owned) continue;
+      // Made again with its exchange, or its subscriber.
+      const { owned, mailbox } = readQueueKey(spec.key);
+      if (owned || mailbox) continue;
       const traits = readQueue(spec.value);
       this.#vhosts.get(traits.vhost)?.queues.restore(traits);
     }
@@ -187,6 +199,18 @@ export class Broker {
       if (!restored) orphans.push({ op: 'delete', kind: entry.kind, key: entry.key });
     }
     return orphans;
+  }
+
+  /** Adds to `changes` what has to go. Answers what makes keyed state go that a crash left. */
+  async #restoreSubscribers({ queues }: Topology, changes: TopologyChange[]): Promise<() => Promise<void>> {
+    const subscribers = await this.engine.state(subscriberPrefix);
+    const subscriptions = await this.engine.state(subscriptionPrefix);
+    const orphans = restoreSubscribers(this.#vhosts, { subscribers, subscriptions, queues });
+    changes.push(...orphans.changes);
+    const writes = new KeyedWrites(this.engine);
+    return async () => {
+      await Promise.all(orphans.keys.map((key) => writes.put(key, null)));
+    };
   }
 
   #listener(): EngineListener {
@@ -206,8 +230,13 @@ export class Broker {
       behind: () => this.pressure.setBehind(true),
       caughtUp: () => this.pressure.setBehind(false),
       damaged: (queue, error) => {
-        const { vhost, name, owned } = readQueueKey(queue.key);
-        this.context.log(`${resourceName(owned ? 'exchange' : 'queue', name, vhost)} stopped: ${whatIsDamaged(error)}`);
+        const { vhost, name, owned, mailbox } = readQueueKey(queue.key);
+        const what = mailbox
+          ? `${mailboxText(name)} in vhost '${vhost}'`
+          : resourceName(owned ? 'exchange' : 'queue', name, vhost);
+        this.context.log(`${what} stopped: ${whatIsDamaged(error)}`);
+        // It takes nothing more, and must not keep what others subscribe to from them.
+        if (mailbox) this.#vhosts.get(vhost)?.graph.touchSubscriptions(null);
       },
       leaseLost: (lease) => this.leases.get(lease)?.leaseLost(),
       notice: (line) => this.context.log(line),

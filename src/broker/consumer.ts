@@ -8,6 +8,15 @@ import type { Session } from './session.ts';
 import { OffsetHeader } from './stream/offset-header.ts';
 import type { StreamFilter } from './stream/stream-filter.ts';
 
+export interface ConsumerTraits {
+  readonly consumerTag: string;
+  readonly noAck: boolean;
+  readonly exclusive: boolean;
+  readonly prefetch: number;
+  readonly timeoutMs: number | null;
+  readonly filter: StreamFilter | null;
+}
+
 /** A consumer of a session: between the engine's consumer, which it gives credit, and the server's sink. */
 export class Consumer implements Sink, Holder {
   readonly consumerTag: string;
@@ -39,20 +48,7 @@ export class Consumer implements Sink, Holder {
   /** The server asked for it: no credit until `resume`. */
   #paused = false;
 
-  constructor(
-    session: Session,
-    queue: Queue,
-    sink: ConsumerSink,
-    holder: number,
-    request: {
-      consumerTag: string;
-      noAck: boolean;
-      exclusive: boolean;
-      prefetch: number;
-      timeoutMs: number | null;
-      filter: StreamFilter | null;
-    },
-  ) {
+  constructor(session: Session, queue: Queue, sink: ConsumerSink, holder: number, request: ConsumerTraits) {
     this.#session = session;
     this.queue = queue;
     this.#sink = sink;

@@ -12,6 +12,15 @@ export interface ConsumeRequest {
   readonly prefetch?: number;
 }
 
+export interface MailboxRequest {
+  readonly consumerTag: string;
+  readonly noAck: boolean;
+  /** Only what is durable. */
+  readonly afterSync: boolean;
+  /** As `ConsumeRequest.prefetch`. */
+  readonly prefetch?: number;
+}
+
 export interface ConsumerSink {
   /** Hot. Writes the delivery out before it returns. False: it was written, but no more until `SessionConsumer.resume()`. */
   deliver(tag: number, delivery: DeliveryView): boolean;

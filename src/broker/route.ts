@@ -1,6 +1,7 @@
 import type { Targets } from '../engine/engine.ts';
 import type { Queue } from './queue.ts';
 import type { Guard } from './deduplication.ts';
+import type { Subscriber } from './subscription/subscriber.ts';
 
 /** Where messages of one exchange and routing key go. Made once, used for every message while `version` is its vhost's. */
 export interface Route {
@@ -8,7 +9,7 @@ export interface Route {
   readonly version: number;
   readonly exchange: string;
   readonly routingKey: string;
-  /** Null: unroutable. */
+  /** Null: to no queue. */
   readonly targets: Targets | null;
   /** A headers exchange lies on the way: `Session.resolve` finds each message's own route. */
   readonly byHeaders: boolean;
@@ -24,4 +25,14 @@ export interface Route {
   readonly deadLettersRefused: boolean;
   /** The queues of `targets`. */
   readonly queues: readonly Queue[];
+  /** Subscribers who get it at once, past every queue (`handToLive`); null: none. */
+  readonly live: readonly Subscriber[] | null;
+  /** Subscribers who may not want what they publish themselves; null: none. */
+  readonly noLocal: readonly Subscriber[] | null;
+  /** `live` or `noLocal` is there. */
+  readonly subscribed: boolean;
+  /** Of its first routing key, where an exchange on the way has subscriptions. */
+  readonly topic: string | null;
+  /** Nobody gets the message, unless headers decide. */
+  readonly unroutable: boolean;
 }

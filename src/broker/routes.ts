@@ -14,10 +14,16 @@ import type { Principal } from './principal.ts';
 import type { Queue } from './queue.ts';
 import { Guards } from './guards.ts';
 import type { Route } from './route.ts';
+import { Matches, ownWay } from './subscription/matches.ts';
+import { messageTopic } from './subscription/message-topic.ts';
+import type { Subscriber } from './subscription/subscriber.ts';
+import { isShortened, routingKeyOf } from './subscription/topic-key.ts';
 import type { TopologyGraph } from './topology-graph.ts';
 
 /** Of a route to no queue at all. */
 const baseBytes = 512;
+/** In front of a topic whose key says too little to remember its route by: longer than any key. */
+const topicMark = ' '.repeat(256);
 
 export class CachedRoute implements Route {
   version: number;
@@ -31,9 +37,18 @@ export class CachedRoute implements Route {
   readonly prioritised: boolean;
   readonly deadLettersRefused: boolean;
   readonly queues: readonly Queue[];
+  readonly live: readonly Subscriber[] | null;
+  readonly noLocal: readonly Subscriber[] | null;
+  readonly subscribed: boolean;
+  readonly topic: string | null;
+  readonly unroutable: boolean;
   readonly seen: readonly Exchange[];
   readonly seenVersions: readonly number[];
   readonly exchangesVersion: number;
+  /** What its exchange remembers it by. */
+  readonly rememberedBy: string;
+  /** The routes of subscribers who don't want what they publish themselves. */
+  readonly withoutLocal = new Map<Subscriber, CachedRoute>();
   /** About what it takes in memory. */
   readonly bytes: number;
   /** Who last was permitted its topic, and the version of the permissions that said so. */
@@ -41,8 +56,16 @@ export class CachedRoute implements Route {
   #writerClientId: string | null = null;
   #writerPermissions = -1;
 
-  constructor(graph: TopologyGraph, exchange: string, routingKey: string, found: Found, targets: Targets | null) {
+  constructor(
+    graph: TopologyGraph,
+    exchange: string,
+    routingKey: string,
+    found: Found,
+    targets: Targets | null,
+    rememberedBy = routingKey,
+  ) {
     this.version = graph.version;
+    this.rememberedBy = rememberedBy;
     this.exchange = exchange;
     this.routingKey = routingKey;
     this.targets = targets;
@@ -53,10 +76,22 @@ export class CachedRoute implements Route {
     this.guards = found.guards;
     this.prioritised = found.queues.some((queue) => queue.settings.maxPriority !== null);
     this.deadLettersRefused = found.queues.some((queue) => queue.deadLettersRefused);
+    this.live = found.live;
+    this.noLocal = found.noLocal;
+    this.subscribed = found.live !== null || found.noLocal !== null;
+    this.topic = found.topic;
+    this.unroutable = targets === null && found.live === null;
     this.seen = found.seen;
-    this.seenVersions = found.seen.map((exchange) => exchange.version);
+    this.seenVersions = found.seen.map(versionOf);
     this.exchangesVersion = graph.exchangesVersion;
-    this.bytes = baseBytes + 4 * routingKey.length + 32 * found.queues.length + 16 * found.seen.length;
+    this.bytes =
+      baseBytes +
+      4 * rememberedBy.length +
+      32 * found.queues.length +
+      16 * found.seen.length +
+      8 * (found.live?.length ?? 0) +
+      baseBytes * (found.noLocal?.length ?? 0) +
+      2 * (found.topic?.length ?? 0);
   }
 
   isPermittedTo(principal: Principal, clientId: string | null): boolean {
@@ -81,6 +116,9 @@ export interface Found {
   readonly seen: readonly Exchange[];
   readonly byHeaders: boolean;
   readonly guards: readonly Guard[] | null;
+  readonly live: readonly Subscriber[] | null;
+  readonly noLocal: readonly Subscriber[] | null;
+  readonly topic: string | null;
 }
 
 export class Routes {
@@ -113,6 +151,49 @@ export class Routes {
     return route;
   }
 
+  /** The route of a topic, however long. */
+  routeOfTopic(exchange: Exchange, topic: string): CachedRoute {
+    const routingKey = routingKeyOf(topic);
+    if (!isShortened(routingKey)) return this.route(exchange, routingKey);
+    const rememberedBy = topicMark + topic;
+    const known = exchange.routes.get(rememberedBy);
+    if (known !== undefined && (known.version === this.#graph.version || this.#refresh(exchange, known))) return known;
+    const found = this.find(exchange, [routingKey], null, null, false, topic);
+    const targets = found.byHeaders ? null : this.targets(found.queues, exchange.name, routingKey);
+    const route = new CachedRoute(this.#graph, exchange.name, routingKey, found, targets, rememberedBy);
+    this.#remember(exchange, route, known);
+    return route;
+  }
+
+  /** The route of what this subscriber publishes itself, where `noLocal` names it. */
+  withoutLocal(given: Route, publisher: Subscriber): CachedRoute {
+    // There are no others.
+    const route = given as CachedRoute;
+    const known = route.withoutLocal.get(publisher);
+    if (known !== undefined) return known;
+    const way = ownWay(publisher, route.topic ?? '');
+    const queues = route.queues.filter((queue) => queue !== publisher.queue || way === 'queued');
+    const others = route.live?.filter((subscriber) => subscriber !== publisher) ?? [];
+    const live = way === 'live' ? [...others, publisher] : others;
+    const guards = route.guards?.map((guard) => ({
+      ...guard,
+      queues: guard.queues.filter((queue) => queues.includes(queue)),
+    }));
+    const found: Found = {
+      queues,
+      seen: route.seen,
+      byHeaders: false,
+      guards: guards ?? null,
+      live: live.length === 0 ? null : live,
+      noLocal: null,
+      topic: route.topic,
+    };
+    const targets = this.targets(queues, route.exchange, route.routingKey);
+    const without = new CachedRoute(this.#graph, route.exchange, route.routingKey, found, targets);
+    route.withoutLocal.set(publisher, without);
+    return without;
+  }
+
   /** The route of one message whose headers count. The first routing key is the one that it is published with. */
   routeWith(
     exchange: Exchange,
@@ -121,14 +202,21 @@ export class Routes {
     message: MessageView | null = null,
     delayed = false,
   ): CachedRoute {
-    const found = this.find(exchange, routingKeys, headers, message, delayed);
+    return this.routeFound(exchange, routingKeys, this.find(exchange, routingKeys, headers, message, delayed));
+  }
+
+  /** The route that leads to what was found. */
+  routeFound(exchange: Exchange, routingKeys: readonly string[], found: Found): CachedRoute {
     const routingKey = routingKeys[0] ?? '';
     const guarded = (found.guards ?? []).flatMap(({ owner, queues }) => [
       '',
       owner.key,
       ...queues.map(({ key }) => key),
     ]);
-    const key = joinKey([exchange.name, routingKey, ...found.queues.map((queue) => queue.key), ...guarded]);
+    const subscribed =
+      found.topic === null ? [] : [' ', found.topic, ...idsOf(found.live), ' ', ...idsOf(found.noLocal)];
+    const queues = found.queues.map((queue) => queue.key);
+    const key = joinKey([exchange.name, routingKey, ...queues, ...guarded, ...subscribed]);
     if (this.#byQueuesVersion !== this.#graph.version) this.#forgetByQueues();
     const known = this.#byQueues.get(key);
     if (known !== undefined) return known;
@@ -152,7 +240,7 @@ export class Routes {
 
   /**
    * Follows bindings to exchanges and alternate exchanges, each exchange once, so that cycles end. A message that is `delayed` goes no
-   * further than to an exchange that holds it.
+   * further than to an exchange that holds it. `topic`: what the one routing key stands for, where that says too little.
    */
   find(
     start: Exchange,
@@ -160,7 +248,11 @@ export class Routes {
     headers: FieldTable | null,
     message: MessageView | null = null,
     delayed = false,
+    topic: string | null = null,
   ): Found {
+    const live: Subscriber[] = [];
+    const noLocal: Subscriber[] = [];
+    let foundTopic: string | null = null;
     const queues = new Set<Queue>();
     const seen = new Set<Exchange>([start]);
     const guards = new Guards();
@@ -174,7 +266,19 @@ export class Routes {
       const found = new Set<Destination>();
       byHeaders ||= exchange.matcher.byHeaders;
       for (const routingKey of routingKeys) exchange.matcher.match(routingKey, headers, found, message);
-      if (found.size === 0 && exchange.alternate !== null) {
+      const { subscriptions } = exchange;
+      let isSubscribed = false;
+      if (subscriptions !== null) {
+        byHeaders ||= topic === null && routingKeys.some(isShortened);
+        const topics = topic === null ? routingKeys.map((key) => messageTopic(key, headers)) : [topic];
+        foundTopic = topics[0] ?? null;
+        const matches = new Matches(subscriptions, topics);
+        isSubscribed = !matches.isEmpty;
+        for (const mailbox of matches.mailboxes) guards.add(queues, exchange, mailbox);
+        live.push(...matches.live);
+        noLocal.push(...matches.noLocal);
+      }
+      if (found.size === 0 && !isSubscribed && exchange.alternate !== null) {
         const alternate = this.#graph.exchanges.get(exchange.alternate);
         if (alternate !== undefined) guards.follow(seen, exchange, alternate);
       }
@@ -183,7 +287,15 @@ export class Routes {
         else if (destination.handle !== null) guards.add(queues, exchange, destination);
       }
     }
-    return { queues: Array.from(queues), seen: Array.from(seen), byHeaders, guards: guards.found() };
+    return {
+      queues: Array.from(queues),
+      seen: Array.from(seen),
+      byHeaders,
+      guards: guards.found(),
+      live: live.length === 0 ? null : live,
+      noLocal: noLocal.length === 0 ? null : noLocal,
+      topic: foundTopic,
+    };
   }
 
   /** Null for no queues. */
@@ -204,7 +316,7 @@ export class Routes {
     } else {
       if (route.exchangesVersion !== graph.exchangesVersion) return false;
       for (let i = 0; i < route.seen.length; i++) {
-        if (route.seen[i]!.version !== route.seenVersions[i]) return false;
+        if (versionOf(route.seen[i]!, i) !== route.seenVersions[i]) return false;
       }
     }
     route.version = graph.version;
@@ -223,8 +335,17 @@ export class Routes {
       graph.cachedRoutes = 0;
       graph.cachedRouteBytes = 0;
     }
-    exchange.routes.set(route.routingKey, route);
+    exchange.routes.set(route.rememberedBy, route);
     graph.cachedRoutes += 1;
     graph.cachedRouteBytes += route.bytes;
   }
+}
+
+/** An exchange forgets itself the routes of its own that a subscription changes. */
+function versionOf(exchange: Exchange, at: number): number {
+  return at === 0 ? exchange.version : exchange.version + exchange.subscriptionsVersion;
+}
+
+function idsOf(subscribers: readonly Subscriber[] | null): string[] {
+  return subscribers?.map(({ id }) => String(id)) ?? [];
 }

@@ -5,15 +5,15 @@
  * goes back to the engine's consumers once a turn of the event loop, not once a message.
  */
 import { randomBytes } from 'node:crypto';
-import type { Batch, Lease, MessageView, Settlement } from '../engine/engine.ts';
+import type { Batch, ConsumeOptions, Lease, MessageView, Settlement } from '../engine/engine.ts';
 import { propertyFlag, propertyFlags, readHeaders } from '../format/basic-properties.ts';
 import { EngineError } from '../engine/errors.ts';
 import { ArgumentReader } from './argument-reader.ts';
 import type { Broker } from './broker.ts';
 import { BrokerError } from './broker-error.ts';
 import type { ConnectionScope } from './connection-scope.ts';
-import { Consumer } from './consumer.ts';
-import type { Claim, ConsumeRequest, ConsumerSink, GetSink, SessionConsumer } from './consuming.ts';
+import { Consumer, type ConsumerTraits } from './consumer.ts';
+import type { Claim, ConsumeRequest, ConsumerSink, GetSink, MailboxRequest, SessionConsumer } from './consuming.ts';
 import { brokerError } from './context.ts';
 import type { Holder } from './holder.ts';
 import { identityOf } from './deduplication.ts';
@@ -28,6 +28,9 @@ import { mayNameRoutes, readExpiration, readPriority, requireUser } from './publ
 import type { Queue } from './queue.ts';
 import { Rejected } from './rejected.ts';
 import type { Route } from './route.ts';
+import { handToLive } from './subscription/live.ts';
+import type { Mailbox } from './subscription/mailbox.ts';
+import type { Subscriber } from './subscription/subscriber.ts';
 import { Transaction } from './transaction/transaction.ts';
 import { refuseStreamArguments, streamStart } from './stream/stream-arguments.ts';
 import { StreamFilter } from './stream/stream-filter.ts';
@@ -42,6 +45,8 @@ export class Session implements Actor, RunTaker {
   readonly connection: ConnectionScope;
   /** For its consumers. */
   readonly ledger = new Ledger();
+  /** Who publishes with it; null: nobody who subscribes to topics. The server's to set. */
+  subscriber: Subscriber | null = null;
   /** Null: what is published and settled stands for itself. Else both go to it. */
   transaction: Transaction | null = null;
   /** How long deliveries may stay unacknowledged, by what queues and consumers of this session said; Infinity: none said it. */
@@ -127,9 +132,30 @@ export class Session implements Actor, RunTaker {
     return resolved;
   }
 
-  /** Hot. Appends to the batch a message that `resolve` has readied, with the route that it answered. Unroutable: nothing. */
-  publish(batch: Batch, route: Route, message: MessageView): void {
-    if (route.targets !== null) batch.append(route.targets, message);
+  /**
+   * Hot. Appends to the batch a message that `resolve` has readied, with the route that it answered, and hands it to subscribers that no queue
+   * keeps it for. False: nobody gets it.
+   */
+  publish(batch: Batch, route: Route, message: MessageView): boolean {
+    if (route.subscribed) return this.#publishSubscribed(batch, route, message);
+    if (route.targets === null) return false;
+    batch.append(route.targets, message);
+    return true;
+  }
+
+  /** Hot. The same for a route without targets, which needs no batch. */
+  publishLive(route: Route, message: MessageView): boolean {
+    return route.subscribed && this.#publishSubscribed(null, route, message);
+  }
+
+  #publishSubscribed(batch: Batch | null, given: Route, message: MessageView): boolean {
+    const { subscriber, vhost } = this;
+    const isLocal = subscriber !== null && given.noLocal?.includes(subscriber) === true;
+    const route = isLocal ? vhost.routes.withoutLocal(given, subscriber) : given;
+    if (route.targets !== null) batch!.append(route.targets, message);
+    // What is delayed is routed on when it is due, or waits in its queues.
+    if (route.live !== null && message.dueAt === 0) handToLive(route, message, subscriber);
+    return !route.unroutable;
   }
 
   /** @throws BrokerError NOT_FOUND, ACCESS_REFUSED, RESOURCE_LOCKED, NOT_ALLOWED (consumer tag in use), PRECONDITION_FAILED */
@@ -159,33 +185,61 @@ export class Session implements Actor, RunTaker {
       timeoutGiven === undefined
         ? queue.settings.consumerTimeoutMs
         : new ArgumentReader('x-consumer-timeout', timeoutGiven, queue.resource).timeMs();
-    const alone = request.exclusive && (queue.consumerCount > 0 || queue.settings.singleActiveConsumer);
+    const options = { priority, ...(from === null ? {} : { from }) };
+    const filter = isStream ? StreamFilter.of(request.arguments) : null;
+    const traits = { consumerTag, noAck: request.noAck, exclusive: request.exclusive, prefetch, timeoutMs, filter };
+    const mayRead = () => requirePermission(this.principal, this.vhost.name, 'read', 'queue', queue.name);
+    return this.#consume(queue, traits, options, sink, mayRead);
+  }
+
+  /**
+   * Consumes what waits for a subscriber, or for the members of a shared group. Who may was asked when it subscribed. Its consumer counts
+   * as any other in `setPrefetch`, and one that may get anything is told so by `prefetch` 0.
+   * @throws BrokerError NOT_FOUND: it has no mailbox; NOT_ALLOWED: the tag is in use; PRECONDITION_FAILED: its data is damaged
+   */
+  async consumeMailbox(
+    { queue }: { readonly queue: Mailbox | null },
+    { consumerTag, noAck, afterSync, prefetch }: MailboxRequest,
+    sink: ConsumerSink,
+  ): Promise<SessionConsumer> {
+    if (queue === null || queue.deleted) throw new BrokerError('NOT_FOUND', 'there is no mailbox');
+    if (this.#consumers.has(consumerTag)) {
+      throw new BrokerError('NOT_ALLOWED', `attempt to reuse consumer tag '${consumerTag}'`);
+    }
+    requireRunning(queue);
+    const traits = {
+      consumerTag,
+      noAck,
+      exclusive: false,
+      prefetch: prefetch ?? this.#prefetch,
+      timeoutMs: 0,
+      filter: null,
+    };
+    return this.#consume(queue, traits, { afterSync }, sink, () => undefined);
+  }
+
+  async #consume(
+    queue: Queue,
+    traits: ConsumerTraits,
+    engineOptions: Pick<ConsumeOptions, 'priority' | 'from' | 'afterSync'>,
+    sink: ConsumerSink,
+    mayRead: () => void,
+  ): Promise<SessionConsumer> {
+    const { consumerTag, noAck, exclusive, timeoutMs } = traits;
+    const alone = exclusive && (queue.consumerCount > 0 || queue.settings.singleActiveConsumer);
     if (queue.consumedExclusively || alone) {
       throw new BrokerError('ACCESS_REFUSED', `${queue.resource} in exclusive use`);
     }
     const holder = this.#holders.take();
-    const consumer = new Consumer(this, queue, sink, holder, {
-      consumerTag,
-      noAck: request.noAck,
-      exclusive: request.exclusive,
-      prefetch,
-      timeoutMs,
-      filter: isStream ? StreamFilter.of(request.arguments) : null,
-    });
+    const consumer = new Consumer(this, queue, sink, holder, traits);
     this.#holders.set(holder, consumer);
     this.#noteTimeout(timeoutMs);
     this.#consumers.set(consumerTag, consumer);
     queue.consumerCount += 1;
-    queue.consumedExclusively = request.exclusive;
+    queue.consumedExclusively = exclusive;
     try {
       await queue.created;
-      const options = {
-        credit: 0,
-        noAck: request.noAck,
-        priority,
-        exclusive: request.exclusive,
-        ...(from === null ? {} : { from }),
-      };
+      const options = { credit: 0, noAck, exclusive, ...engineOptions };
       const { engine } = this.broker;
       consumer.engineConsumer = await engine.consume(queue.handle!, this.#ownLease(), options, consumer);
     } catch (error) {
@@ -199,7 +253,7 @@ export class Session implements Actor, RunTaker {
     if (consumer.gone) consumer.engineConsumer.cancel();
     else {
       try {
-        requirePermission(this.principal, this.vhost.name, 'read', 'queue', queue.name);
+        mayRead();
       } catch (error) {
         await this.cancel(consumerTag);
         throw error;

@@ -19,6 +19,7 @@ export const entryKind = {
 
 /** A key of a queue with a name begins with a digit. */
 const ownedPrefix = 'exchange:';
+const mailboxPrefix = 'mailbox:';
 
 export interface BindingRecord {
   readonly vhost: string;
@@ -93,13 +94,19 @@ export function ownedKey(vhost: string, exchange: string): string {
   return ownedPrefix + joinKey([vhost, exchange]);
 }
 
-/** `owned`: the queue that the exchange with this name owns. */
-export function readQueueKey(given: string): { vhost: string; name: string; owned: boolean } {
+/** Of a subscriber's or a shared group's queue. */
+export function mailboxKey(vhost: string, name: string): string {
+  return mailboxPrefix + joinKey([vhost, name]);
+}
+
+/** `owned`: the queue that the exchange with this name owns. `mailbox`: the name is no queue's, but that of a mailbox (subscription/mailbox.ts). */
+export function readQueueKey(given: string): { vhost: string; name: string; owned: boolean; mailbox: boolean } {
   const owned = given.startsWith(ownedPrefix);
-  const key = owned ? given.slice(ownedPrefix.length) : given;
+  const mailbox = given.startsWith(mailboxPrefix);
+  const key = owned || mailbox ? given.slice(given.indexOf(':') + 1) : given;
   const vhostAt = key.indexOf(':') + 1;
   const vhostEnd = vhostAt + Number(key.slice(0, vhostAt - 1));
-  return { vhost: key.slice(vhostAt, vhostEnd), name: key.slice(key.indexOf(':', vhostEnd) + 1), owned };
+  return { vhost: key.slice(vhostAt, vhostEnd), name: key.slice(key.indexOf(':', vhostEnd) + 1), owned, mailbox };
 }
 
 export function queueSpec(queue: Queue): QueueSpec {

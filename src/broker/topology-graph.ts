@@ -10,6 +10,9 @@ import { type Binding, bindingKey, type Destination } from './binding.ts';
 import { DefaultMatcher } from './exchange/default.ts';
 import { Exchange } from './exchange/exchange.ts';
 import type { Queue } from './queue.ts';
+import { Subscriptions } from './subscription/subscriptions.ts';
+import { isShortened, routingKeyOf } from './subscription/topic-key.ts';
+import { hasWildcard } from './subscription/topic-filter.ts';
 import { bindingEntry, bindingEntryKey, entryKind, exchangeEntry, exchangeKey, queueSpec } from './topology-entry.ts';
 
 /** So many queues that are gone may still be remembered by routes of other exchanges than those that they were bound to. */
@@ -32,9 +35,13 @@ export class TopologyGraph {
   /** Bound queues that have gone since routes through several exchanges were last forgotten. */
   #goneQueues = 0;
   readonly defaultExchange: Exchange;
+  /** Of the exchange with this name, once it is there. */
+  readonly subscriptions = new Subscriptions();
+  readonly #subscribedExchange: string;
 
-  constructor(vhost: string) {
+  constructor(vhost: string, subscribedExchange: string) {
     this.vhost = vhost;
+    this.#subscribedExchange = subscribedExchange;
     this.defaultExchange = new Exchange(
       { name: '', type: 'direct', durable: true, autoDelete: false, internal: false, arguments: {} },
       new DefaultMatcher(this.queues),
@@ -45,6 +52,7 @@ export class TopologyGraph {
 
   addExchange(exchange: Exchange, changes: TopologyChange[]): void {
     this.exchanges.set(exchange.name, exchange);
+    if (exchange.name === this.#subscribedExchange) exchange.subscriptions = this.subscriptions;
     this.argumentBytes += argumentBytes(exchange.traits.arguments);
     this.version += 1;
     this.exchangesVersion += 1;
@@ -102,7 +110,7 @@ export class TopologyGraph {
     this.#goneQueues = 0;
     for (const exchange of this.exchanges.values()) {
       for (const route of exchange.routes.values())
-        if (route.seen.length > 1) this.#forgetRoute(exchange, route.routingKey);
+        if (route.seen.length > 1) this.#forgetRoute(exchange, route.rememberedBy);
     }
   }
 
@@ -146,16 +154,32 @@ export class TopologyGraph {
     if (source.traits.autoDelete && source.bindings.size === 0) this.removeExchange(source, changes);
   }
 
+  /** Routes of topics that the filter matches have to be found again. Null: of all. */
+  touchSubscriptions(filter: string | null): void {
+    this.version += 1;
+    const exchange = this.exchanges.get(this.#subscribedExchange);
+    if (exchange === undefined) return;
+    exchange.subscriptionsVersion += 1;
+    // Several keys may be of one topic with these characters.
+    if (filter === null || hasWildcard(filter) || /[*%]/.test(filter)) {
+      this.forgetRoutes(exchange);
+      return;
+    }
+    const routingKey = routingKeyOf(filter);
+    if (isShortened(routingKey)) this.forgetRoutes(exchange);
+    else this.#forgetRoute(exchange, routingKey);
+  }
+
   forgetRoutes(exchange: Exchange): void {
     this.cachedRoutes -= exchange.routes.size;
     for (const route of exchange.routes.values()) this.cachedRouteBytes -= route.bytes;
     exchange.routes.clear();
   }
 
-  #forgetRoute(exchange: Exchange, routingKey: string): void {
-    const route = exchange.routes.get(routingKey);
+  #forgetRoute(exchange: Exchange, rememberedBy: string): void {
+    const route = exchange.routes.get(rememberedBy);
     if (route === undefined) return;
-    exchange.routes.delete(routingKey);
+    exchange.routes.delete(rememberedBy);
     this.cachedRoutes -= 1;
     this.cachedRouteBytes -= route.bytes;
   }

@@ -3,15 +3,17 @@ import type { FieldTable } from '../format/field-table.ts';
 import { BrokerError } from './broker-error.ts';
 import type { ConnectionScope } from './connection-scope.ts';
 import type { BrokerContext } from './context.ts';
-import type { ExchangeTraits } from './exchange/exchange.ts';
+import type { Exchange, ExchangeTraits } from './exchange/exchange.ts';
 import { Exchanges } from './exchanges.ts';
 import type { Principal } from './principal.ts';
 import { requirePermission, requireTopic } from './permission.ts';
 import { Queues } from './queues.ts';
 import { resourceName } from './resource-name.ts';
 import type { Route } from './route.ts';
-import { Routes } from './routes.ts';
+import { type CachedRoute, Routes } from './routes.ts';
 import type { BindingRecord } from './topology-entry.ts';
+import { Subscribers } from './subscription/subscribers.ts';
+import { bindingKeyOf } from './subscription/topic-filter.ts';
 import { TopologyGraph } from './topology-graph.ts';
 
 /** Who asks for a change: a session, or a request to the management API. */
@@ -58,11 +60,13 @@ export class Vhost {
   readonly exchanges: Exchanges;
   readonly queues: Queues;
   readonly routes: Routes;
+  readonly subscribers: Subscribers;
   #deleted = false;
 
   constructor(name: string, context: BrokerContext) {
     this.name = name;
-    this.graph = new TopologyGraph(name);
+    this.graph = new TopologyGraph(name, context.settings.mqttExchange);
+    this.subscribers = new Subscribers(this.graph, context);
     this.routes = new Routes(this.graph, context.engine, context.settings);
     this.exchanges = new Exchanges(this.graph, context, this.routes);
     this.queues = new Queues(this.graph, context);
@@ -96,6 +100,7 @@ export class Vhost {
     this.#deleted = true;
     this.close();
     this.queues.removeAll(changes);
+    this.subscribers.removeAll(changes);
     for (const exchange of Array.from(this.graph.exchanges.values())) this.graph.removeExchange(exchange, changes);
   }
 
@@ -164,6 +169,22 @@ export class Vhost {
    * @throws BrokerError NOT_FOUND, ACCESS_REFUSED
    */
   route(principal: Principal, exchangeName: string, routingKey: string, clientId: string | null = null): Route {
+    const exchange = this.#writable(principal, exchangeName);
+    const route = this.routes.route(exchange, routingKey);
+    this.#requireTopic(principal, exchange, route, routingKey, clientId);
+    return route;
+  }
+
+  /** As `route`, of a message that is published to a topic: where its key is shortened the message needs the topic in its headers. */
+  routeTopic(principal: Principal, exchangeName: string, topic: string, clientId: string | null): Route {
+    const exchange = this.#writable(principal, exchangeName);
+    const route = this.routes.routeOfTopic(exchange, topic);
+    this.#requireTopic(principal, exchange, route, bindingKeyOf(topic), clientId);
+    return route;
+  }
+
+  /** @throws BrokerError NOT_FOUND, ACCESS_REFUSED */
+  #writable(principal: Principal, exchangeName: string): Exchange {
     const known = this.graph.exchanges.get(exchangeName);
     if (known?.writers.get(principal) !== principal.permissions) {
       requirePermission(principal, this.name, 'write', 'exchange', exchangeName);
@@ -176,14 +197,20 @@ export class Vhost {
         `cannot publish to internal ${resourceName('exchange', exchangeName, this.name)}`,
       );
     }
-    const route = this.routes.route(exchange, routingKey);
-    if (exchange.byTopic && principal.limitsTopics(this.name, exchangeName)) {
-      if (!route.isPermittedTo(principal, clientId)) {
-        requireTopic(principal, this.name, exchangeName, 'write', routingKey, clientId);
-        route.permit(principal, clientId);
-      }
-    }
-    return route;
+    return exchange;
+  }
+
+  #requireTopic(
+    principal: Principal,
+    exchange: Exchange,
+    route: CachedRoute,
+    routingKey: string,
+    clientId: string | null,
+  ): void {
+    if (!exchange.byTopic || !principal.limitsTopics(this.name, exchange.name)) return;
+    if (route.isPermittedTo(principal, clientId)) return;
+    requireTopic(principal, this.name, exchange.name, 'write', routingKey, clientId);
+    route.permit(principal, clientId);
   }
 
   /** @throws BrokerError NOT_ALLOWED */

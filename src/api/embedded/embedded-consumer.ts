@@ -10,6 +10,7 @@ import type {
   Session,
   SessionConsumer,
 } from '../../broker/index.ts';
+import { handToLive } from '../../broker/index.ts';
 import { PostriderError } from '../errors.ts';
 import type { Address, DeliverySink, LinkConsumer, Outgoing } from '../link.ts';
 import { lostDelivery, unroutable } from '../message-outcomes.ts';
@@ -134,11 +135,11 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer, Acknowledge
   async #move(claim: Claim, to: Address, message: Outgoing): Promise<PostriderError | 'full' | null> {
     try {
       const { route, view } = this.#outbox.resolve(to, message);
-      if (route.targets === null) return unroutable(to);
+      if (route.unroutable) return unroutable(to);
       const batch = new CountedBatch(this.#broker, 'required');
       claim.settle(batch, 'ack');
       if (batch.items === 0) return lostDelivery();
-      batch.append(route.targets, view);
+      if (route.targets !== null) batch.append(route.targets, view);
       const outcomes = await new Promise<readonly ItemOutcome[] | null>((resolve, reject) => {
         batch.commit(
           { committed: (_token, found) => resolve(found), failed: (_token, error) => reject(error) },
@@ -147,7 +148,11 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer, Acknowledge
       });
       if (outcomes?.some(({ outcome }) => outcome === 'stale') === true) return lostDelivery();
       const refused = outcomes?.find(({ outcome }) => outcome === 'refused');
-      if (refused === undefined) return null;
+      if (refused === undefined) {
+        // The view was used again meanwhile.
+        if (route.live !== null) handToLive(route, this.#outbox.view(message, 0), null);
+        return null;
+      }
       return refused.reason === 'full' ? 'full' : refusal(refused.reason, to, message, this.#session.vhost);
     } catch (error) {
       return brokerFailure(error);

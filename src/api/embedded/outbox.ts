@@ -228,12 +228,14 @@ export class Outbox implements CommitReceiver<Committed> {
       if (publish.signal !== undefined && rejectIfAborted(publish)) continue;
       try {
         const { route, view } = this.resolve(publish.to, publish.message);
-        if (route.targets === null) {
+        if (route.unroutable) {
           this.#answerLater(publish, publish.to.mandatory ? unroutable(publish.to) : null);
           continue;
         }
-        sent.push(publish);
-        batch.append(route.targets, view);
+        // Of one that only subscribers get there is nothing in the batch.
+        if (route.targets === null) this.#answerLater(publish, null);
+        else sent.push(publish);
+        this.#session.publish(batch, route, view);
       } catch (error) {
         this.#answerLater(publish, brokerFailure(error));
       }

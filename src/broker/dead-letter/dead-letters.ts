@@ -22,6 +22,9 @@ import type {
 import type { BrokerContext } from '../context.ts';
 import type { Queue } from '../queue.ts';
 import { identityOf } from '../deduplication.ts';
+import type { Route } from '../route.ts';
+import { handToLive } from '../subscription/live.ts';
+import { Mailbox } from '../subscription/mailbox.ts';
 import { resourceName } from '../resource-name.ts';
 import { readQueueKey } from '../topology-entry.ts';
 import type { Vhost } from '../vhost.ts';
@@ -49,6 +52,8 @@ interface Run {
   readonly attempt: 'together' | 'alone' | 'drop';
   readonly tally: Tally;
   readonly done: () => void;
+  /** What subscribers get of it that no queue keeps it for. */
+  readonly live: { readonly route: Route; readonly view: MessageView }[];
 }
 
 /** What became of letters that were tried. */
@@ -61,7 +66,10 @@ interface Tally {
 
 /** A dead letter as it goes on. */
 export interface NextLetter {
-  readonly targets: Targets;
+  /** Null: to no queue. */
+  readonly targets: Targets | null;
+  /** Where it leads to subscribers that no queue keeps it for: to be handed to them once it has left its queue. Null: to none. */
+  readonly route: Route | null;
   readonly view: MessageView;
 }
 
@@ -126,7 +134,7 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     const done = (): void => {
       for (const { queue } of messages) lettersUnderWay.end(queue);
     };
-    this.#commit({ messages, attempt: 'together', tally: { refused: false, kept: 0 }, done });
+    this.#commit({ messages, attempt: 'together', tally: { refused: false, kept: 0 }, done, live: [] });
   }
 
   /** Deliveries of a queue that a session, holding them under `lease`, has rejected. Resolves once they have left the queue, or wait for space on a full disk. */
@@ -163,8 +171,9 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     const next = this.next(message);
     if (next === null || this.#stopped) return;
     const batch = this.#context.engine.begin();
-    batch.append(next.targets, next.view);
+    if (next.targets !== null) batch.append(next.targets, next.view);
     batch.commit(dropped, undefined);
+    if (next.route !== null) handToLive(next.route, next.view, null);
   }
 
   /** Nobody takes it: it stays held, and is tried again now and then. */
@@ -182,6 +191,7 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     // A repeat, where its queue keeps such away, has left the other queue all the same.
     const failed = outcomes?.filter(({ outcome }) => outcome !== 'duplicate') ?? [];
     if (failed.length === 0) {
+      for (const { route, view } of run.live) handToLive(route, view, null);
       run.done();
       return;
     }
@@ -242,7 +252,7 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     const last = messages.at(-1);
     const next = at + (isWhole || last === undefined ? some.length : some.indexOf(last.number) + 1);
     if (last !== undefined) {
-      await new Promise<void>((done) => this.#commit({ messages, attempt: 'together', tally, done }));
+      await new Promise<void>((done) => this.#commit({ messages, attempt: 'together', tally, done, live: [] }));
     }
     return { tried: messages.length, next };
   }
@@ -258,9 +268,11 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
         this.#keep(message, run.tally);
         continue;
       }
-      if (next !== null && !settlesFirst) batch.append(next.targets, next.view);
+      const targets = next?.targets ?? null;
+      if (next !== null && targets !== null && !settlesFirst) batch.append(targets, next.view);
       batch.settle(message.lease, message.queue, message.number, 1, 'drop');
-      if (next !== null && settlesFirst) batch.append(next.targets, next.view);
+      if (next !== null && targets !== null && settlesFirst) batch.append(targets, next.view);
+      if (next !== null && next.route !== null) run.live.push({ route: next.route, view: next.view });
     }
     batch.commit(this, run);
   }
@@ -296,7 +308,7 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
         if (left === 0) run.done();
       };
       for (const message of run.messages)
-        this.#commit({ messages: [message], attempt: 'alone', tally: run.tally, done });
+        this.#commit({ messages: [message], attempt: 'alone', tally: run.tally, done, live: [] });
       return;
     }
     // Stale: the message isn't ours any more. Else nobody takes it.
@@ -305,7 +317,7 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     else if (this.mustKeep(message)) {
       this.#keep(message, run.tally);
       run.done();
-    } else this.#commit({ ...run, attempt: 'drop' });
+    } else this.#commit({ ...run, attempt: 'drop', live: [] });
   }
 
   #wait(queue: EngineQueue, lease: Lease, reason: DeathReason, numbers: readonly number[]): void {
@@ -357,13 +369,17 @@ export class DeadLetters implements RemovalSink, CommitReceiver<Run> {
     if (exchange === undefined) return null;
     try {
       const next = message.next(name, settings.deadLetterRoutingKey, this.#context.clock.now());
-      const { queues, guards } = vhost.routes.find(exchange, next.routingKeys, next.headers, next.view);
+      const found = vhost.routes.find(exchange, next.routingKeys, next.headers, next.view);
+      const { queues, guards } = found;
       const deaths = next.headers?.['x-death'];
       const takers =
-        message.reason === 'rejected' ? queues : queues.filter((queue) => !isAutomaticCycle(queue.name, deaths));
+        message.reason === 'rejected'
+          ? queues
+          : queues.filter((queue) => queue instanceof Mailbox || !isAutomaticCycle(queue.name, deaths));
       const targets = vhost.routes.targets(takers, exchangeName, next.routingKeys[0] ?? '');
       if (guards !== null) next.view.identity = identityOf(guards, next.headers);
-      return targets === null ? null : { targets, view: next.view };
+      const route = found.live === null ? null : vhost.routes.routeFound(exchange, next.routingKeys, found);
+      return targets === null && route === null ? null : { targets, route, view: next.view };
     } catch (error) {
       this.#context.log(`dropped a dead letter of queue '${name}' in vhost '${vhostName}': ${String(error)}`);
       return null;

@@ -14,11 +14,14 @@ import type {
   EngineQueue,
   ItemOutcome,
   Lease,
+  MessageView,
   Sink,
 } from '../../engine/engine.ts';
 import { identityOf } from '../deduplication.ts';
 import type { Exchange } from '../exchange/exchange.ts';
+import type { Route } from '../route.ts';
 import type { Routes } from '../routes.ts';
+import { handToLive } from '../subscription/live.ts';
 import { HeldMessage } from './held-message.ts';
 
 /** Most messages taken out at once. */
@@ -67,6 +70,8 @@ export class HeldMessages {
 interface Run {
   readonly messages: readonly HeldMessage[];
   readonly items: { readonly message: HeldMessage; readonly to: EngineQueue | 'all' | 'out' }[];
+  /** What subscribers get of it that no queue keeps it for. */
+  readonly live: { readonly route: Route; readonly view: MessageView }[];
 }
 
 /** Takes out what one exchange holds. */
@@ -128,6 +133,7 @@ class Release implements Sink, CommitReceiver<Run> {
   committed(run: Run, outcomes: readonly ItemOutcome[] | null): void {
     const failed = (outcomes ?? []).filter(({ outcome }) => outcome === 'refused' || outcome === 'stale');
     if (failed.length === 0) {
+      for (const { route, view } of run.live) handToLive(route, view, null);
       this.#done(run.messages);
       return;
     }
@@ -161,7 +167,7 @@ class Release implements Sink, CommitReceiver<Run> {
     const { engine, clock } = this.#context;
     const { handle } = this.#exchange.holding!;
     if (this.#stopped || handle === null || handle.deleted) return;
-    const run: Run = { messages, items: [] };
+    const run: Run = { messages, items: [], live: [] };
     const batch = engine.begin(engine.capabilities.atomic);
     const nowMs = clock.now();
     for (const message of messages) {
@@ -174,7 +180,11 @@ class Release implements Sink, CommitReceiver<Run> {
 
   #append(batch: Batch, run: Run, message: HeldMessage, nowMs: number): void {
     const view = message.view(nowMs);
-    const { queues, guards } = this.#routes.find(this.#exchange, message.routingKeys, message.headers, view);
+    const found = this.#routes.find(this.#exchange, message.routingKeys, message.headers, view);
+    const { queues, guards } = found;
+    if (found.live !== null) {
+      run.live.push({ route: this.#routes.routeFound(this.#exchange, message.routingKeys, found), view });
+    }
     // What the exchange itself remembers kept repeats away when it was published.
     const others = guards?.filter(({ owner }) => owner !== this.#exchange.owned) ?? [];
     if (others.length > 0) view.identity = identityOf(others, message.headers);

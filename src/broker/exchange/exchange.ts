@@ -4,6 +4,7 @@ import type { CachedRoute } from '../routes.ts';
 import type { Principal } from '../principal.ts';
 import type { Deduplication } from '../deduplication.ts';
 import type { Queue } from '../queue.ts';
+import type { Subscriptions } from '../subscription/subscriptions.ts';
 import type { Matcher } from './matcher.ts';
 import { TopicMatcher } from './topic.ts';
 
@@ -38,6 +39,10 @@ export class Exchange {
   readonly incoming = new Set<Binding>();
   /** Grows with each change of its bindings. */
   version = 0;
+  /** Null: nobody can subscribe to its topics. */
+  subscriptions: Subscriptions | null = null;
+  /** Grows with each change of them. */
+  subscriptionsVersion = 0;
 
   readonly routes = new Map<string, CachedRoute>();
   /** Who may write to it, with the version of the permissions that said so. */

@@ -12,6 +12,7 @@ import type { DeadMessage } from '../dead-letter/dead-message.ts';
 import type { Queue } from '../queue.ts';
 import type { Route } from '../route.ts';
 import type { Session } from '../session.ts';
+import { handToLive } from '../subscription/live.ts';
 import { KeptMessages } from './kept-messages.ts';
 import { KeptSettlements } from './kept-settlements.ts';
 import { refusalOf } from './refusal.ts';
@@ -70,7 +71,7 @@ export class Transaction {
 
   /** Hot. Keeps a message that `Session.resolve` has readied. Unroutable: nothing. @throws BrokerError PRECONDITION_FAILED: there is no room */
   publish(route: Route, message: MessageView): void {
-    if (route.targets === null) return;
+    if (route.unroutable) return;
     const fits = this.#messages.add(route, message, this.#now());
     if (!fits || this.#bytes > this.#maxBytes) throw this.#tooLarge();
   }
@@ -221,34 +222,55 @@ export class Transaction {
     const batch = engine.begin('required');
     // Settled first: what takes the place of a message is no repeat of it.
     let first = lease === null ? 0 : this.#settleRuns(batch, lease);
+    const now = this.#now();
     for (const { message, fate } of letters) {
       if (fate === 'keep' || fate === 'wait') continue;
       batch.settle(message.lease, message.queue, message.number, 1, 'drop');
       first++;
     }
-    const end = first + this.#appendMessages(batch);
-    for (const { next } of sent) batch.append(next.targets, next.view, true);
+    const appended = this.#appendMessages(batch, now);
+    const end = first + appended.length;
+    for (const { next } of sent) if (next.targets !== null) batch.append(next.targets, next.view, true);
     const refused = await committed(batch);
-    if (refused.length === 0) return true;
+    if (refused.length === 0) {
+      this.#handToLive(now);
+      for (const { next } of sent) if (next.route !== null) handToLive(next.route, next.view, null);
+      return true;
+    }
+    const sentToQueues = sent.filter(({ next }) => next.targets !== null);
     for (const outcome of refused) {
-      const letter = sent[outcome.item - end]?.letter;
-      if (letter === undefined) throw this.#refused(outcome, first);
+      const letter = sentToQueues[outcome.item - end]?.letter;
+      if (letter === undefined) throw this.#refused(outcome, first, appended);
       if (outcome.reason === 'full') letter.fate = 'wait';
       else letter.fate = deadLetters.mustKeep(letter.message) ? 'keep' : 'drop';
     }
     return false;
   }
 
-  /** How many items that were. */
-  #appendMessages(batch: Batch): number {
+  /** Which message each item is of: those that only subscribers get have none. */
+  #appendMessages(batch: Batch, now: number): number[] {
     const messages = this.#messages;
     const { count } = messages;
-    const now = this.#now();
+    const appended: number[] = [];
     for (let index = 0; index < count; index++) {
+      const { targets } = messages.route(index);
+      if (targets === null) continue;
       messages.read(index, view, now);
-      batch.append(messages.route(index).targets!, view, true);
+      batch.append(targets, view, true);
+      appended.push(index);
     }
-    return count;
+    return appended;
+  }
+
+  /** To subscribers that no queue keeps it for; it is durable elsewhere. */
+  #handToLive(now: number): void {
+    const messages = this.#messages;
+    for (let index = 0; index < messages.count; index++) {
+      const route = messages.route(index);
+      if (route.live === null) continue;
+      messages.read(index, view, now);
+      if (view.dueAt === 0) handToLive(route, view, null);
+    }
   }
 
   /** How many items that were. */
@@ -270,8 +292,8 @@ export class Transaction {
   }
 
   /** `first`: item of the first message. Those before are settlements. */
-  #refused({ item, reason }: ItemOutcome, first: number): BrokerError {
-    return item < first ? stale() : refusalOf(reason, this.#messages.route(item - first));
+  #refused({ item, reason }: ItemOutcome, first: number, appended: readonly number[]): BrokerError {
+    return item < first ? stale() : refusalOf(reason, this.#messages.route(appended[item - first]!));
   }
 
   /** The credit that deliveries took is free again. */

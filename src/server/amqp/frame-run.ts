@@ -158,7 +158,7 @@ export function publishMessage(connection: Connection, channel: Channel): void {
   // What the server takes itself needs no room: who only asks is never held back.
   if (!connection.publishing && !taken) connection.startPublishing();
   route = session.resolve(route, message);
-  if (route.targets === null && target.mandatory && !taken) connection.returnUnroutable(channel, message);
+  if (route.unroutable && target.mandatory && !taken) connection.returnUnroutable(channel, message);
   const batch = connection.batch ?? connection.beginBatch();
   const item = batch.items;
   session.publish(batch, route, message);

@@ -34,7 +34,7 @@ export function sendReply(channel: Channel, { replyTo, correlationId }: ReplyAdd
   if (!channel.connection.publishing) channel.connection.startPublishing();
   const { session } = channel;
   const route = session.resolve(session.vhost.route(session.principal, '', replyTo), answer);
-  if (route.targets === null) return;
+  if (route.unroutable) return;
   const batch = session.broker.begin();
   session.publish(batch, route, answer);
   batch.commit(ignored, undefined);

@@ -22,7 +22,7 @@ export function publishInTransaction(
     if (connection.server.takeSpecial(channel, message)) return;
   }
   const resolved = session.resolve(route, message);
-  if (resolved.targets === null && (target.isSpecial || target.mandatory)) {
+  if (resolved.unroutable && (target.isSpecial || target.mandatory)) {
     sendAfterwards(channel, transaction, message);
     return;
   }
