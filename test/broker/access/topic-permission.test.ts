@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { TopicPermission } from '../../../src/broker/access/topic-permission.ts';
+import { TopicPermission, type TopicNames } from '../../../src/broker/access/topic-permission.ts';
 import { routingKeyOf } from '../../../src/broker/subscription/topic-key.ts';
 
-const overAmqp = { username: 'ann', vhost: '/', clientId: null };
+const overAmqp: TopicNames = { username: 'ann', vhost: '/', clientId: null };
 
-function reads(read: string, routingKey: string, names: Partial<typeof overAmqp> & { clientId?: string | null } = {}) {
+function reads(read: string, routingKey: string, names: Partial<TopicNames> = {}) {
   return new TopicPermission({ write: '', read }).allows('read', routingKey, { ...overAmqp, ...names });
 }
 
