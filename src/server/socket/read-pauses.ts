@@ -2,6 +2,8 @@ import { performance } from 'node:perf_hooks';
 import type { Transport } from './transport.ts';
 
 export type PauseReason =
+  /** Who it is, is being found out. */
+  | 'greeting'
   /** The broker can't take publishes: memory or disk. */
   | 'blocked'
   /** The disk is behind. */
@@ -18,6 +20,9 @@ export class ReadPauses {
   /** How long the broker has not read, up to now or to when it last began not to. */
   #refusedMs = 0;
   #refusedSince: number | null = null;
+  /** The same, for whatever reason. */
+  #pausedMs = 0;
+  #pausedSince: number | null = null;
 
   constructor(socket: Pick<Transport, 'pause' | 'resume'>) {
     this.#socket = socket;
@@ -35,6 +40,11 @@ export class ReadPauses {
   /** For how long that was so, since the beginning. */
   refusedMs(nowMs: number): number {
     return this.#refusedMs + (this.#refusedSince === null ? 0 : nowMs - this.#refusedSince);
+  }
+
+  /** For how long it was not read for whatever reason. */
+  pausedMs(nowMs: number): number {
+    return this.#pausedMs + (this.#pausedSince === null ? 0 : nowMs - this.#pausedSince);
   }
 
   set(reason: PauseReason, wanted: boolean): void {
@@ -57,9 +67,16 @@ export class ReadPauses {
 
   #account(): void {
     const refusing = this.#reasons.size > (this.#reasons.has('unsent') ? 1 : 0);
-    if (refusing === this.refusing) return;
+    const paused = this.#reasons.size > 0;
+    if (refusing === this.refusing && paused === (this.#pausedSince !== null)) return;
     const nowMs = performance.now();
-    this.#refusedMs = this.refusedMs(nowMs);
-    this.#refusedSince = refusing ? nowMs : null;
+    if (refusing !== this.refusing) {
+      this.#refusedMs = this.refusedMs(nowMs);
+      this.#refusedSince = refusing ? nowMs : null;
+    }
+    if (paused !== (this.#pausedSince !== null)) {
+      this.#pausedMs = this.pausedMs(nowMs);
+      this.#pausedSince = paused ? nowMs : null;
+    }
   }
 }
