@@ -24,6 +24,9 @@ export interface BrokerSettings {
   /** What waits for a subscriber whose session ends with its connection; beyond it the oldest go. */
   readonly maxMailboxLength: number;
   readonly maxMailboxBytes: number;
+  /** Retained messages of a vhost, and about how much memory they may take; beyond it no topic gets its first. */
+  readonly maxRetained: number;
+  readonly maxRetainedBytes: number;
   /** What one open transaction may keep of what is published in it; beyond it the transaction is refused. */
   readonly maxTransactionBytes: number;
   /** The same of all together. */
@@ -46,6 +49,8 @@ export function brokerSettings(given: Partial<BrokerSettings> = {}): BrokerSetti
     maxSubscriptionBytes: 256 * 1024 * 1024,
     maxMailboxLength: 100_000,
     maxMailboxBytes: 64 * 1024 * 1024,
+    maxRetained: 500_000,
+    maxRetainedBytes: 256 * 1024 * 1024,
     maxTransactionBytes: 128 * 1024 * 1024,
     maxTransactionBytesOfAll: 256 * 1024 * 1024,
     ...given,

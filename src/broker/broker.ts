@@ -18,6 +18,7 @@ import type { Session } from './session.ts';
 import { KeyedWrites } from './subscription/keyed-writes.ts';
 import { mailboxText } from './subscription/mailbox.ts';
 import { restoreSubscribers } from './subscription/restore.ts';
+import { restoreRetained, retainedPrefix } from './subscription/retained-messages.ts';
 import { subscriberPrefix, subscriptionPrefix } from './subscription/subscription-state.ts';
 import { TransactionBudget } from './transaction/transaction-budget.ts';
 import { entryKind, readBinding, readExchange, readQueue, readQueueKey, vhostEntry } from './topology-entry.ts';
@@ -207,9 +208,11 @@ export class Broker {
     const subscriptions = await this.engine.state(subscriptionPrefix);
     const orphans = restoreSubscribers(this.#vhosts, { subscribers, subscriptions, queues });
     changes.push(...orphans.changes);
+    const retained = await this.engine.state(retainedPrefix);
+    const keys = [...orphans.keys, ...restoreRetained(this.#vhosts, retained, this.context.log)];
     const writes = new KeyedWrites(this.engine);
     return async () => {
-      await Promise.all(orphans.keys.map((key) => writes.put(key, null)));
+      await Promise.all(keys.map((key) => writes.put(key, null)));
     };
   }
 

@@ -31,6 +31,8 @@ export type { Permission, Principal } from './principal.ts';
 export type { Route } from './route.ts';
 export type { Claim, ConsumerSink, ConsumeRequest, GetSink, MailboxRequest, SessionConsumer } from './consuming.ts';
 export { handToLive } from './subscription/live.ts';
+export type { RetainedMessage } from './subscription/retained-message.ts';
+export type { RetainedMessages } from './subscription/retained-messages.ts';
 export { messageTopic } from './subscription/message-topic.ts';
 export type { Mailbox } from './subscription/mailbox.ts';
 export type { SharedGroup } from './subscription/shared-group.ts';

@@ -12,6 +12,7 @@ import { resourceName } from './resource-name.ts';
 import type { Route } from './route.ts';
 import { type CachedRoute, Routes } from './routes.ts';
 import type { BindingRecord } from './topology-entry.ts';
+import { RetainedMessages } from './subscription/retained-messages.ts';
 import { Subscribers } from './subscription/subscribers.ts';
 import { bindingKeyOf } from './subscription/topic-filter.ts';
 import { TopologyGraph } from './topology-graph.ts';
@@ -61,12 +62,14 @@ export class Vhost {
   readonly queues: Queues;
   readonly routes: Routes;
   readonly subscribers: Subscribers;
+  readonly retained: RetainedMessages;
   #deleted = false;
 
   constructor(name: string, context: BrokerContext) {
     this.name = name;
     this.graph = new TopologyGraph(name, context.settings.mqttExchange);
     this.subscribers = new Subscribers(this.graph, context);
+    this.retained = new RetainedMessages(name, context);
     this.routes = new Routes(this.graph, context.engine, context.settings);
     this.exchanges = new Exchanges(this.graph, context, this.routes);
     this.queues = new Queues(this.graph, context);
@@ -101,12 +104,14 @@ export class Vhost {
     this.close();
     this.queues.removeAll(changes);
     this.subscribers.removeAll(changes);
+    this.retained.removeAll();
     for (const exchange of Array.from(this.graph.exchanges.values())) this.graph.removeExchange(exchange, changes);
   }
 
   /** Stops its timers. */
   close(): void {
     for (const queue of this.graph.queues.values()) queue.expiry?.stop();
+    this.retained.stop();
   }
 
   async declareExchange(actor: Actor, declaration: ExchangeDeclaration): Promise<void> {
