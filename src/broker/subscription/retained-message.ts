@@ -12,6 +12,12 @@ import { FormatError } from '../../format/format-error.ts';
 const format = 1;
 const fixedBytes = 1 + 8 + 8 + 2 + 2 + 4;
 
+/** Who published a message; empty where that is unknown. */
+export interface Publisher {
+  readonly user: string;
+  readonly clientId: string;
+}
+
 /** Says that a message has QoS 2; the delivery mode tells 0 and 1 apart. */
 const qosHeader = 'x-mqtt-qos';
 
@@ -44,7 +50,7 @@ export class RetainedMessage {
   }
 
   /** What a message is stored as. */
-  static encode(message: MessageView, user: string, clientId: string, storedAt: number): Buffer {
+  static encode(message: MessageView, { user, clientId }: Publisher, storedAt: number): Buffer {
     const { head, propertiesStart, propertiesEnd, body, bodyStart, bodyEnd } = message;
     const userBytes = Buffer.byteLength(user);
     const clientBytes = Buffer.byteLength(clientId);

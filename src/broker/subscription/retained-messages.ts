@@ -8,7 +8,7 @@ import { FormatError } from '../../format/format-error.ts';
 import { joinKey } from '../binding.ts';
 import type { BrokerContext } from '../context.ts';
 import { splitKey } from './mailbox.ts';
-import { RetainedMessage } from './retained-message.ts';
+import { type Publisher, RetainedMessage } from './retained-message.ts';
 import { RetainedTopics } from './retained-topics.ts';
 
 export const retainedPrefix = 'retained/';
@@ -49,10 +49,9 @@ export class RetainedMessages implements CommitReceiver<null> {
 
   /**
    * Retains a message that is ready to be published, in place of the topic's last; one without a body only takes that away. It is there
-   * at once, and durable with the batch, which must not be one that is refused as a whole. False: there are too many. `user`, `clientId`:
-   * who published it; empty where that is unknown.
+   * at once, and durable with the batch, which must not be one that is refused as a whole. False: there are too many.
    */
-  put(batch: Batch, topic: string, message: MessageView, user: string, clientId = ''): boolean {
+  put(batch: Batch, topic: string, message: MessageView, publisher: Publisher): boolean {
     const before = this.#topics.get(topic);
     if (message.bodyStart === message.bodyEnd) {
       if (before === null) return true;
@@ -60,7 +59,7 @@ export class RetainedMessages implements CommitReceiver<null> {
       batch.put(this.#key(topic), null);
       return true;
     }
-    const value = RetainedMessage.encode(message, user, clientId, this.#context.clock.now());
+    const value = RetainedMessage.encode(message, publisher, this.#context.clock.now());
     if (!this.#hasRoom(topic, value, before)) return false;
     batch.put(this.#key(topic), value);
     this.#add(new RetainedMessage(topic, value));

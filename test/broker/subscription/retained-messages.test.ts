@@ -27,7 +27,7 @@ async function opened(settings: Partial<BrokerSettings> = {}, directory: string 
     await bench.commit((batch) => {
       const message = messageOf(body, properties);
       message.expiresAt = ttlMs === 0 ? 0 : clock.now() + ttlMs;
-      done = retained.put(batch, topic, message, 'guest', 'sensor-1');
+      done = retained.put(batch, topic, message, { user: 'guest', clientId: 'sensor-1' });
     });
     return done;
   };
@@ -46,7 +46,7 @@ async function directoryOf(context: TestContext): Promise<string> {
 
 function topicsOf(topics: readonly string[]): RetainedTopics {
   const found = new RetainedTopics();
-  const value = RetainedMessage.encode(messageOf('x'), 'guest', '', 0);
+  const value = RetainedMessage.encode(messageOf('x'), { user: 'guest', clientId: '' }, 0);
   for (const topic of topics) found.set(new RetainedMessage(topic, value));
   return found;
 }
@@ -194,7 +194,7 @@ describe('retained-messages', () => {
     const { bench, keys } = await opened({}, directory);
     await bench.broker.createVhost('other');
     const { retained } = bench.broker.vhost('other')!;
-    await bench.commit((batch) => retained.put(batch, 'a', messageOf('x'), 'guest'));
+    await bench.commit((batch) => retained.put(batch, 'a', messageOf('x'), { user: 'guest', clientId: '' }));
     // As a crash leaves it that comes before the vhost is gone and its keys are not.
     await bench.commit((batch) => batch.put('retained/4:gone1:a', Buffer.from('x')));
     assert.equal(await keys(), 2);
