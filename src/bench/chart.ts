@@ -107,9 +107,13 @@ function legendShapes(names: string[]): string[] {
 }
 
 function subtitle({ machine, contenders, reference, date }: BenchResult): string {
-  const version = contenders.find(({ name }) => name === reference.name)?.version ?? '';
+  const { among } = reference;
+  const peers =
+    among === undefined
+      ? `${reference.label} ${contenders.find(({ name }) => name === reference.name)?.version ?? ''}`
+      : contenders.flatMap(({ name, version }) => (among.includes(name) ? `${name} ${version}` : [])).join(', ');
   const machineText = `${machine.cores} x ${machine.cpu}, Node ${machine.node}`;
-  return `${reference.label} ${version} in the same run · ${machineText} · ${date.slice(0, 10)}`;
+  return `${peers} in the same run · ${machineText} · ${date.slice(0, 10)}`;
 }
 
 class LogScale {
@@ -132,7 +136,8 @@ class LogScale {
 }
 
 function figureOf(metric: MetricResult, value: number): string {
-  return metric.unit === 'ms' ? `${figureText(value)} ms` : `${figureText(value)}/s`;
+  const plain = ['ms', 'KB', 'MB', '%'].includes(metric.unit);
+  return plain ? `${figureText(value)} ${metric.unit}` : `${figureText(value)}/s`;
 }
 
 function digits(value: number): string {

@@ -6,6 +6,9 @@ import type { Answered } from './load.ts';
 /** Runs as compiled JavaScript from dist, and as TypeScript where the parent runs from src. */
 const extension = extname(fileURLToPath(import.meta.url));
 
+type LoadProgram =
+  'producer' | 'consumer' | 'api/orders-process' | 'mqtt/producer' | 'mqtt/consumer' | 'mqtt/idle-connections';
+
 /** One side of the load in a process of its own: requests go over IPC, one answer each. */
 export class LoadProcess<Request> {
   /** Why this process can't go on, once it can't. */
@@ -15,7 +18,7 @@ export class LoadProcess<Request> {
   #lastId = 0;
 
   /** `program`: a module of this folder, without its extension. */
-  constructor(program: 'producer' | 'consumer' | 'api/orders-process') {
+  constructor(program: LoadProgram) {
     this.#child = fork(fileURLToPath(new URL(`./${program}${extension}`, import.meta.url)), {
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

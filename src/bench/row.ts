@@ -13,7 +13,7 @@ export interface Goal {
 export interface Metric {
   id: string;
   label: string;
-  unit: 'msg/s' | 'queues/s' | 'ms' | 'MB' | 'KB' | 'messages';
+  unit: 'msg/s' | 'queues/s' | 'connects/s' | 'ms' | 'MB' | 'KB' | '%' | 'messages';
   better: 'higher' | 'lower';
   goals: Goal[];
 }

@@ -49,7 +49,8 @@ function headline(result: BenchResult): string {
 function legend(result: BenchResult): string {
   const integrity = integrityText(result);
   const { reference } = result;
-  const compared = result.contenders.some(({ name }) => name === reference.name);
+  const { name: single, among = [single] } = reference;
+  const compared = result.contenders.some(({ name }) => among.includes(name));
   return compared
     ? `${integrity} Ratio: median over that of ${reference.label} in this run. Goals: required, (target).`
     : `${integrity} No ${reference.label} in this run, so no ratios. Goals: required, (target).`;

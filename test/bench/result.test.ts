@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatChart } from '../../src/bench/chart.ts';
 import { parsePeer } from '../../src/bench/remote.ts';
-import { listeningPort } from '../../src/bench/postrider.ts';
+import { portIn, portsIn } from '../../src/bench/postrider.ts';
 import { judgeRow, type BenchResult, type RowResult } from '../../src/bench/result.ts';
 import { rows } from '../../src/bench/rows.ts';
 import { figureText, formatTable, type Paint } from '../../src/bench/table.ts';
@@ -122,10 +122,33 @@ test('figures keep three digits', () => {
 });
 
 test('the listening line is found among others', () => {
-  assert.equal(listeningPort('{"event":"listening","pid":1,"ports":{"amqp":1234}}'), 1234);
-  assert.equal(listeningPort('{"event":"listening","amqp":{"host":"127.0.0.1","port":1234}}'), 1234);
-  assert.equal(listeningPort('{"event":"recovered"}'), undefined);
-  assert.equal(listeningPort('not JSON'), undefined);
+  const ports = portsIn('{"event":"listening","pid":1,"ports":{"amqp":1234,"mqtt":5678}}') ?? {};
+  assert.deepEqual([portIn(ports, 'amqp'), portIn(ports, 'mqtt')], [1234, 5678]);
+  assert.throws(() => portIn(ports, 'ws'), /did not say on which port/);
+  assert.equal(portsIn('{"event":"recovered"}'), undefined);
+  assert.equal(portsIn('not JSON'), undefined);
+});
+
+test('the best of several peers is the reference, figure by figure', () => {
+  const rounds = [
+    round('mosquitto', 1, { p50: 0.2, p99: 9 }),
+    round('aedes', 1, { p50: 0.4, p99: 3 }),
+    round('postrider', 1, { p50: 0.1, p99: 1 }),
+  ];
+  const row = rows.find(({ id }) => id === 'latency-10k');
+  assert.ok(row);
+  const peers = { name: 'best peer', label: 'the better of both', among: ['mosquitto', 'aedes', 'absent'] };
+  const judgedRow = judgeRow(row, 'postrider', peers, rounds);
+  assert.deepEqual(
+    judgedRow.metrics.map(({ ratios }) => [ratios.postrider, ratios.mosquitto]),
+    [
+      [0.1 / 0.2, 1],
+      [1 / 3, 3],
+    ],
+  );
+  const result = { ...resultOf(judgedRow), reference: peers };
+  assert.match(formatTable(result, paint), /Ratio: median over that of the better of both in this run/);
+  assert.match(formatChart(result) ?? '', />mosquitto</);
 });
 
 test('a peer needs a name and an AMQP address', () => {
