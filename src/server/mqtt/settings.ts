@@ -2,6 +2,8 @@
 export interface MqttSettings {
   /** The topic exchange of each vhost on which topics live. */
   readonly exchange: string;
+  /** Of clients whose user name names none (`vhost:user`). */
+  readonly vhost: string;
   /** From accept to a CONNECT that was let in: TLS, HTTP and the login among it. */
   readonly connectTimeoutMs: number;
   /** Largest CONNECT. Nobody who has not logged in makes the server keep more. */
@@ -12,6 +14,8 @@ export interface MqttSettings {
   readonly maxTopicLevels: number;
   /** QoS 1 and 2 messages that a client may have under way to the server, announced to clients of 5.0. */
   readonly receiveMaximum: number;
+  /** QoS 1 and 2 messages under way to a client, whatever more it allows. */
+  readonly maxInFlight: number;
   /** Topic aliases that a client may make, announced to it. */
   readonly maxTopicAliases: number;
   /** Topic aliases that the server makes for a client which allows as many. */
@@ -24,6 +28,10 @@ export interface MqttSettings {
   /** How long a peer that broke the protocol, or whose connection ends, may take to see it. */
   readonly silentCloseDelayMs: number;
   readonly maxConnections: number;
+  /** Connected or not. */
+  readonly maxSessions: number;
+  /** Longest that a session outlives its connection, in seconds; 4,294,967,295: for ever. */
+  readonly maxSessionExpirySeconds: number;
   /** Of these, how many may not have logged in; no more than a quarter of `maxConnections`. */
   readonly maxHandshakes: number;
   /** Bytes that a client did not take yet; beyond it its deliveries stop, and at twice as much reading from it. */
@@ -36,12 +44,14 @@ export interface MqttSettings {
 
 export const defaultMqttSettings: MqttSettings = {
   exchange: 'amq.topic',
+  vhost: '/',
   connectTimeoutMs: 10_000,
   maxConnectBytes: 16 * 1024,
   maxPacketBytes: 16 * 1024 * 1024,
   maxTopicBytes: 65_535,
   maxTopicLevels: 200,
   receiveMaximum: 1_000,
+  maxInFlight: 1_000,
   maxTopicAliases: 64,
   maxTopicAliasesOut: 64,
   maxKeepAliveSeconds: 65_535,
@@ -49,6 +59,8 @@ export const defaultMqttSettings: MqttSettings = {
   maxTransientBytes: 64 * 1024 * 1024,
   silentCloseDelayMs: 3_000,
   maxConnections: 65_536,
+  maxSessions: 1_000_000,
+  maxSessionExpirySeconds: 0xffff_ffff,
   maxHandshakes: 4_096,
   maxUnsentBytes: 1024 * 1024,
   maxUnsentBytesOfAll: 128 * 1024 * 1024,

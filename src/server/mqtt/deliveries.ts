@@ -1,0 +1,453 @@
+/**
+ * Hot path: what goes out to one client, from its session's mailbox, from those of shared subscriptions, at once from publishers (live), and
+ * of what is retained.
+ */
+import type { DeliveryView, LiveSink, MessageView, Route, SharedGroup, Subscription } from '../../broker/index.ts';
+import { readEnvelope } from '../../broker/index.ts';
+import { packetType, type ProtocolVersion, type Qos } from '../../wire/mqtt/packet-type.ts';
+import {
+  publishBytes,
+  subscriptionIdentifierBytes,
+  topicAliasBytes,
+  writePublishHead,
+  writeSubscriptionIdentifier,
+  writeTopicAlias,
+} from '../../wire/mqtt/publish-packet.ts';
+import { reasonCode } from '../../wire/mqtt/reason-code.ts';
+import { copyBytes } from '../../format/copy.ts';
+import { Output } from '../socket/output.ts';
+import { noItem } from './acknowledgements.ts';
+import type { Connection } from './connection.ts';
+import { MailboxConsumer } from './mailbox-consumer.ts';
+import { OutboundWindow } from './outbound-window.ts';
+import { SentProperties } from './sent-properties.ts';
+import { qosOf, retainAsPublished } from './subscription-options.ts';
+
+/** One is enough: a message is written whole before the next is looked at. */
+const sent = new SentProperties();
+const noBytes = Buffer.alloc(0);
+const noView = new DataView(noBytes.buffer, noBytes.byteOffset, 0);
+/** Topics of which a client's plans are kept. */
+const maxPlans = 1_024;
+
+/** How messages of one topic go out to one client. */
+interface Plan {
+  readonly topic: Buffer;
+  readonly topicView: DataView;
+  /** The highest that its matching subscriptions grant [MQTT-3.3.4-2]. */
+  readonly qos: Qos;
+  readonly retainAsPublished: boolean;
+  /** Subscription identifiers, as they are sent. */
+  readonly identifiers: Buffer;
+  /** 0: it has none. */
+  alias: number;
+  /** The client knows what the alias stands for. */
+  aliasIsKnown: boolean;
+}
+
+export class Deliveries implements LiveSink {
+  readonly window = new OutboundWindow();
+  readonly #connection: Connection;
+  readonly #output: Output;
+  readonly #version: ProtocolVersion;
+  readonly #maxPacketBytes: number;
+  #plans = new Map<string, Plan>();
+  #lastRoute: Route | null = null;
+  #lastPlan: Plan | null = null;
+  #lastEnvelope = -1;
+  #lastEnvelopePlan: Plan | null = null;
+  /** It stands for a retained message that a new subscription has found. */
+  #lastIsRetained = false;
+  #aliases: number;
+  #nextAlias = 1;
+  #mailbox: MailboxConsumer | null = null;
+  readonly #groups = new Map<SharedGroup, MailboxConsumer>();
+  /** Consumers that wait for the output to drain. */
+  #stopped: MailboxConsumer[] = [];
+  /** Delivery tags of messages that nobody acknowledges, to be settled at the end of the turn. */
+  #done: number[] = [];
+  #doneDue = false;
+  #hasPrefetch = false;
+  #ended = false;
+  /** Messages of QoS 0 that were dropped because the client took none. */
+  dropped = 0;
+
+  constructor(connection: Connection) {
+    const { agreed, recipient, settings, output } = connection;
+    this.#connection = connection;
+    this.#output = output;
+    this.#version = connection.version as ProtocolVersion;
+    this.#maxPacketBytes = recipient.maxPacketBytes;
+    this.#aliases = Math.min(agreed.connect.properties.topicAliasMaximum ?? 0, settings.maxTopicAliasesOut);
+  }
+
+  /** After CONNACK: what was left unfinished is taken up, and what waits is sent. */
+  begin(): void {
+    const { session } = this.#connection;
+    for (const id of session.packets.released) {
+      this.window.release(id, null);
+      this.#connection.acknowledge(packetType.pubrel, id, reasonCode.success);
+    }
+    this.follow();
+  }
+
+  /** The subscriptions have changed. */
+  follow(): void {
+    const { subscriber } = this.#connection.session;
+    this.#forgetPlans();
+    subscriber.sink = this;
+    if (subscriber.queue !== null && this.#mailbox === null) this.#mailbox = this.#consume(null);
+    for (const { group } of subscriber.subscriptions.values()) {
+      if (group !== null && !this.#groups.has(group)) this.#groups.set(group, this.#consume(group));
+    }
+    for (const [group, consumer] of this.#groups) {
+      if (Array.from(group.members).some((member) => member.subscriber === subscriber)) continue;
+      this.#groups.delete(group);
+      consumer.end();
+    }
+  }
+
+  #consume(group: SharedGroup | null): MailboxConsumer {
+    const { brokerSession, session } = this.#connection;
+    if (!this.#hasPrefetch) brokerSession.setPrefetch(session.receiveMaximum, true);
+    this.#hasPrefetch = true;
+    const consumer = new MailboxConsumer(this.#connection, this, group);
+    consumer.begin();
+    return consumer;
+  }
+
+  // Sending
+
+  /** Hot. A delivery of the client's own mailbox (`group` null) or of a shared one's. False: no more for now. */
+  deliver(tag: number, delivery: DeliveryView, consumer: MailboxConsumer): boolean {
+    sent.read(delivery.head, delivery.propertiesStart, delivery.propertiesEnd);
+    if (delivery.envelopeId !== this.#lastEnvelope) this.#takeEnvelope(delivery);
+    const plan = consumer.group === null ? this.#lastEnvelopePlan! : this.#planOfGroup(delivery, consumer.group);
+    const qos = Math.min(sent.qos, plan.qos) as Qos;
+    const retain = this.#lastIsRetained || (sent.retain && plan.retainAsPublished);
+    if (qos === 0) {
+      this.#write(delivery, plan, 0, false, retain, 0);
+      this.#settleLater(tag);
+    } else {
+      const packetId = this.window.add(consumer.group === null ? delivery.number : 0, tag);
+      if (!this.#write(delivery, plan, qos, delivery.redelivered, retain, packetId)) {
+        this.window.take(packetId);
+        this.#settleLater(tag);
+      }
+    }
+    const output = this.#output;
+    if (output.unsent < output.limit) return true;
+    this.#stopped.push(consumer);
+    return false;
+  }
+
+  /** Hot. A message as it is published. Dropped where the client does not take what it is sent [THREATS: frozen subscriber]. */
+  take(message: MessageView, route: Route, topic: string): void {
+    const output = this.#output;
+    if (output.unsent >= output.limit) {
+      this.dropped++;
+      this.#connection.server.traffic.dropped++;
+      return;
+    }
+    if (route !== this.#lastRoute) {
+      this.#lastRoute = route;
+      this.#lastPlan = this.#planOf(topic);
+    }
+    const plan = this.#lastPlan!;
+    sent.read(message.head, message.propertiesStart, message.propertiesEnd);
+    this.#write(message, plan, 0, false, sent.retain && plan.retainAsPublished, 0);
+  }
+
+  /** A retained message of QoS 0, for one subscription that is new or made again. */
+  takeRetained(message: MessageView, topic: string, subscription: Subscription): void {
+    sent.read(message.head, message.propertiesStart, message.propertiesEnd);
+    this.#write(message, this.#planFor(topic, [subscription]), 0, false, true, 0);
+  }
+
+  /** False: the client takes no packet of this size, so it is as if the message had been sent [MQTT-3.1.2-25]. */
+  #write(message: MessageView, plan: Plan, qos: Qos, dup: boolean, retain: boolean, packetId: number): boolean {
+    const version = this.#version;
+    const payloadBytes = message.bodyEnd - message.bodyStart;
+    let { topic, topicView } = plan;
+    let propertiesBytes = 0;
+    let alias = 0;
+    if (version === 5) {
+      sent.encode(message.expiresAt, message.expiresAt === 0 ? 0 : this.#connection.broker.context.clock.now());
+      propertiesBytes = sent.length + plan.identifiers.length;
+      if (this.#aliases > 0) {
+        alias = this.#aliasOf(plan);
+        if (alias > 0) {
+          propertiesBytes += topicAliasBytes;
+          if (plan.aliasIsKnown) {
+            topic = noBytes;
+            topicView = noView;
+          }
+        }
+      }
+    }
+    const size = publishBytes(topic.length, qos, version, propertiesBytes, payloadBytes);
+    if (size > this.#maxPacketBytes) return false;
+    const output = this.#output;
+    const isSmall = size <= Output.maxReserve;
+    const headBytes = size - payloadBytes;
+    if (!isSmall && headBytes > Output.maxReserve) {
+      this.#writeLong(message, plan, topic, topicView, qos, dup, retain, packetId, propertiesBytes, alias);
+      return true;
+    }
+    output.reserve(isSmall ? size : headBytes);
+    const { bytes, view } = output;
+    let at = this.#writeHead(
+      bytes,
+      view,
+      output.at,
+      topic,
+      topicView,
+      plan,
+      qos,
+      dup,
+      retain,
+      packetId,
+      propertiesBytes,
+      payloadBytes,
+      alias,
+    );
+    if (isSmall) {
+      at = copyBytes(message.body, message.bodyStart, message.bodyEnd, bytes, view, at);
+      output.at = at;
+    } else {
+      output.at = at;
+      output.write(message.body, message.bodyStart, message.bodyEnd);
+    }
+    if (alias > 0) plan.aliasIsKnown = true;
+    this.#connection.server.traffic.messagesSent++;
+    return true;
+  }
+
+  #writeHead(
+    bytes: Buffer,
+    view: DataView,
+    at: number,
+    topic: Buffer,
+    topicView: DataView,
+    plan: Plan,
+    qos: Qos,
+    dup: boolean,
+    retain: boolean,
+    packetId: number,
+    propertiesBytes: number,
+    payloadBytes: number,
+    alias: number,
+  ): number {
+    at = writePublishHead(
+      bytes,
+      view,
+      at,
+      topic,
+      topicView,
+      qos,
+      dup,
+      retain,
+      packetId,
+      this.#version,
+      propertiesBytes,
+      payloadBytes,
+    );
+    if (propertiesBytes === 0) return at;
+    if (alias > 0) at = writeTopicAlias(bytes, at, alias);
+    at = copyBytes(plan.identifiers, 0, plan.identifiers.length, bytes, view, at);
+    return copyBytes(sent.bytes, 0, sent.length, bytes, view, at);
+  }
+
+  /** Properties that alone are more than a chunk. */
+  #writeLong(
+    message: MessageView,
+    plan: Plan,
+    topic: Buffer,
+    topicView: DataView,
+    qos: Qos,
+    dup: boolean,
+    retain: boolean,
+    packetId: number,
+    propertiesBytes: number,
+    alias: number,
+  ): void {
+    const payloadBytes = message.bodyEnd - message.bodyStart;
+    const head = Buffer.allocUnsafe(16 + topic.length + propertiesBytes);
+    const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
+    const end = this.#writeHead(
+      head,
+      view,
+      0,
+      topic,
+      topicView,
+      plan,
+      qos,
+      dup,
+      retain,
+      packetId,
+      propertiesBytes,
+      payloadBytes,
+      alias,
+    );
+    this.#output.write(head, 0, end);
+    this.#output.write(message.body, message.bodyStart, message.bodyEnd);
+    if (alias > 0) plan.aliasIsKnown = true;
+    this.#connection.server.traffic.messagesSent++;
+  }
+
+  #aliasOf(plan: Plan): number {
+    if (plan.alias === 0 && this.#nextAlias <= this.#aliases) plan.alias = this.#nextAlias++;
+    return plan.alias;
+  }
+
+  // Plans
+
+  #takeEnvelope(delivery: DeliveryView): void {
+    this.#lastEnvelope = delivery.envelopeId;
+    this.#lastEnvelopePlan = this.#planOf(sent.topic(delivery.envelopeStart));
+    // No route of the default exchange leads to a mailbox.
+    this.#lastIsRetained = readEnvelope(delivery.head, delivery.envelopeStart).exchange === '';
+  }
+
+  #planOf(topic: string): Plan {
+    const known = this.#plans.get(topic);
+    if (known !== undefined) return known;
+    const plan = this.#planFor(topic, this.#connection.session.subscriber.matching(topic));
+    if (this.#plans.size >= maxPlans) this.#dropPlans();
+    this.#plans.set(topic, plan);
+    return plan;
+  }
+
+  #planOfGroup(delivery: DeliveryView, group: SharedGroup): Plan {
+    const { subscriptions } = this.#connection.session.subscriber;
+    const own = Array.from(subscriptions.values()).filter((subscription) => subscription.group === group);
+    return this.#planFor(sent.topic(delivery.envelopeStart), own);
+  }
+
+  /** Without a subscription it is a message of one that is gone since [MQTT-3.10.4-2]: it goes out as it was published. */
+  #planFor(topic: string, subscriptions: readonly Subscription[]): Plan {
+    let qos: Qos = subscriptions.length === 0 ? 2 : 0;
+    let isAsPublished = false;
+    const identifiers: number[] = [];
+    for (const { options, identifier } of subscriptions) {
+      qos = Math.max(qos, qosOf(options)) as Qos;
+      isAsPublished ||= retainAsPublished(options);
+      if (identifier > 0 && !identifiers.includes(identifier)) identifiers.push(identifier);
+    }
+    const topicBytes = Buffer.from(topic);
+    return {
+      topic: topicBytes,
+      topicView: new DataView(topicBytes.buffer, topicBytes.byteOffset, topicBytes.byteLength),
+      qos,
+      retainAsPublished: isAsPublished,
+      identifiers: this.#version === 5 ? identifierBytes(identifiers) : noBytes,
+      alias: 0,
+      aliasIsKnown: false,
+    };
+  }
+
+  /** Plans with aliases stay, since the client remembers these. */
+  #dropPlans(): void {
+    const kept = new Map<string, Plan>();
+    for (const [topic, plan] of this.#plans) if (plan.alias > 0) kept.set(topic, plan);
+    this.#plans = kept;
+  }
+
+  #forgetPlans(): void {
+    this.#lastRoute = null;
+    this.#lastPlan = null;
+    this.#lastEnvelope = -1;
+    this.#lastEnvelopePlan = null;
+    const before = this.#plans;
+    this.#plans = new Map();
+    for (const [topic, { alias, aliasIsKnown }] of before) {
+      if (alias === 0) continue;
+      const plan = this.#planOf(topic);
+      plan.alias = alias;
+      plan.aliasIsKnown = aliasIsKnown;
+    }
+  }
+
+  // What the client says of them
+
+  /** PUBACK. One that nobody waits for says nothing. */
+  acknowledged(packetId: number): void {
+    const tag = this.window.take(packetId);
+    if (tag > 0) this.#settle(tag);
+  }
+
+  /** PUBREC. */
+  received(packetId: number, reason: number): void {
+    const connection = this.#connection;
+    if (this.window.isReleased(packetId)) {
+      connection.answer(packetType.pubrel, packetId, noItem, reasonCode.success);
+      return;
+    }
+    const tag = this.window.take(packetId);
+    if (reason >= reasonCode.unspecifiedError) {
+      if (tag > 0) this.#settle(tag);
+      return;
+    }
+    if (tag === 0) {
+      connection.answer(packetType.pubrel, packetId, noItem, reasonCode.packetIdentifierNotFound);
+      return;
+    }
+    const claim = connection.brokerSession.claim(tag);
+    const batch = connection.batch ?? connection.beginBatch();
+    claim?.settle(batch, 'ack');
+    this.window.release(packetId, claim);
+    connection.session.packets.release(packetId);
+    connection.answer(packetType.pubrel, packetId, noItem, reasonCode.success);
+  }
+
+  /** PUBCOMP. */
+  completed(packetId: number): void {
+    this.window.complete(packetId);
+    this.#connection.session.packets.complete(packetId);
+  }
+
+  #settle(tag: number): void {
+    const connection = this.#connection;
+    connection.brokerSession.ack(connection.batch ?? connection.beginBatch(), tag, false);
+  }
+
+  /** Deliveries come between batches: what needs no acknowledgement is settled in one batch behind them. */
+  #settleLater(tag: number): void {
+    this.#done.push(tag);
+    if (this.#doneDue) return;
+    this.#doneDue = true;
+    setImmediate(() => {
+      this.#doneDue = false;
+      const tags = this.#done;
+      this.#done = [];
+      if (this.#ended) return;
+      for (const each of tags) this.#settle(each);
+      this.#connection.commitBatch();
+    });
+  }
+
+  // Its consumers
+
+  resume(): void {
+    if (this.#stopped.length === 0) return;
+    const stopped = this.#stopped;
+    this.#stopped = [];
+    for (const consumer of stopped) consumer.resume();
+  }
+
+  /** The connection ends; its broker session gives back what is unacknowledged. */
+  end(): void {
+    this.#ended = true;
+    const { subscriber } = this.#connection.session;
+    if (subscriber.sink === this) subscriber.sink = null;
+    this.#stopped = [];
+  }
+}
+
+function identifierBytes(identifiers: readonly number[]): Buffer {
+  if (identifiers.length === 0) return noBytes;
+  const bytes = Buffer.allocUnsafe(identifiers.reduce((sum, each) => sum + subscriptionIdentifierBytes(each), 0));
+  let at = 0;
+  for (const identifier of identifiers) at = writeSubscriptionIdentifier(bytes, at, identifier);
+  return bytes;
+}

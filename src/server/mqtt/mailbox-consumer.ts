@@ -1,0 +1,67 @@
+import {
+  BrokerError,
+  type ConsumerSink,
+  type DeliveryView,
+  type SessionConsumer,
+  type SharedGroup,
+} from '../../broker/index.ts';
+import type { Connection } from './connection.ts';
+import type { Deliveries } from './deliveries.ts';
+
+/** What a client gets out of its session's mailbox, or out of that of a shared subscription. */
+export class MailboxConsumer implements ConsumerSink {
+  /** Null: its own mailbox. */
+  readonly group: SharedGroup | null;
+  readonly #connection: Connection;
+  readonly #deliveries: Deliveries;
+  #registered: SessionConsumer | null = null;
+  #ended = false;
+
+  constructor(connection: Connection, deliveries: Deliveries, group: SharedGroup | null) {
+    this.#connection = connection;
+    this.#deliveries = deliveries;
+    this.group = group;
+  }
+
+  begin(): void {
+    const { brokerSession, session } = this.#connection;
+    const { subscriber } = session;
+    const { group } = this;
+    const consumerTag = group === null ? '' : `${group.name}/${group.filter}`;
+    // A durable session's packet ids follow from numbers, which are good for that once they are on disk.
+    const afterSync = group === null && subscriber.durable;
+    brokerSession
+      .consumeMailbox(group ?? subscriber, { consumerTag, noAck: false, afterSync, prefetch: 0 }, this)
+      .then((registered) => {
+        this.#registered = registered;
+        if (this.#ended) this.#cancel(registered);
+      })
+      .catch((error: unknown) => {
+        if (error instanceof BrokerError && this.#connection.state !== 'running') return;
+        this.#connection.ending.fail(error);
+      });
+  }
+
+  deliver(tag: number, delivery: DeliveryView): boolean {
+    return this.#deliveries.deliver(tag, delivery, this);
+  }
+
+  /** The mailbox is gone, or was stopped by damage. */
+  cancelled(): void {
+    if (!this.#ended) this.#connection.log('its session gives no more messages');
+  }
+
+  resume(): void {
+    this.#registered?.resume();
+  }
+
+  /** The client has left the shared subscription. */
+  end(): void {
+    this.#ended = true;
+    if (this.#registered !== null) this.#cancel(this.#registered);
+  }
+
+  #cancel({ consumerTag }: SessionConsumer): void {
+    this.#connection.brokerSession.cancel(consumerTag).catch((error: unknown) => this.#connection.logBug(error));
+  }
+}

@@ -1,0 +1,248 @@
+/** All sessions of a server: who is connected, who may come back, and when what a client left behind ends. */
+import type { Broker, Vhost } from '../../broker/index.ts';
+import { MqttError } from '../../wire/mqtt/mqtt-error.ts';
+import { reasonCode } from '../../wire/mqtt/reason-code.ts';
+import type { Agreed, Connection } from './connection.ts';
+import { PacketState } from './packet-state.ts';
+import type { MqttServer } from './server.ts';
+import { MqttSession, stateName } from './session.ts';
+import { decodeRecord } from './session-record.ts';
+import { publishWill, willOf } from './will.ts';
+
+const sweepMs = 1_000;
+/** The longest that a timer takes; a will that is to wait longer is looked at again then. */
+const longestTimerMs = 0x7fff_ffff;
+
+export interface Entered {
+  readonly session: MqttSession;
+  readonly isPresent: boolean;
+}
+
+export class Sessions {
+  readonly #server: MqttServer;
+  readonly #broker: Broker;
+  readonly #byKey = new Map<string, MqttSession>();
+  /** What is being done with the session of a client, which the next that wants it waits for. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+  /** Those without a connection. */
+  readonly #offline = new Set<MqttSession>();
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(server: MqttServer) {
+    this.#server = server;
+    this.#broker = server.broker;
+  }
+
+  get count(): number {
+    return this.#byKey.size;
+  }
+
+  get offlineCount(): number {
+    return this.#offline.size;
+  }
+
+  [Symbol.iterator](): IterableIterator<MqttSession> {
+    return this.#byKey.values();
+  }
+
+  /** Takes up what earlier runs of the broker left. */
+  start(): void {
+    for (const vhost of this.#broker.vhosts) {
+      for (const subscriber of vhost.subscribers) {
+        const { user, clientId, records } = subscriber;
+        const stored = records.get(stateName.record);
+        const packets = PacketState.decode(records.get(stateName.packets));
+        const key = keyOf(vhost, user, clientId);
+        const session = new MqttSession(
+          key,
+          clientId,
+          vhost,
+          this.#broker.users.get(user) ?? null,
+          subscriber,
+          packets,
+        );
+        if (stored === undefined) {
+          // A crash came before its record: no client knows of it.
+          this.#end(session).catch((error: unknown) => this.#server.logBug(error));
+          continue;
+        }
+        const record = decodeRecord(stored);
+        session.expirySeconds = record.expirySeconds;
+        session.will = record.will;
+        session.offlineAt = record.offlineAt === 0 ? this.#now() : record.offlineAt;
+        this.#byKey.set(key, session);
+        this.#goneOffline(session);
+      }
+    }
+    this.#timer ??= setInterval(() => this.#sweep(), sweepMs).unref();
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer = null;
+    for (const session of this.#offline) {
+      if (session.willTimer !== null) clearTimeout(session.willTimer);
+      session.willTimer = null;
+    }
+  }
+
+  /** Gives a client its session, a new one or that which it left; null: it has gone meanwhile. @throws MqttError, BrokerError */
+  enter(connection: Connection, agreed: Agreed): Promise<Entered | null> {
+    const { connect, principal, vhost } = agreed;
+    const key = keyOf(vhost, principal.user, connect.clientId);
+    return this.#inTurn(key, async () => {
+      let session = this.#byKey.get(key);
+      if (session !== undefined) {
+        if (session.connection !== null) await this.#takeOver(session);
+        if (connect.cleanStart || session.endsAt <= this.#now() || session.ended) {
+          await this.#end(session);
+          session = undefined;
+        }
+      }
+      if (connection.state !== 'greeting') return null;
+      const isPresent = session !== undefined;
+      session ??= this.#make(key, agreed);
+      session.principal = principal;
+      session.connection = connection;
+      this.#offline.delete(session);
+      if (session.willTimer !== null) clearTimeout(session.willTimer);
+      session.willTimer = null;
+      session.offlineAt = 0;
+      session.expirySeconds = this.#server.expirySeconds(connect);
+      session.will = willOf(connect);
+      if (session.subscriber.durable) await this.#store(session);
+      if (connection.state === 'greeting') return { session, isPresent };
+      await this.#leave(connection, session);
+      return null;
+    });
+  }
+
+  /** The connection has ended, and given back what it held. */
+  left(connection: Connection): Promise<void> {
+    const session = connection.ownSession;
+    if (session === null || session.connection !== connection) return Promise.resolve();
+    return this.#leave(connection, session);
+  }
+
+  /** The session of a client whose user or vhost is gone, and all of what it left. */
+  forget(session: MqttSession): void {
+    this.#inTurn(session.key, async () => {
+      session.will = null;
+      if (this.#byKey.get(session.key) === session) await this.#end(session);
+    }).catch((error: unknown) => this.#server.logBug(error));
+  }
+
+  /** Subscriptions that the permissions of their user allow no more. */
+  dropUnreadable({ vhost, principal, subscriber, connection }: MqttSession): void {
+    if (principal === null) return;
+    vhost.subscribers
+      .dropForbidden(principal, subscriber)
+      .then(() => connection?.isRunning === true && connection.hasDeliveries && connection.deliveries.follow())
+      .catch((error: unknown) => this.#server.logBug(error));
+  }
+
+  async #leave(connection: Connection, session: MqttSession): Promise<void> {
+    if (session.connection !== connection) return;
+    session.connection = null;
+    session.offlineAt = this.#now();
+    const { isWithoutWill, expirySeconds } = connection.ending;
+    if (isWithoutWill) session.will = null;
+    if (expirySeconds !== null) session.expirySeconds = expirySeconds;
+    if (session.expirySeconds === 0) {
+      await this.#end(session);
+      return;
+    }
+    this.#goneOffline(session);
+    await this.#store(session);
+  }
+
+  #make(key: string, agreed: Agreed): MqttSession {
+    const { connect, principal, vhost } = agreed;
+    if (this.#byKey.size >= this.#server.settings.maxSessions) {
+      throw new MqttError(reasonCode.quotaExceeded, `there are ${this.#byKey.size} sessions, as many as there may be`);
+    }
+    const durable = this.#server.expirySeconds(connect) > 0;
+    const subscriber = vhost.subscribers.create(principal.user, connect.clientId, { durable });
+    const session = new MqttSession(key, connect.clientId, vhost, principal, subscriber, new PacketState());
+    this.#byKey.set(key, session);
+    return session;
+  }
+
+  /** Another connection of the same client has come [MQTT-3.1.4-3]. */
+  async #takeOver(session: MqttSession): Promise<void> {
+    const old = session.connection!;
+    old.log('another connection of the same client has come');
+    old.ending.refuse(reasonCode.sessionTakenOver, 'another connection of the same client has come');
+    await old.ending.released();
+  }
+
+  /** Nobody is connected: its will is published, at once or later, and the session ends in its time. */
+  #goneOffline(session: MqttSession): void {
+    this.#offline.add(session);
+    const { will } = session;
+    if (will === null) return;
+    const dueMs = session.offlineAt + 1000 * Math.min(will.delaySeconds, session.expirySeconds) - this.#now();
+    if (dueMs <= 0) {
+      this.#publishWill(session);
+      return;
+    }
+    session.willTimer = setTimeout(() => this.#goneOffline(session), Math.min(dueMs, longestTimerMs)).unref();
+  }
+
+  #publishWill(session: MqttSession): void {
+    const { will } = session;
+    if (will === null) return;
+    session.will = null;
+    publishWill(this.#server, session, will);
+    if (!session.ended && session.subscriber.durable && session.expirySeconds > 0) {
+      this.#store(session).catch((error: unknown) => this.#server.logBug(error));
+    }
+  }
+
+  /** Nothing of it stays. */
+  async #end(session: MqttSession): Promise<void> {
+    if (session.ended) return;
+    session.ended = true;
+    this.#offline.delete(session);
+    if (this.#byKey.get(session.key) === session) this.#byKey.delete(session.key);
+    if (session.willTimer !== null) clearTimeout(session.willTimer);
+    session.willTimer = null;
+    this.#publishWill(session);
+    await session.vhost.subscribers.remove(session.subscriber);
+  }
+
+  #sweep(): void {
+    const now = this.#now();
+    for (const session of this.#offline) {
+      if (session.endsAt > now) continue;
+      this.#inTurn(session.key, async () => {
+        if (session.endsAt <= this.#now()) await this.#end(session);
+      }).catch((error: unknown) => this.#server.logBug(error));
+    }
+  }
+
+  #store(session: MqttSession): Promise<void> {
+    return session.vhost.subscribers.setRecord(session.subscriber, stateName.record, session.record());
+  }
+
+  #now(): number {
+    return this.#broker.context.clock.now();
+  }
+
+  /** One thing after another is done with a client's session. */
+  async #inTurn<T>(key: string, what: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(key);
+    const turn = before === undefined ? what() : before.then(what, what);
+    this.#turns.set(key, turn);
+    try {
+      return await turn;
+    } finally {
+      if (this.#turns.get(key) === turn) this.#turns.delete(key);
+    }
+  }
+}
+
+/** Nobody's names imitate another's. */
+function keyOf(vhost: Vhost, user: string, clientId: string): string {
+  return JSON.stringify([vhost.name, user, clientId]);
+}
