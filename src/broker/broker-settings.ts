@@ -33,9 +33,14 @@ export interface BrokerSettings {
   readonly maxTransactionBytesOfAll: number;
 }
 
+/** What the machine has, or the container may take of it; `most` is 0, or more than there is, where nothing limits it. */
+export function memoryBytes(ofMachine: number, most: number): number {
+  return most > 0 ? Math.min(ofMachine, most) : ofMachine;
+}
+
 export function brokerSettings(given: Partial<BrokerSettings> = {}): BrokerSettings {
   return {
-    memoryWatermarkBytes: Math.floor(totalmem() * 0.6),
+    memoryWatermarkBytes: Math.floor(memoryBytes(totalmem(), process.constrainedMemory()) * 0.6),
     memorySampleMs: 1000,
     maxCachedRoutes: 65_536,
     maxCachedRouteBytes: 64 * 1024 * 1024,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { brokerSettings } from '../../src/broker/broker-settings.ts';
+import { brokerSettings, memoryBytes } from '../../src/broker/broker-settings.ts';
 import { Pressure } from '../../src/broker/pressure.ts';
 import type { Clock } from '../../src/engine/clock.ts';
 
@@ -49,4 +49,9 @@ test('memory is sampled once a second, and alarms are told when they change', ()
   assert.equal(told.length, 6);
   pressure.stop();
   assert.equal(tasks.at(-1)!.cancelled, true);
+});
+
+test('a container that may take less than the machine has counts', () => {
+  assert.equal(memoryBytes(1000, 400), 400);
+  for (const unlimited of [0, 2 ** 64]) assert.equal(memoryBytes(1000, unlimited), 1000);
 });
