@@ -180,13 +180,13 @@ describe('retained-messages', () => {
     const { bytes } = before.retained;
     await before.bench.broker.close();
     const after = await opened({}, directory);
-    context.after(() => after.bench.broker.close());
     assert.equal(after.retained.bytes, bytes);
     assert.deepEqual(bodiesOf(after.retained.matching('a/b')), ['new']);
     assert.equal(after.retained.get('a/b')!.user, 'guest');
     assert.deepEqual([after.retained.get('a/gone'), after.retained.count], [null, 2]);
     await after.clock.advance(10_000);
     assert.equal(after.retained.get('a/short'), null);
+    await after.bench.broker.close();
   });
 
   it('ends with its vhost', async (context) => {
@@ -202,8 +202,8 @@ describe('retained-messages', () => {
     assert.equal(await keys(), 1);
     await bench.broker.close();
     const after = await opened({}, directory);
-    context.after(() => after.bench.broker.close());
     assert.equal(await after.keys(), 0);
+    await after.bench.broker.close();
   });
 
   it('passes over what it can not read', async (context) => {
@@ -212,8 +212,8 @@ describe('retained-messages', () => {
     await bench.commit((batch) => batch.put('retained/1:/1:a', Buffer.from([9])));
     await bench.broker.close();
     const after = await opened({}, directory);
-    context.after(() => after.bench.broker.close());
     assert.equal(after.retained.get('a'), null);
     assert.match(after.bench.lines.join('\n'), /retained message of topic 'a' in vhost '\/' can't be read/);
+    await after.bench.broker.close();
   });
 });
