@@ -11,7 +11,7 @@
  * The state of a durable subscriber's subscription is written with or after its mailbox: a start makes what a crash left without its
  * other half whole, or has it go (restore.ts).
  */
-import type { Batch, MessageView, TopologyChange } from '../../engine/engine.ts';
+import type { Batch, DeliveryView, MessageView, TopologyChange } from '../../engine/engine.ts';
 import { BrokerError } from '../broker-error.ts';
 import { brokerError, type BrokerContext } from '../context.ts';
 import { encodeEnvelope } from '../envelope.ts';
@@ -120,6 +120,19 @@ export class Subscribers {
   deposit(batch: Batch, { queue }: Subscriber, topic: string, message: MessageView): void {
     if (queue?.takes !== true) return;
     batch.append(this.#context.engine.targets([queue.handle!], encodeEnvelope('', routingKeyOf(topic))), message);
+  }
+
+  /**
+   * Puts a message of a shared group into the mailbox of the member that it is for, as it was published. The member has a mailbox from its first
+   * such message on. False: it has none that takes messages.
+   */
+  takeOver(batch: Batch, subscriber: Subscriber, delivery: DeliveryView): boolean {
+    this.#mailbox(subscriber);
+    const { queue } = subscriber;
+    if (queue?.takes !== true) return false;
+    const envelope = Buffer.from(delivery.head.subarray(delivery.envelopeStart, delivery.envelopeEnd));
+    batch.append(this.#context.engine.targets([queue.handle!], envelope), delivery);
+    return true;
   }
 
   /** Its session has ended: its subscriptions, its mailbox and its records go. */

@@ -64,6 +64,10 @@ export class Deliveries implements LiveSink {
   readonly #groups = new Map<SharedGroup, MailboxConsumer>();
   /** Consumers that wait for the output to drain. */
   #stopped: MailboxConsumer[] = [];
+  /** Consumers of shared subscriptions that wait until less is in flight. */
+  #waiting: MailboxConsumer[] = [];
+  /** Messages that were taken over and have not come back yet. */
+  #takenOver = 0;
   /** Delivery tags of messages that nobody acknowledges, to be settled at the end of the turn. */
   #done: number[] = [];
   #doneDue = false;
@@ -124,6 +128,8 @@ export class Deliveries implements LiveSink {
     if (delivery.envelopeId !== this.#lastEnvelope) this.#takeEnvelope(delivery);
     const plan = consumer.group === null ? this.#lastEnvelopePlan! : this.#planOfGroup(delivery, consumer.group);
     const qos = Math.min(sent.qos, plan.qos) as Qos;
+    if (qos === 2 && consumer.group !== null) return this.#takeOver(tag, delivery, consumer);
+    if (this.#takenOver > 0 && consumer.group === null) this.#takenOver--;
     const retain = this.#lastIsRetained || (sent.retain && plan.retainAsPublished);
     if (qos === 0) {
       this.#write(delivery, plan, 0, false, retain, 0);
@@ -139,6 +145,35 @@ export class Deliveries implements LiveSink {
     if (output.unsent < output.limit) return true;
     this.#stopped.push(consumer);
     return false;
+  }
+
+  /**
+   * A shared subscription's message of QoS 2 becomes this session's: from here on no other member gets it, whatever becomes of the connection
+   * [MQTT-4.8.2-4, MQTT-4.8.2-5]. It comes back through the session's own mailbox.
+   */
+  #takeOver(tag: number, delivery: DeliveryView, consumer: MailboxConsumer): boolean {
+    const connection = this.#connection;
+    const { agreed, session, brokerSession } = connection;
+    const batch = connection.beginBatch();
+    const taken = agreed.vhost.subscribers.takeOver(batch, session.subscriber, delivery);
+    // A mailbox that was stopped by damage takes nothing: another member may.
+    if (taken) brokerSession.ack(batch, tag, false);
+    else brokerSession.reject(batch, tag, false, true);
+    connection.commitBatch();
+    if (!taken) {
+      consumer.end();
+      return false;
+    }
+    if (this.#mailbox === null) this.follow();
+    this.#takenOver++;
+    if (this.#mayTakeOver) return true;
+    this.#waiting.push(consumer);
+    return false;
+  }
+
+  /** No more than the client may have in flight. */
+  get #mayTakeOver(): boolean {
+    return this.#takenOver + this.window.count < this.#connection.session.receiveMaximum;
   }
 
   /** Hot. A message as it is published. Dropped where the client does not take what it is sent [THREATS: frozen subscriber]. */
@@ -374,6 +409,7 @@ export class Deliveries implements LiveSink {
   acknowledged(packetId: number): void {
     const tag = this.window.take(packetId);
     if (tag > 0) this.#settle(tag);
+    if (this.#waiting.length > 0) this.#takeMore();
   }
 
   /** PUBREC. */
@@ -404,6 +440,14 @@ export class Deliveries implements LiveSink {
   completed(packetId: number): void {
     this.window.complete(packetId);
     this.#connection.session.packets.complete(packetId);
+    if (this.#waiting.length > 0) this.#takeMore();
+  }
+
+  #takeMore(): void {
+    if (!this.#mayTakeOver) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const consumer of waiting) consumer.resume();
   }
 
   #settle(tag: number): void {
@@ -441,6 +485,7 @@ export class Deliveries implements LiveSink {
     const { subscriber } = this.#connection.session;
     if (subscriber.sink === this) subscriber.sink = null;
     this.#stopped = [];
+    this.#waiting = [];
   }
 }
 
