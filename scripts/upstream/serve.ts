@@ -6,6 +6,9 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
+/** The suites that are run against these speak AMQP. */
+const withoutMqtt = ['mqtt', 'ws', 'mqtts', 'wss'].flatMap((protocol) => [`--${protocol}-port`, 'off']);
+
 /**
  * Starts a Postrider on port 5672 of 127.0.0.1, its journal in `scratch`, and one on that of ::1, for tests that connect to `localhost` in
  * either way. `options` are for the first. Returns what stops them.
@@ -31,7 +34,7 @@ export async function serveOnStandardPort(scratch: string, options: readonly str
 }
 
 async function serve(options: readonly string[], logPath: string): Promise<ChildProcess> {
-  const args = ['--import', 'tsx', 'src/cli/main.ts', 'serve', ...options, '--json'];
+  const args = ['--import', 'tsx', 'src/cli/main.ts', 'serve', ...withoutMqtt, ...options, '--json'];
   const broker = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   const log = createWriteStream(logPath, { flags: 'a' });

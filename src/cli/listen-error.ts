@@ -32,7 +32,7 @@ export function address(host: string, port: number): string {
 function explain(code: string | undefined, host: string, port: number, option: string): string | null {
   switch (code) {
     case 'EADDRINUSE':
-      return `port ${port} is in use; stop what listens there, or choose another port with ${option} (0: any free one)`;
+      return `port ${port} is in use; stop what listens there, or choose another port with ${option} (0: any free one; off: none)`;
     case 'EACCES':
       return `port ${port} needs privileges; choose one above 1023 with ${option}`;
     case 'EADDRNOTAVAIL':

@@ -1,37 +1,26 @@
-/** The life of a served broker: address, data, listener; then whatever ends it. */
+/** The life of a served broker: addresses, data, listeners; then whatever ends it. */
 import { resolve } from 'node:path';
 import { Broker } from '../broker/index.ts';
 import type { ServeSettings } from '../config/serve-settings.ts';
 import { EngineError } from '../engine/errors.ts';
 import { openLocal } from '../engine/local/index.ts';
 import { version } from '../version.ts';
-import { AmqpServer, defaultAmqpSettings, type AmqpSettings } from '../server/amqp/index.ts';
 import { CommandError } from './command-error.ts';
-import { connectionsWithin, descriptorLimit } from './descriptor-limit.ts';
 import { exitCode, signalExitCode } from './exit-code.ts';
-import { address, listenError, tryAddress } from './listen-error.ts';
+import { tryAddress } from './listen-error.ts';
 import { LogLines } from './log-lines.ts';
 import { reportError } from './report-error.ts';
+import { Servers } from './servers.ts';
 import { TlsFiles } from './tls-files.ts';
-
-const portOption = '--amqp-port';
-const tlsPortOption = '--amqps-port';
-
-interface Ports {
-  amqp?: number;
-  amqps?: number;
-}
+import { places, waysIn, type Ports } from './ways-in.ts';
 
 /** Resolves once it listens; the process then lives until something ends it. @throws CommandError, EngineError */
 export async function runBroker(settings: ServeSettings, stopWithParent: boolean): Promise<void> {
-  const { data, host, amqpPort, amqpsPort } = settings;
+  const { data, host } = settings;
   const tls = TlsFiles.of(settings);
-  if (amqpPort === 'off' && tls === null) {
-    throw new CommandError(exitCode.usage, '--amqp-port off leaves nothing to serve without --tls-cert and --tls-key');
-  }
+  const ways = waysIn(settings, tls !== null);
   // Before the data directory is touched: an address that is taken must leave no trace.
-  if (amqpPort !== 0 && amqpPort !== 'off') await tryAddress(host, amqpPort, portOption);
-  if (amqpsPort !== 0 && tls !== null) await tryAddress(host, amqpsPort, tlsPortOption);
+  for (const { port, option } of ways) if (port !== 0) await tryAddress(host, port, option);
 
   // Whole: what is told in a log at night must not depend on where the process was started.
   const directory = data === 'memory:' ? data : resolve(data);
@@ -43,47 +32,22 @@ export async function runBroker(settings: ServeSettings, stopWithParent: boolean
   await broker.open().catch((error: unknown) => {
     throw withAdvice(error, directory);
   });
-  const amqp = new AmqpServer({ broker, version, log: say, settings: amqpSettings(settings) });
-  const ports: Ports = {};
+  const servers = await Servers.of(broker, ways, settings, say);
+  let ports: Ports;
   try {
-    if (amqpPort !== 'off') ports.amqp = await listening(amqp.listen(host, amqpPort), host, amqpPort, portOption);
-    if (tls !== null) {
-      ports.amqps = await listening(amqp.listenTls(host, amqpsPort, tls.identity), host, amqpsPort, tlsPortOption);
-    }
+    ports = await servers.listen(host, ways, tls);
   } catch (error) {
-    await amqp.close();
+    await servers.close();
     await broker.close();
     throw error;
   }
-  tls?.watch((identity) => amqp.setTlsIdentity(identity), say);
+  tls?.watch((identity) => servers.setTlsIdentity(identity), say);
   endOnSignal(async () => {
     tls?.unwatch();
-    await amqp.close();
+    await servers.close();
     await broker.close();
   }, stopWithParent);
   announce(settings, ports);
-}
-
-/** @throws CommandError */
-async function listening(
-  listen: Promise<{ readonly port: number }>,
-  host: string,
-  port: number,
-  option: string,
-): Promise<number> {
-  try {
-    return (await listen).port;
-  } catch (error) {
-    throw listenError(error, host, port, option);
-  }
-}
-
-function amqpSettings({ consumerTimeout }: ServeSettings): Partial<AmqpSettings> {
-  const consumerTimeoutMs = consumerTimeout * 1000;
-  const limit = descriptorLimit();
-  if (limit === undefined) return { consumerTimeoutMs };
-  const maxConnections = Math.min(connectionsWithin(limit), defaultAmqpSettings.maxConnections);
-  return { consumerTimeoutMs, maxConnections };
 }
 
 function withAdvice(error: unknown, directory: string): unknown {
@@ -100,13 +64,8 @@ function announce({ data, host, json }: ServeSettings, ports: Ports): void {
   process.stdout.on('error', () => undefined);
   const line = json
     ? JSON.stringify({ event: 'listening', pid: process.pid, ports, data, version })
-    : `postrider ${version}: AMQP 0-9-1 on ${places(host, ports)}, data in ${data}; Ctrl-C stops it`;
+    : `postrider ${version}: ${places(host, ports)}, data in ${data}; Ctrl-C stops it`;
   process.stdout.write(`${line}\n`);
-}
-
-function places(host: string, { amqp, amqps }: Ports): string {
-  const plain = amqp === undefined ? [] : [address(host, amqp)];
-  return [...plain, ...(amqps === undefined ? [] : [`${address(host, amqps)} (TLS)`])].join(' and ');
 }
 
 /** Nothing more can be confirmed, so clients must see the connection break, now. */

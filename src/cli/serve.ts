@@ -1,4 +1,4 @@
-/** `postrider serve`: an engine, a broker on it, and the AMQP server in front, until a signal or a failed disk ends it. */
+/** `postrider serve`: an engine, a broker on it, and the servers in front, until a signal or a failed disk ends it. */
 import type { Command } from 'commander';
 import { ConfigError } from '../config/config-error.ts';
 import { serveSettings, settingsFrom, type ServeSettings, type Setting } from '../config/serve-settings.ts';
@@ -7,10 +7,11 @@ import { exitCode } from './exit-code.ts';
 
 const examples = `
 Examples:
-  postrider serve                                    127.0.0.1:5672, data in ./data
+  postrider serve                                    AMQP on port 5672, MQTT on 1883 and 8083, data in ./data
   postrider serve --data /var/lib/postrider          another data directory
-  postrider serve --data memory: --amqp-port 0 --json    for a test: nothing on disk, any free port
-  postrider serve --host 0.0.0.0 --amqp-port off --tls-cert cert.pem --tls-key key.pem
+  postrider serve --mqtt-port off --ws-port off      AMQP alone
+  postrider serve --data memory: --amqp-port 0 --mqtt-port 0 --ws-port 0 --json    for a test: any free ports
+  postrider serve --host 0.0.0.0 --amqp-port off --mqtt-port off --ws-port off --tls-cert cert.pem --tls-key key.pem
   postrider serve --config postrider.yaml            options from a file; the command line wins
 
 Ctrl-C (SIGINT) or SIGTERM stops it in order; a second one stops it at once, and nothing confirmed is lost by that.`;
@@ -21,7 +22,7 @@ interface Options extends Partial<ServeSettings> {
 }
 
 export function registerServe(program: Command): void {
-  const command = program.command('serve').description('serve clients over AMQP 0-9-1');
+  const command = program.command('serve').description('serve clients over AMQP 0-9-1 and MQTT');
   for (const setting of serveSettings) {
     const option = command.createOption(flags(setting), described(setting));
     if (setting.placeholder !== undefined) option.argParser((text) => readOption(setting, text));

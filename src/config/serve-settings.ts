@@ -6,14 +6,20 @@ import { isIP } from 'node:net';
 import { ConfigError } from './config-error.ts';
 import { dataDirectory } from './data-directory.ts';
 
+export type Port = number | 'off';
+
 export interface ServeSettings {
   /** A directory, or `memory:`. */
   readonly data: string;
   readonly host: string;
-  /** 0: any free port; off: no connections without TLS. */
-  readonly amqpPort: number | 'off';
-  /** Where TLS is spoken, once there is a certificate. */
-  readonly amqpsPort: number;
+  /** 0: any free port; off: not spoken this way. Those over TLS need a certificate. */
+  readonly amqpPort: Port;
+  readonly amqpsPort: Port;
+  readonly mqttPort: Port;
+  readonly mqttsPort: Port;
+  /** MQTT over WebSocket. */
+  readonly wsPort: Port;
+  readonly wssPort: Port;
   /** Files; empty: none. */
   readonly tlsCert: string;
   readonly tlsKey: string;
@@ -71,23 +77,20 @@ const host: Setting<'host'> = {
   },
 };
 
-const amqpPort: Setting<'amqpPort'> = {
-  key: 'amqpPort',
-  name: 'amqp-port',
-  placeholder: 'PORT',
-  description: 'port for AMQP 0-9-1; 0 picks a free one, off serves TLS alone',
-  standard: 5672,
-  read: (value) => (value === 'off' ? value : readPort(value)),
-};
+type PortKey = 'amqpPort' | 'amqpsPort' | 'mqttPort' | 'mqttsPort' | 'wsPort' | 'wssPort';
 
-const amqpsPort: Setting<'amqpsPort'> = {
-  key: 'amqpsPort',
-  name: 'amqps-port',
-  placeholder: 'PORT',
-  description: 'port for AMQP 0-9-1 over TLS, where there is a certificate',
-  standard: 5671,
-  read: readPort,
-};
+function portOf<K extends PortKey>(key: K, name: string, standard: number, description: string): Setting<K> {
+  return { key, name, placeholder: 'PORT', description, standard, read: readPort };
+}
+
+const ports: readonly Setting<PortKey>[] = [
+  portOf('amqpPort', 'amqp-port', 5672, 'port for AMQP 0-9-1; 0 picks a free one, off serves none'),
+  portOf('amqpsPort', 'amqps-port', 5671, 'port for AMQP 0-9-1 over TLS, where there is a certificate'),
+  portOf('mqttPort', 'mqtt-port', 1883, 'port for MQTT 3.1.1 and 5.0; 0 picks a free one, off serves none'),
+  portOf('mqttsPort', 'mqtts-port', 8883, 'port for MQTT over TLS, where there is a certificate'),
+  portOf('wsPort', 'ws-port', 8083, 'port for MQTT over WebSocket; 0 picks a free one, off serves none'),
+  portOf('wssPort', 'wss-port', 8084, 'port for MQTT over WebSocket and TLS, where there is a certificate'),
+];
 
 type FileKey = 'tlsCert' | 'tlsKey' | 'tlsClientCa';
 
@@ -164,16 +167,7 @@ const limits: readonly Setting<LimitKey>[] = [
   ),
 ];
 
-export const serveSettings: readonly Setting[] = [
-  data,
-  host,
-  amqpPort,
-  amqpsPort,
-  ...tls,
-  json,
-  consumerTimeout,
-  ...limits,
-];
+export const serveSettings: readonly Setting[] = [data, host, ...ports, ...tls, json, consumerTimeout, ...limits];
 
 /** Reads the values given under their names, each layer over the one before, and fills in what none gave. */
 export function settingsFrom(...layers: readonly Partial<ServeSettings>[]): ServeSettings {
@@ -181,10 +175,11 @@ export function settingsFrom(...layers: readonly Partial<ServeSettings>[]): Serv
   return Object.assign(standard, ...layers) as ServeSettings;
 }
 
-function readPort(value: unknown): number {
+function readPort(value: unknown): Port {
+  if (value === 'off') return value;
   const port = typeof value === 'string' && /^\d{1,5}$/.test(value) ? Number(value) : value;
   if (typeof port !== 'number' || !Number.isInteger(port) || port < 0 || port > 65_535) {
-    throw new ConfigError(`must be a port between 0 (any free one) and 65535, not ${shown(value)}`);
+    throw new ConfigError(`must be a port between 0 (any free one) and 65535, or off, not ${shown(value)}`);
   }
   return port;
 }

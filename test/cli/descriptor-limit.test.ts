@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { it } from 'node:test';
 import { connectionsWithin, descriptorLimit } from '../../src/cli/descriptor-limit.ts';
-import { postrider, scratch } from './postrider.ts';
+import { postrider, scratch, withoutMqtt } from './postrider.ts';
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 
 it('connections leave the journal its descriptors', () => {
@@ -27,7 +27,7 @@ it(
       if (child?.kill('SIGKILL') === true) await once(child, 'exit');
     });
     const data = await scratch(context);
-    const args = [...postrider, 'serve', '--data', data, '--amqp-port', '0', '--json'];
+    const args = [...postrider, 'serve', '--data', data, '--amqp-port', '0', ...withoutMqtt, '--json'];
     // exec: the process that listens is the one that is killed.
     child = spawn('/bin/sh', ['-c', 'ulimit -n 200 && exec "$@"', 'sh', ...args]);
     let told = '';

@@ -7,7 +7,7 @@ import { LogLines } from '../../src/cli/log-lines.ts';
 import { queueDeclare } from '../../src/wire/amqp/queue-methods.ts';
 import { channelCloseOk, channelOpen } from '../../src/wire/amqp/channel-methods.ts';
 import { RawClient, declaration } from '../server/amqp/raw-client.ts';
-import { postrider } from './postrider.ts';
+import { postrider, withoutMqtt } from './postrider.ts';
 
 /** A stream whose reader takes a line when it is told to. */
 class Reader extends Writable {
@@ -52,7 +52,7 @@ test('a reader that is gone is no failure', async () => {
 
 test('a broker whose standard error nobody reads goes on', { timeout: 60_000 }, async (t) => {
   const [program = '', ...first] = postrider;
-  const args = [...first, 'serve', '--data', 'memory:', '--amqp-port', '0', '--json'];
+  const args = [...first, 'serve', '--data', 'memory:', '--amqp-port', '0', ...withoutMqtt, '--json'];
   const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
   const [line] = (await once(child.stdout, 'data')) as [Buffer];

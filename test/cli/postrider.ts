@@ -16,6 +16,9 @@ export const postrider: readonly string[] = [
   join(root, 'src/cli/main.ts'),
 ];
 
+/** For `serve`: what is tested is not MQTT, and its ports are for one broker at a time. */
+export const withoutMqtt: readonly string[] = ['--mqtt-port', 'off', '--ws-port', 'off'];
+
 export interface Finished {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { connect } from '../../src/index.ts';
 import { selfSigned } from '../api/self-signed.ts';
-import { run, scratch, start } from './postrider.ts';
+import { run, scratch, start, withoutMqtt } from './postrider.ts';
 
 interface Listening {
   readonly ports: { readonly amqp?: number; readonly amqps: number };
@@ -15,8 +15,18 @@ async function serve(context: TestContext, ...more: string[]) {
   const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
   const own = selfSigned('the broker');
   await Promise.all([writeFile(cert, own.cert), writeFile(key, own.key)]);
-  const tls = ['--tls-cert', cert, '--tls-key', key, '--amqps-port', '0'];
-  const running = start(['serve', '--data', 'memory:', '--amqp-port', 'off', '--json', ...tls, ...more]);
+  const tls = ['--tls-cert', cert, '--tls-key', key, '--amqps-port', '0', '--mqtts-port', 'off', '--wss-port', 'off'];
+  const running = start([
+    'serve',
+    '--data',
+    'memory:',
+    '--amqp-port',
+    'off',
+    ...withoutMqtt,
+    '--json',
+    ...tls,
+    ...more,
+  ]);
   context.after(() => running.child.kill('SIGKILL'));
   const { ports } = JSON.parse(await running.line()) as Listening;
   let told = '';

@@ -6,7 +6,7 @@ import { join, relative } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { Connection } from 'rabbitmq-client';
 import { version } from '../../src/version.ts';
-import { run, scratch, start, type Finished, type Running } from './postrider.ts';
+import { run, scratch, start, withoutMqtt, type Finished, type Running } from './postrider.ts';
 
 interface Listening {
   readonly event: string;
@@ -21,7 +21,7 @@ async function serve(
   data: string,
   ...more: string[]
 ): Promise<Running & { listening: Listening }> {
-  const running = start(['serve', '--data', data, '--amqp-port', '0', '--json', ...more]);
+  const running = start(['serve', '--data', data, '--amqp-port', '0', ...withoutMqtt, '--json', ...more]);
   context.after(() => running.child.kill('SIGKILL'));
   const listening = JSON.parse(await running.line()) as Listening;
   return { ...running, listening };
@@ -84,7 +84,7 @@ describe('serve', { timeout: 60_000 }, () => {
     const directory = await scratch(context);
     const config = join(directory, 'postrider.yaml');
     await writeFile(config, 'data: "memory:"\namqp-port: 1\njson: true\n');
-    const running = start(['serve', '--config', config, '--amqp-port', '0']);
+    const running = start(['serve', '--config', config, '--amqp-port', '0', ...withoutMqtt]);
     context.after(() => running.child.kill('SIGKILL'));
     const { data, ports } = JSON.parse(await running.line()) as Listening;
     assert.equal(data, 'memory:');
@@ -109,7 +109,7 @@ describe('serve', { timeout: 60_000 }, () => {
   });
 
   it('tells a person that it listens, on one line', async (context) => {
-    const running = start(['serve', '--data', 'memory:', '--amqp-port', '0']);
+    const running = start(['serve', '--data', 'memory:', '--amqp-port', '0', ...withoutMqtt]);
     context.after(() => running.child.kill('SIGKILL'));
     assert.match(await running.line(), /^postrider \S+: AMQP 0-9-1 on 127\.0\.0\.1:\d+, data in memory:/);
     running.child.kill('SIGINT');
@@ -124,7 +124,7 @@ describe('serve refuses in one line', { timeout: 60_000 }, () => {
     context.after(() => other.close());
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
     const { port } = other.address() as AddressInfo;
-    const finished = await run(['serve', '--data', data, '--amqp-port', String(port)]);
+    const finished = await run(['serve', '--data', data, '--amqp-port', String(port), ...withoutMqtt]);
     assertComplaint(finished, 4, new RegExp(`port ${port} is in use.*--amqp-port`));
     assert.equal(existsSync(data), false);
   });
@@ -132,7 +132,7 @@ describe('serve refuses in one line', { timeout: 60_000 }, () => {
   it('a directory that another process has open, naming it', async (context) => {
     const data = join(await scratch(context), 'data');
     const { child } = await serve(context, data);
-    const finished = await run(['serve', '--data', data, '--amqp-port', '0']);
+    const finished = await run(['serve', '--data', data, '--amqp-port', '0', ...withoutMqtt]);
     assertComplaint(finished, 3, new RegExp(`\\b${child.pid}\\b`));
     assert.ok(finished.stderr.includes(data));
   });
@@ -140,7 +140,7 @@ describe('serve refuses in one line', { timeout: 60_000 }, () => {
   it('a directory of something else, and leaves it alone', async (context) => {
     const data = await scratch(context);
     await writeFile(join(data, 'letters.txt'), 'Dear reader');
-    assertComplaint(await run(['serve', '--data', data, '--amqp-port', '0']), 3, new RegExp(data));
+    assertComplaint(await run(['serve', '--data', data, '--amqp-port', '0', ...withoutMqtt]), 3, new RegExp(data));
     assert.deepEqual(await readdir(data), ['letters.txt']);
   });
 
@@ -148,14 +148,14 @@ describe('serve refuses in one line', { timeout: 60_000 }, () => {
     const data = join(await scratch(context), 'data');
     await writeFile(data, 'Dear reader');
     const line = new RegExp(`${data} can't be used: it, or something above it, is a file: .*--data`);
-    assertComplaint(await run(['serve', '--data', data, '--amqp-port', '0']), 3, line);
+    assertComplaint(await run(['serve', '--data', data, '--amqp-port', '0', ...withoutMqtt]), 3, line);
   });
 
   it('a directory whose marker is none', async (context) => {
     const data = await scratch(context);
     await mkdir(join(data, 'postrider'));
     const line = new RegExp(`${data}/postrider is not Postrider's`);
-    assertComplaint(await run(['serve', '--data', data, '--amqp-port', '0']), 3, line);
+    assertComplaint(await run(['serve', '--data', data, '--amqp-port', '0', ...withoutMqtt]), 3, line);
     assert.deepEqual(await readdir(data), ['postrider']);
   });
 
@@ -168,13 +168,17 @@ describe('serve refuses in one line', { timeout: 60_000 }, () => {
     for (const file of files) if (file.endsWith('.seg')) await rm(join(data, file));
     const left = await readdir(data);
     const line = new RegExp(`segment ${data}/\\S+ is missing.*nothing was changed; postrider inspect ${data} tells`);
-    assertComplaint(await run(['serve', '--data', relative('', data), '--amqp-port', '0']), 3, line);
+    assertComplaint(await run(['serve', '--data', relative('', data), '--amqp-port', '0', ...withoutMqtt]), 3, line);
     assert.deepEqual(await readdir(data), left);
   });
 
   it('a directory that cannot be made', async (context) => {
     const file = join(await scratch(context), 'letters.txt');
     await writeFile(file, 'Dear reader');
-    assertComplaint(await run(['serve', '--data', join(file, 'data'), '--amqp-port', '0']), 3, new RegExp(file));
+    assertComplaint(
+      await run(['serve', '--data', join(file, 'data'), '--amqp-port', '0', ...withoutMqtt]),
+      3,
+      new RegExp(file),
+    );
   });
 });

@@ -11,8 +11,18 @@ describe('the configuration file', () => {
   });
 
   it('may serve TLS alone, on every address', () => {
-    const settings = parseConfig('host: "::"\namqp-port: off\ntls-cert: c.pem\ntls-key: k.pem\n', 'a.yaml');
-    assert.deepEqual(settings, { host: '::', amqpPort: 'off', tlsCert: 'c.pem', tlsKey: 'k.pem' });
+    const settings = parseConfig(
+      'host: "::"\namqp-port: off\nws-port: off\nmqtt-port: 0\ntls-cert: c.pem\ntls-key: k.pem\n',
+      'a.yaml',
+    );
+    assert.deepEqual(settings, {
+      host: '::',
+      amqpPort: 'off',
+      wsPort: 'off',
+      mqttPort: 0,
+      tlsCert: 'c.pem',
+      tlsKey: 'k.pem',
+    });
   });
 
   it('may be empty', () => {
@@ -24,7 +34,7 @@ describe('the configuration file', () => {
     [
       'a key like none',
       'colour: red\n',
-      /^a\.yaml:1: unknown key "colour"; known are data, host, amqp-port, amqps-port, tls-cert, /,
+      /^a\.yaml:1: unknown key "colour"; known are data, host, amqp-port, amqps-port, mqtt-port, mqtts-port, ws-port, wss-port, tls-cert, /,
     ],
     ['a port that is none', 'amqp-port: 99999\n', /^a\.yaml:1: amqp-port must be a port .*not 99999$/],
     ['a port in words', 'amqp-port: many\n', /^a\.yaml:1: amqp-port must be a port .*not "many"$/],
@@ -61,6 +71,10 @@ describe('the configuration file', () => {
       host: '127.0.0.1',
       amqpPort: 2,
       amqpsPort: 5671,
+      mqttPort: 1883,
+      mqttsPort: 8883,
+      wsPort: 8083,
+      wssPort: 8084,
       tlsCert: '',
       tlsKey: '',
       tlsClientCa: '',

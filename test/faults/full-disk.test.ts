@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { it } from 'node:test';
 import { exitCode } from '../../src/cli/exit-code.ts';
-import { run, scratch } from '../cli/postrider.ts';
+import { run, scratch, withoutMqtt } from '../cli/postrider.ts';
 
 it('a start on a full disk ends with one line', { timeout: 60_000 }, async (context) => {
   const data = join(await scratch(context), 'data');
   const preload = new URL('./fill-disk.js', import.meta.url).href;
-  const { code, stdout, stderr } = await run(['serve', '--data', data, '--amqp-port', '0'], {
+  const { code, stdout, stderr } = await run(['serve', '--data', data, '--amqp-port', '0', ...withoutMqtt], {
     NODE_OPTIONS: `${process.env['NODE_OPTIONS'] ?? ''} --import ${preload}`,
   });
   assert.equal(stdout, '');
