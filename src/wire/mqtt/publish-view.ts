@@ -10,6 +10,12 @@ import { PublishProperties } from './publish-properties.ts';
 import { topicNameInvalid } from './topic.ts';
 import { isMqttText } from './utf8.ts';
 
+const slash = 0x2f;
+
+/** Bytes of a topic that want a closer look: '/', '#', '+', U+0000 and all that is not ASCII. */
+const special = new Uint8Array(256).fill(1, 0x80);
+for (const byte of [slash, 0x23, 0x2b, 0]) special[byte] = 1;
+
 export class PublishView {
   qos: Qos = 0;
   dup = false;
@@ -73,10 +79,11 @@ export class PublishView {
     const end = this.topicEnd;
     for (let at = this.topicStart; at < end; at++) {
       const byte = bytes[at]!;
-      if (byte === 0x2f) levels++;
+      if (special[byte] === 0) continue;
+      if (byte === slash) levels++;
       else if (byte === 0x23 || byte === 0x2b)
         throw topicNameInvalid('the topic name holds a wildcard'); // [MQTT-3.3.2-2]
-      else if (byte >= 0x80 || byte === 0) {
+      else {
         // [MQTT-3.3.2-1]. Once is enough: after it every byte from 0x80 on is part of a character.
         if (!isMqttText(bytes, at, end)) throw malformed('the topic name is not UTF-8, or holds U+0000');
         levels += restOfLevels(bytes, at, end);
@@ -109,7 +116,7 @@ function restOfLevels(bytes: Uint8Array, start: number, end: number): number {
   let levels = 0;
   for (let at = start; at < end; at++) {
     const byte = bytes[at]!;
-    if (byte === 0x2f) levels++;
+    if (byte === slash) levels++;
     else if (byte === 0x23 || byte === 0x2b) throw topicNameInvalid('the topic name holds a wildcard');
   }
   return levels;
