@@ -17,7 +17,7 @@ import type { Route } from './route.ts';
 import { Matches, ownWay } from './subscription/matches.ts';
 import { messageTopic } from './subscription/message-topic.ts';
 import type { Subscriber } from './subscription/subscriber.ts';
-import { isShortened, routingKeyOf } from './subscription/topic-key.ts';
+import { isReserved, isShortened, routingKeyOf } from './subscription/topic-key.ts';
 import type { TopologyGraph } from './topology-graph.ts';
 
 /** Of a route to no queue at all. */
@@ -272,7 +272,10 @@ export class Routes {
         byHeaders ||= topic === null && routingKeys.some(isShortened);
         const topics = topic === null ? routingKeys.map((key) => messageTopic(key, headers)) : [topic];
         foundTopic = topics[0] ?? null;
-        const matches = new Matches(subscriptions, topics);
+        const matches = new Matches(
+          subscriptions,
+          topics.filter((each) => !isReserved(each)),
+        );
         isSubscribed = !matches.isEmpty;
         for (const mailbox of matches.mailboxes) guards.add(queues, exchange, mailbox);
         live.push(...matches.live);

@@ -13,6 +13,9 @@ import { createHash } from 'node:crypto';
 /** Carries the topic of a message whose key is shortened. */
 export const topicHeader = 'x-mqtt-topic';
 
+/** Topics that are the server's own: what anybody publishes to them reaches no subscriber. */
+const reservedPrefix = '$SYS/';
+
 /** What an AMQP short string holds. */
 const maxKeyBytes = 255;
 /** A UTF-16 unit takes three bytes of UTF-8 at most. */
@@ -64,6 +67,10 @@ export function isShortened(routingKey: string): boolean {
   if (markAt > 0 && routingKey.charCodeAt(markAt - 1) !== 0x2e) return false;
   for (let at = markAt + 1; at < routingKey.length; at++) if (!isOfHash(routingKey.charCodeAt(at))) return false;
   return true;
+}
+
+export function isReserved(topic: string): boolean {
+  return topic.startsWith(reservedPrefix);
 }
 
 function escaped(character: number): string | null {
