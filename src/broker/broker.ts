@@ -202,7 +202,7 @@ export class Broker {
     return orphans;
   }
 
-  /** Adds to `changes` what has to go. Answers what makes keyed state go that a crash left. */
+  /** Adds to `changes` what has to go. Answers what makes the rest go that a crash left. */
   async #restoreSubscribers({ queues }: Topology, changes: TopologyChange[]): Promise<() => Promise<void>> {
     const subscribers = await this.engine.state(subscriberPrefix);
     const subscriptions = await this.engine.state(subscriptionPrefix);
@@ -213,6 +213,11 @@ export class Broker {
     const writes = new KeyedWrites(this.engine);
     return async () => {
       await Promise.all(keys.map((key) => writes.put(key, null)));
+      // Its user went, and the process before it did.
+      for (const { subscribers: restored } of this.#vhosts.values()) {
+        const users = new Set(Array.from(restored, ({ user }) => user));
+        for (const user of users) if (this.users.get(user) === undefined) await restored.removeUser(user);
+      }
     };
   }
 
