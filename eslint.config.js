@@ -73,6 +73,7 @@ const zones = [
       './nearest.ts',
       './version.ts',
       './server/amqp/index.ts',
+      './server/mqtt/index.ts',
     ],
     message: 'The API stands on the broker and the engines, not on the command line; a server it only starts.',
   },

@@ -2,7 +2,7 @@
 export { connect, type ConnectOptions } from './api/connect.ts';
 export type { ConsumeOptions } from './api/consume-options.ts';
 export type { Consumer, FailureEnd, Handler } from './api/consumer.ts';
-export type { EmbeddedMq, Listening, ListenOptions } from './api/embedded-mq.ts';
+export type { EmbeddedMq, Listening, ListeningPlace, ListenOptions, ListenPlace } from './api/embedded-mq.ts';
 export { type ErrorCode, PostriderError } from './api/errors.ts';
 export type { Headers, Message } from './api/message.ts';
 export type { DeadLetterReason, Death } from './api/message-headers.ts';

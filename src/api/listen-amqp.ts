@@ -1,24 +1,15 @@
-/** The one place where the API stands on a server: `mq.listen()`. */
+/** Where the API stands on the AMQP server: `mq.listen({ amqp })`. */
 import type { Broker } from '../broker/index.ts';
 import { AmqpServer } from '../server/amqp/index.ts';
 import { version } from '../version.ts';
-import { PostriderError } from './errors.ts';
+import { listening, type Place } from './listening.ts';
 
 /** @throws PostriderError REFUSED */
 export async function listenAmqp(
   broker: Broker,
-  host: string,
-  port: number,
+  place: Place,
   log: (line: string) => void,
-): Promise<{ readonly port: number; close(): Promise<void> }> {
+): Promise<{ readonly amqp: Place; close(): Promise<void> }> {
   const server = new AmqpServer({ broker, version, log });
-  try {
-    const address = await server.listen(host, port);
-    return { port: address.port, close: () => server.close() };
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const why =
-      code === 'EADDRINUSE' ? 'the port is taken: choose another, or 0 for any free one' : (error as Error).message;
-    throw new PostriderError('REFUSED', `can't listen on ${host}:${port}: ${why}`, { cause: error });
-  }
+  return { amqp: await listening(server.listen(place.host, place.port), place), close: () => server.close() };
 }

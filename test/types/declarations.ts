@@ -38,6 +38,8 @@ export async function urls(url: string): Promise<void> {
   ];
   const { amqp } = await file.listen({ amqp: { port: 0 } });
   amqp?.port.toFixed();
+  const { mqtt, ws } = await file.listen({ mqtt: true, ws: { port: 0, host: '::1' } });
+  type _places = Expect<Equal<typeof mqtt, typeof ws>>;
   // @ts-expect-error -- only a broker in this process can listen
   await remote.listen({ amqp: true });
   // @ts-expect-error -- no such option
