@@ -3,6 +3,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import type { Orders } from '../bench/api/orders.ts';
 import type { BenchPlan } from '../bench/bench.ts';
 import type { Broker, Running } from '../bench/broker.ts';
+import type { MqttBroker } from '../bench/mqtt/load-run.ts';
 import type { BenchResult, RowResult } from '../bench/result.ts';
 import type { Suite } from '../bench/suite.ts';
 import { CommandError } from './command-error.ts';
@@ -13,11 +14,11 @@ const examples = `
 Examples:
   postrider bench --quick                            a few rows, a second each: does it run, is every message right
   postrider bench                                    everything; takes about 20 minutes
-  postrider bench --rows pair-100b,fanout-3          these rows alone
+  postrider bench --rows pair-100b,mqtt-qos1         these rows alone
   postrider bench --peer lavinmq=amqp://127.0.0.1:5673
   postrider bench --rows memory-10m --messages 1000000
 
-RabbitMQ is a peer where it is installed, and so is BullMQ with Redis: the benchmark starts its own and stops them. Exit code 1 when a
+RabbitMQ is a peer where it is installed, and so are Mosquitto, Aedes and BullMQ with Redis: the benchmark starts its own and stops them. Exit code 1 when a
 message was lost, duplicated, reordered or altered, or a row could not be measured here; missed goals are told, no more.`;
 
 interface Options {
@@ -39,13 +40,15 @@ interface Options {
 export function registerBench(program: Command): void {
   program
     .command('bench')
-    .description('measure this broker and its API, against RabbitMQ and BullMQ where they are installed')
+    .description(
+      'measure this broker and its API, against RabbitMQ, Mosquitto, Aedes and BullMQ where they are installed',
+    )
     .option('--quick', 'few rows, one round of a second each, under a minute in all')
     .option('--rows <ROW,...>', 'only these rows (--rows list names them)', list)
     .option('--rounds <N>', 'rounds a row (default: 3)', atLeast(1))
     .option('--seconds <S>', 'measured seconds a round (default: 5)', atLeast(0.2))
     .option('--messages <N>', 'messages in the long rows', atLeast(1), 10_000_000)
-    .option('--connections <N>', 'connections in memory-connection', atLeast(1), 2000)
+    .option('--connections <N>', 'connections in memory-connection and mqtt-memory-connection', atLeast(1), 2000)
     .option('--peer <NAME=URL>', 'another AMQP broker to compare with; may be repeated', collect)
     .option('--url <URL>', 'measure a broker that runs already instead of starting one')
     .option('--no-rabbitmq', 'leave RabbitMQ out')
@@ -62,8 +65,8 @@ async function bench(options: Options): Promise<void> {
   const say = (line: string): void => {
     terminal.say(line);
   };
-  const { amqp, api } = await suitesOf(options, say);
-  const known = [...amqp.rows, ...api.flatMap(({ rows }) => rows)];
+  const { amqp, mqtt, api } = await suitesOf(options, say);
+  const known = [...amqp.rows, ...mqtt.flatMap(({ rows }) => rows), ...api.flatMap(({ rows }) => rows)];
   if (options.rows?.includes('list') === true) {
     for (const row of known) process.stdout.write(`${row.id.padEnd(24)}${row.title}\n`);
     return;
@@ -82,6 +85,7 @@ async function bench(options: Options): Promise<void> {
   });
   try {
     const results = [await runSuite(amqp, options, interrupted.signal, terminal)];
+    for (const suite of mqtt) results.push(await runSuite(suite, options, interrupted.signal, terminal));
     for (const suite of api) results.push(await runSuite(suite, options, interrupted.signal, terminal));
     if (options.json === true)
       process.stdout.write(
@@ -157,11 +161,13 @@ async function runSuite<R extends Running>(
 
 interface Suites {
   readonly amqp: Suite<Broker>;
+  readonly mqtt: readonly Suite<MqttBroker>[];
   readonly api: readonly Suite<Orders>[];
 }
 
 async function suitesOf(options: Options, note: (line: string) => void): Promise<Suites> {
   const { rows } = await import('../bench/rows.ts');
+  const { mqttSuite } = await import('../bench/mqtt/suite.ts');
   const { apiSuite, remoteApiSuite } = await import('../bench/api/suites.ts');
   const amqp: Suite<Broker> = {
     id: 'amqp',
@@ -170,8 +176,9 @@ async function suitesOf(options: Options, note: (line: string) => void): Promise
     contenders: await contendersOf(options, note),
     rows,
   };
-  // A broker that runs already has no API to measure.
-  return { amqp, api: options.url === undefined ? [apiSuite(note), remoteApiSuite()] : [] };
+  // A broker that runs already was given by its AMQP address, and has no API to measure.
+  if (options.url !== undefined) return { amqp, mqtt: [], api: [] };
+  return { amqp, mqtt: [mqttSuite(note)], api: [apiSuite(note), remoteApiSuite()] };
 }
 
 /** Who takes part over AMQP; the first is measured, the others are what it is measured against. */
