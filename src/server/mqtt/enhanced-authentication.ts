@@ -1,3 +1,7 @@
+import { MqttError } from '../../wire/mqtt/mqtt-error.ts';
+import { reasonCode } from '../../wire/mqtt/reason-code.ts';
+import type { Connection } from './connection.ts';
+
 /** Enhanced authentication of MQTT 5 (§4.12): a hook for whoever runs the server in a program of his own. */
 export interface Authenticator {
   /** As clients name it: "SCRAM-SHA-256". */
@@ -19,4 +23,11 @@ export interface AuthenticationStep {
   readonly user?: string;
   /** With `user`: absent, the server's vhost. */
   readonly vhost?: string;
+}
+
+/** What an authenticator throws refuses the client, whatever it is. Only the log has it: it may be about secrets. */
+export function authenticationError(connection: Connection, error: unknown): MqttError {
+  if (error instanceof MqttError) return error;
+  connection.log(`authentication failed: ${error instanceof Error ? error.message : String(error)}`);
+  return new MqttError(reasonCode.notAuthorized, 'authentication failed');
 }

@@ -18,7 +18,7 @@ import { packetName, packetType } from '../../wire/mqtt/packet-type.ts';
 import { reasonCode } from '../../wire/mqtt/reason-code.ts';
 import { encodeAuth, encodeConnack } from '../../wire/mqtt/server-packets.ts';
 import type { Connection } from './connection.ts';
-import type { Authentication } from './enhanced-authentication.ts';
+import { type Authentication, authenticationError } from './enhanced-authentication.ts';
 
 const defaultReceiveMaximum = 65_535;
 
@@ -57,7 +57,10 @@ export class Greeting {
     if (type !== packetType.auth || this.#authentication === null) {
       throw new MqttError(reasonCode.protocolError, `${packetName(type)} came before CONNACK`);
     }
-    const { method, data } = decodeAuth(bytes, start, end);
+    const { reason, method, data } = decodeAuth(bytes, start, end);
+    if (reason !== reasonCode.continueAuthentication) {
+      throw new MqttError(reasonCode.protocolError, `AUTH with reason code ${reason} came before CONNACK`); // [MQTT-4.12.0-3]
+    }
     if (method !== this.#connect.properties.authenticationMethod) {
       throw new MqttError(reasonCode.protocolError, 'AUTH names another method than CONNECT');
     }
@@ -129,7 +132,7 @@ export class Greeting {
         this.awaits = true;
         connection.goOn();
       })
-      .catch((error: unknown) => connection.ending.fail(error));
+      .catch((error: unknown) => connection.ending.fail(authenticationError(connection, error)));
   }
 
   #logIn(connect: ConnectPacket): void {

@@ -7,6 +7,7 @@ import { reasonCode } from '../../wire/mqtt/reason-code.ts';
 import { encodeAuth, pingresp } from '../../wire/mqtt/server-packets.ts';
 import { decodeSubscribe, decodeUnsubscribe } from '../../wire/mqtt/subscribe-packet.ts';
 import type { Connection } from './connection.ts';
+import { authenticationError } from './enhanced-authentication.ts';
 import { subscribe, unsubscribe } from './subscribing.ts';
 
 const ack = new AckView();
@@ -84,10 +85,14 @@ function disconnect(connection: Connection, bytes: Buffer, start: number, end: n
 
 /** 5.0 §4.12.1: the client shows once more who it is. It stays who it was. */
 function reauthenticate(connection: Connection, bytes: Buffer, start: number, end: number): void {
-  const { method, data } = decodeAuth(bytes, start, end);
+  const { reason, method, data } = decodeAuth(bytes, start, end);
   const { authenticationMethod } = connection.agreed.connect.properties;
   if (authenticationMethod === undefined || method !== authenticationMethod) {
     throw protocolError('AUTH names another method than CONNECT');
+  }
+  // It begins with one reason code, and each answer has the other [MQTT-4.12.1-1].
+  if ((reason === reasonCode.reauthenticate) !== (connection.reauthentication === null)) {
+    throw protocolError(`AUTH with reason code ${reason} came where it may not`);
   }
   connection.server
     .reauthenticate(connection, method, data)
@@ -101,5 +106,5 @@ function reauthenticate(connection: Connection, bytes: Buffer, start: number, en
       const packet = encodeAuth(connection.recipient, reason, properties);
       if (packet !== null) connection.output.writeFrame(packet);
     })
-    .catch((error: unknown) => connection.ending.fail(error));
+    .catch((error: unknown) => connection.ending.fail(authenticationError(connection, error)));
 }

@@ -1,7 +1,9 @@
 /** Hot path: where a client's publishes go. Those that name the same topic as the one before take its route by comparing bytes. */
 import { isShortened, type Route, type Session } from '../../broker/index.ts';
 import { equalBytes, viewOf } from '../../format/copy.ts';
+import { MqttError } from '../../wire/mqtt/mqtt-error.ts';
 import type { PublishView } from '../../wire/mqtt/publish-view.ts';
+import { reasonCode } from '../../wire/mqtt/reason-code.ts';
 import type { Connection } from './connection.ts';
 
 const noBytes = Buffer.alloc(0);
@@ -28,11 +30,24 @@ export class PublishTarget {
   take(view: PublishView, bytes: Buffer, from: number, to: number, session: Session): void {
     const length = to - from;
     if (length !== this.#length || !equalBytes(this.#bytes, this.#view, 0, bytes, viewOf(bytes), from, length)) {
-      if (view.topicStart < view.topicEnd) view.checkTopic(bytes);
+      if (view.topicStart < view.topicEnd) {
+        view.checkTopic(bytes);
+        this.#checkLimits(view.topicLevels, length);
+      }
       this.#keep(bytes, from, to);
       this.#find(session);
     } else if (this.route?.version !== session.vhost.version || this.#permissions !== session.principal.permissions) {
       this.#find(session);
+    }
+  }
+
+  #checkLimits(levels: number, length: number): void {
+    const { maxTopicLevels, maxTopicBytes } = this.#connection.settings;
+    if (levels > maxTopicLevels) {
+      throw new MqttError(reasonCode.topicNameInvalid, `the topic has ${levels} levels, more than ${maxTopicLevels}`);
+    }
+    if (length > maxTopicBytes) {
+      throw new MqttError(reasonCode.topicNameInvalid, `the topic has ${length} bytes, more than ${maxTopicBytes}`);
     }
   }
 
