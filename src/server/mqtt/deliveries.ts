@@ -64,6 +64,8 @@ export class Deliveries implements LiveSink {
   readonly #groups = new Map<SharedGroup, MailboxConsumer>();
   /** Consumers that wait for the output to drain. */
   #stopped: MailboxConsumer[] = [];
+  /** What else waits for that. */
+  #forRoom: (() => void)[] = [];
   /** Consumers of shared subscriptions that wait until less is in flight. */
   #waiting: MailboxConsumer[] = [];
   /** Messages that were taken over and have not come back yet. */
@@ -191,6 +193,16 @@ export class Deliveries implements LiveSink {
     const plan = this.#lastPlan!;
     sent.read(message.head, message.propertiesStart, message.propertiesEnd);
     this.#write(message, plan, 0, false, sent.retain && plan.retainAsPublished, 0);
+  }
+
+  /** Whether the client takes more now. */
+  get hasRoom(): boolean {
+    return this.#output.unsent < this.#output.limit;
+  }
+
+  /** Calls it once the client has taken what it has too much, if it ever does. */
+  whenRoom(task: () => void): void {
+    this.#forRoom.push(task);
   }
 
   /** A retained message of QoS 0, for one subscription that is new or made again. */
@@ -473,6 +485,11 @@ export class Deliveries implements LiveSink {
   // Its consumers
 
   resume(): void {
+    if (this.#forRoom.length > 0) {
+      const tasks = this.#forRoom;
+      this.#forRoom = [];
+      for (const task of tasks) task();
+    }
     if (this.#stopped.length === 0) return;
     const stopped = this.#stopped;
     this.#stopped = [];
@@ -486,6 +503,7 @@ export class Deliveries implements LiveSink {
     if (subscriber.sink === this) subscriber.sink = null;
     this.#stopped = [];
     this.#waiting = [];
+    this.#forRoom = [];
   }
 }
 

@@ -31,6 +31,7 @@ export function publish(connection: Connection, bytes: Buffer, first: number, st
   const version = connection.version as ProtocolVersion;
   view.readUnchecked(bytes, first, start, end, version);
   const { qos, packetId } = view;
+  connection.server.traffic.messagesReceived++;
   const session = connection.publishingSession;
   if (qos > 0) {
     if (qos === 2 && connection.session.packets.received.has(packetId)) {

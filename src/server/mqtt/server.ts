@@ -19,6 +19,7 @@ import type { MqttSession } from './session.ts';
 import { neverExpires } from './session-record.ts';
 import { Sessions } from './sessions.ts';
 import { defaultMqttSettings, type MqttSettings } from './settings.ts';
+import { SysTopics } from './sys-topics.ts';
 import { Traffic } from './traffic.ts';
 
 export interface MqttServerOptions {
@@ -49,6 +50,7 @@ export class MqttServer {
   readonly sessions: Sessions;
   readonly keepAlive = new KeepAliveWheel();
   readonly traffic = new Traffic();
+  readonly sys: SysTopics;
 
   readonly #listeners: Listeners;
   readonly #admission: Admission;
@@ -70,6 +72,7 @@ export class MqttServer {
     this.#admission = options.admission ?? new Admission(this.settings, this.log);
     this.#frozen = new FrozenClients(this.#connections, this.settings, this.broker.pressure, this.outputBudget);
     this.sessions = new Sessions(this);
+    this.sys = new SysTopics(this);
     this.#listeners = new Listeners({
       admission: this.#admission,
       connectTimeoutMs: this.settings.connectTimeoutMs,
@@ -135,6 +138,7 @@ export class MqttServer {
       clearTimeout(cut);
     }
     this.sessions.stop();
+    this.sys.stop();
   }
 
   // For connections
@@ -147,8 +151,16 @@ export class MqttServer {
 
   connectionClosed(connection: Connection): void {
     this.#connections.delete(connection);
+    this.traffic.bytesSent += connection.output.taken;
     this.#admission.disconnected(connection);
     if (this.#connections.size === 0) this.#allClosed?.();
+  }
+
+  /** To all clients since the beginning. */
+  get bytesSent(): number {
+    let sum = this.traffic.bytesSent;
+    for (const { output } of this.#connections) sum += output.taken;
+    return sum;
   }
 
   redirect(clientId: string, address: string): string | null {
@@ -221,6 +233,7 @@ export class MqttServer {
     if (this.#unsubscribe.length > 0) return;
     this.#frozen.start();
     this.sessions.start();
+    this.sys.start();
     const pressureChanged = (): void => {
       for (const connection of this.#connections) connection.pressureChanged();
     };

@@ -6,6 +6,8 @@ const tellAgainMs = 10_000;
 
 export class Traffic {
   bytesReceived = 0;
+  /** To clients that are gone. */
+  bytesSent = 0;
   messagesReceived = 0;
   messagesSent = 0;
   /** Messages of QoS 0 that clients did not take. */

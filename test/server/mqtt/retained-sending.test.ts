@@ -1,0 +1,105 @@
+/** What of retained messages and `$SYS` hangs on the server, beside what the specification says. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Broker } from '../../../src/broker/index.ts';
+import { messageOf } from '../../broker/harness.ts';
+import { startTarget } from './broker.ts';
+import { MqttClient } from './client.ts';
+import { subscribe } from './packet.ts';
+
+const target = await startTarget({ settings: { maxUnsentBytes: 64 * 1024 } });
+
+async function opened(name: string, version: 4 | 5 = 5): Promise<MqttClient> {
+  const client = new MqttClient(target.port, version, `${name}${process.pid}`);
+  await client.connect();
+  return client;
+}
+
+async function retain({ broker }: { broker: Broker }, prefix: string, count: number, bytes: number): Promise<void> {
+  const { retained } = broker.vhost('/')!;
+  const batch = broker.begin();
+  for (let i = 0; i < count; i++) {
+    const message = messageOf(`${i} `.padEnd(bytes, 'x'), { deliveryMode: 2 });
+    retained.put(batch, `${prefix}/${i}`, message, { user: 'guest', clientId: 'somebody' });
+  }
+  await new Promise<void>((resolve, reject) => {
+    batch.commit({ committed: () => resolve(), failed: (_token, error) => reject(error) }, null);
+  });
+}
+
+function numbers(payloads: readonly { readonly payload: string }[]): number[] {
+  return payloads.map(({ payload }) => Number.parseInt(payload, 10)).sort((a, b) => a - b);
+}
+
+const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+
+test('retained messages come as their client takes them, and no more wait for it than it may have', async () => {
+  if (target.own === null) return;
+  const { traffic } = target.own.server;
+  await retain(target.own, 'many', 600, 20_000);
+  const other = await opened('other');
+  const client = await opened('slow');
+  client.socket.pause();
+  const sentBefore = traffic.messagesSent;
+  client.send(subscribe(5, 1, ['many/#'], { qos: 0 }));
+  // What is under way takes its turn before this is answered.
+  for (let i = 0; i < 20; i++) await other.ping();
+  assert.ok(traffic.messagesSent - sentBefore < 500, `${traffic.messagesSent - sentBefore} of 600 are under way`);
+  client.socket.resume();
+  await client.expect('suback');
+  assert.deepEqual(numbers(await client.messages(600)), upTo(600));
+  await client.quiet();
+  client.drop();
+  other.drop();
+});
+
+test('retained messages with acknowledgement come all, over several turns', async () => {
+  if (target.own === null) return;
+  await retain(target.own, 'acknowledged', 1_100, 10);
+  const client = await opened('careful', 4);
+  await client.subscribe('acknowledged/+', { qos: 1 });
+  assert.deepEqual(numbers(await client.messages(1_100)), upTo(1_100));
+  await client.quiet();
+  client.drop();
+});
+
+test('what is retained of a client itself is not sent to its subscription without local messages', async () => {
+  if (target.own === null) return;
+  const client = await opened('own');
+  const other = await opened('other');
+  await client.publish('local/own', 'own', { qos: 1, retain: true });
+  await other.publish('local/other', 'other', { qos: 1, retain: true });
+  await client.subscribe('local/#', { qos: 1, noLocal: true });
+  await client.message('other');
+  await client.quiet();
+  client.drop();
+  other.drop();
+});
+
+test('$SYS says at once how the server fares, and takes no publish', async () => {
+  if (target.own === null) return;
+  const client = await opened('operator');
+  await client.publish('a/b', 'x', { qos: 1 });
+  await client.subscribe('$SYS/broker/#', { qos: 2 });
+  const found = new Map<string, string>();
+  const { sys } = target.own.server;
+  while (!found.has('$SYS/broker/heap/current')) {
+    const { topic, payload, qos, retain } = await client.message();
+    assert.deepEqual([qos, retain], [0, true]);
+    found.set(topic, payload);
+  }
+  assert.equal(found.get('$SYS/broker/version'), 'postrider version 0.0.1');
+  assert.equal(found.get('$SYS/broker/clients/connected'), '1');
+  assert.ok(Number(found.get('$SYS/broker/publish/messages/received')) >= 1);
+  assert.ok(Number(found.get('$SYS/broker/bytes/received')) > 50);
+  assert.ok(Number(found.get('$SYS/broker/bytes/sent')) > 50);
+  sys.send();
+  const { topic, retain } = await client.message();
+  assert.ok(topic.startsWith('$SYS/broker/'));
+  assert.equal(retain, false);
+  const refused = await opened('forger');
+  const { reason } = await refused.publish('$SYS/broker/version', 'forged', { qos: 1 }).catch(() => ({ reason: 0x87 }));
+  assert.equal(reason, 0x87);
+  client.drop();
+  refused.drop();
+});
