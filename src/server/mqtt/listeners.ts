@@ -119,13 +119,14 @@ export class Listeners {
   }
 
   #gate(protocol: 'ws' | 'wss'): WebSocketGate {
-    const { admission, connectTimeoutMs } = this.#options;
+    const { admission, connectTimeoutMs, log } = this.#options;
     const gate = new WebSocketGate({
       protocols: subProtocols,
       paths,
       timeoutMs: connectTimeoutMs,
       entered: (entrant) => admission.entered(entrant),
       left: (entrant) => admission.left(entrant),
+      log: (line) => log(`${protocol} ${line}`),
       accept: (open, loopback) => this.#accept(open, { protocol, loopback }),
     });
     this.#gates.push(gate);

@@ -4,7 +4,7 @@ export interface MqttSettings {
   readonly exchange: string;
   /** Of clients whose user name names none (`vhost:user`). */
   readonly vhost: string;
-  /** From accept to a CONNECT that was let in: TLS, HTTP and the login among it. */
+  /** Until a CONNECT is let in, its login among it; as long again for the request of a WebSocket. */
   readonly connectTimeoutMs: number;
   /** Largest CONNECT. Nobody who has not logged in makes the server keep more. */
   readonly maxConnectBytes: number;

@@ -26,6 +26,8 @@ export interface WebSocketGateOptions {
   readonly timeoutMs: number;
   entered(entrant: Entrant): void;
   left(entrant: Entrant): void;
+  /** One line for an operator. */
+  log(line: string): void;
   /** The WebSocket is open. */
   accept(open: (read: Reader) => Transport, loopback: boolean): void;
 }
@@ -96,7 +98,8 @@ export class WebSocketGate {
     socket.write(upgradeAnswer(request, judged));
     if (head.length > 0) socket.unshift(head);
     const loopback = isLoopback(socket.remoteAddress ?? '') && isOfThisMachine(request.headers.origin);
-    this.#options.accept((read) => new WebSocketTransport(socket, read), loopback);
+    const log = (line: string): void => this.#options.log(line);
+    this.#options.accept((read) => new WebSocketTransport(socket, read, log), loopback);
   }
 }
 

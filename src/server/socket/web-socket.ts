@@ -19,6 +19,7 @@ export class WebSocketTransport implements Transport {
 
   readonly #socket: Socket;
   readonly #read: Reader;
+  readonly #log: (line: string) => void;
   readonly #unframer: Unframer;
   #ended: (() => void) | null = null;
   #isOver = false;
@@ -27,10 +28,11 @@ export class WebSocketTransport implements Transport {
   #pongUnderWay = false;
   #pingWaiting: Buffer | null = null;
 
-  /** `socket` was upgraded. */
-  constructor(socket: Socket, read: Reader) {
+  /** `socket` was upgraded. `log` is told what the client did wrong, where that ends it. */
+  constructor(socket: Socket, read: Reader, log: (line: string) => void) {
     this.#socket = socket;
     this.#read = read;
+    this.#log = log;
     this.#unframer = new Unframer((payload) => this.#pinged(payload));
     const { remoteAddress, remotePort, localAddress, localPort } = socket;
     this.remoteAddress = remoteAddress;
@@ -52,11 +54,6 @@ export class WebSocketTransport implements Transport {
 
   get writableLength(): number {
     return queuedBytes(this.#socket);
-  }
-
-  /** What the client did wrong, where that is why it ended. */
-  get fault(): string | null {
-    return this.#unframer.fault;
   }
 
   write(bytes: Uint8Array, written: () => void): boolean {
@@ -114,7 +111,9 @@ export class WebSocketTransport implements Transport {
     if (this.#isOver) return;
     const size = this.#unframer.take(chunk, chunk.length);
     if (size > 0) this.#read(chunk, size);
-    if (this.#unframer.closeCode !== null) this.#over();
+    const { closeCode, fault } = this.#unframer;
+    if (fault !== null) this.#log(`${this.remoteAddress}:${this.remotePort}: ${fault}`);
+    if (closeCode !== null) this.#over();
   }
 
   /** Nothing more comes: of the socket, or after the client's close. */

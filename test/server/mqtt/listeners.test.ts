@@ -225,6 +225,7 @@ describe('over WebSocket', () => {
     const [code] = (await once(client, 'close')) as [number];
     assert.equal(code, 1003);
     assert.equal(echo.reads, 0);
+    assert.match(served.lines.at(-1)!, /^ws 127\.0\.0\.1:\d+: a text frame came$/);
   });
 
   test('compression is not agreed on, whatever is offered', async () => {
