@@ -143,7 +143,10 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
   }
 
   #read(bytes: Buffer, end: number): void {
-    if (!this.hears) return;
+    if (!this.hears) {
+      this.ending.peerSent();
+      return;
+    }
     beginTurn();
     this.server.traffic.bytesReceived += end;
     this.take(bytes, end);

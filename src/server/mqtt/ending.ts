@@ -6,6 +6,9 @@ import { encodeConnack, encodeDisconnect } from '../../wire/mqtt/server-packets.
 import type { Transport } from '../socket/transport.ts';
 import type { Connection } from './connection.ts';
 
+/** So many times as long as a silent peer one may stay that still sends: a socket that is cut takes with it what the peer did not read yet, the reason among it. */
+const mostDelays = 5;
+
 /** How a connection ends. Whoever begins it: what was held is given back once, and the socket does not stay for long. */
 export class Ending {
   /** The client sent DISCONNECT, and its will goes with the connection [MQTT-3.14.4-3]. */
@@ -15,6 +18,7 @@ export class Ending {
   readonly #connection: Connection;
   readonly #socket: Transport;
   #timer: NodeJS.Timeout | null = null;
+  #cutAt = 0;
   #released: Promise<void> | null = null;
 
   constructor(connection: Connection, socket: Transport) {
@@ -53,9 +57,17 @@ export class Ending {
   finish(): void {
     const connection = this.#connection;
     if (connection.state === 'closed') return;
+    const { silentCloseDelayMs } = connection.settings;
+    // Who was let in is let finish what it is sending.
+    this.#cutAt = connection.state === 'running' ? Date.now() + mostDelays * silentCloseDelayMs : 0;
     if (connection.state !== 'ending') connection.enterEnding();
     connection.output.end();
-    this.#destroyAfter(connection.settings.silentCloseDelayMs);
+    this.#destroyAfter(silentCloseDelayMs);
+  }
+
+  /** The peer has not seen yet that its connection ends. */
+  peerSent(): void {
+    if (Date.now() < this.#cutAt) this.#timer?.refresh();
   }
 
   /** The peer sends nothing more: that is the end of an MQTT connection. */
