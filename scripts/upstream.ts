@@ -3,9 +3,10 @@
  *
  *   npm run test:upstream -- amqplib DIR
  *   npm run test:upstream -- pika DIR
+ *   npm run test:upstream -- paho DIR [--port PORT]
  *   npm run test:upstream -- amqplib DIR --list     prints the results as a list, to be kept in scripts/upstream/NAME.txt
  *
- * Port 5672 must be free (and for pika 5671): the suites want it. Each test's result must be the one that scripts/upstream/NAME.txt expects; docs/COMPATIBILITY.md
+ * Port 5672 must be free (and for pika 5671): the suites want it, but for paho's, which take any; PORT is that of another broker to run them against. Each test's result must be the one that scripts/upstream/NAME.txt expects; docs/COMPATIBILITY.md
  * says which versions the lists are of.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -14,22 +15,29 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { runAmqplib } from './upstream/amqplib.ts';
+import { runPaho } from './upstream/paho.ts';
 import { compare, readExpectations, writeExpectations, type Result } from './upstream/expectations.ts';
 import { pikaTls, runPika } from './upstream/pika.ts';
 import { serveOnStandardPort } from './upstream/serve.ts';
 
 interface Suite {
-  run(checkout: string, scratch: string): Promise<Result[]>;
+  run(checkout: string, scratch: string, port: number | undefined): Promise<Result[]>;
   /** Options of `serve` that its tests want. */
   options?(checkout: string): string[];
+  /** It starts its servers itself. */
+  servesItself?: boolean;
 }
 
 const suites: Readonly<Record<string, Suite>> = {
   amqplib: { run: runAmqplib },
   pika: { run: runPika, options: pikaTls },
+  paho: { run: runPaho, servesItself: true },
 };
 
-const { positionals, values } = parseArgs({ allowPositionals: true, options: { list: { type: 'boolean' } } });
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: { list: { type: 'boolean' }, port: { type: 'string' } },
+});
 const [name, directory] = positionals;
 const suite = Object.entries(suites).find(([known]) => known === name)?.[1];
 if (suite === undefined || directory === undefined || !existsSync(directory)) {
@@ -41,9 +49,10 @@ if (suite === undefined || directory === undefined || !existsSync(directory)) {
 
 const scratch = mkdtempSync(join(tmpdir(), 'postrider-upstream-'));
 const checkout = resolve(directory);
-const stop = await serveOnStandardPort(scratch, suite.options?.(checkout) ?? []);
+const stop =
+  suite.servesItself === true ? undefined : await serveOnStandardPort(scratch, suite.options?.(checkout) ?? []);
 try {
-  const results = await suite.run(checkout, scratch);
+  const results = await suite.run(checkout, scratch, values.port === undefined ? undefined : Number(values.port));
   const listPath = fileURLToPath(new URL(`upstream/${name}.txt`, import.meta.url));
   const expected = existsSync(listPath) ? readExpectations(readFileSync(listPath, 'utf8')) : [];
   if (values.list === true) process.stdout.write(writeExpectations(results, expected));
@@ -64,6 +73,6 @@ try {
     process.exitCode = 1;
   }
 } finally {
-  await stop();
+  await stop?.();
   rmSync(scratch, { recursive: true, force: true });
 }
