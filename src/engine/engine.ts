@@ -72,6 +72,8 @@ export interface QueueLimits {
   readonly groupBy?: string;
   /** Present: the queue is a stream, durable and without any of the other limits. Needs `capabilities.streams`, and can't be changed later but for what it keeps. */
   readonly stream?: StreamLimits;
+  /** A message that was delivered once does not expire any more. */
+  readonly deliveredLasts?: boolean;
   /** Expired, overflown and over-delivered messages are handed to the broker's removal sink instead of being dropped by the engine. Until they are settled they count as unacked. */
   readonly handOverRemoved?: boolean;
 }

@@ -28,7 +28,11 @@ export class Mailbox extends Queue {
   /** One that ends with its connection keeps so much and drops the oldest; one that outlives it keeps all. */
   spec({ maxMailboxLength, maxMailboxBytes }: BrokerSettings): QueueSpec {
     const { key, durable } = this;
-    const limits = durable ? {} : { maxLength: maxMailboxLength, maxBytes: maxMailboxBytes };
+    // A PUBLISH that was sent may not expire any more [MQTT-4.3.3-7].
+    const limits = {
+      deliveredLasts: true,
+      ...(durable ? {} : { maxLength: maxMailboxLength, maxBytes: maxMailboxBytes }),
+    };
     return { key, durable, limits, value: { vhost: this.traits.vhost, ...this.of } };
   }
 

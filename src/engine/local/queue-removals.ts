@@ -60,6 +60,7 @@ export class QueueRemovals {
 
   /** As `hasExpired`, of a message that came back: the consumer that could take it at once has had its chance. */
   returnedHasExpired(reader: RunReader): boolean {
+    if (this.#queue.limits.deliveredLasts === true) return false;
     const at = this.expiry(reader);
     return at !== Infinity && this.#host.journal.clock.now() >= at;
   }
