@@ -53,7 +53,7 @@ function legend(result: BenchResult): string {
   const compared = result.contenders.some(({ name }) => among.includes(name));
   return compared
     ? `${integrity} Ratio: median over that of ${reference.label} in this run. Goals: required, (target).`
-    : `${integrity} No ${reference.label} in this run, so no ratios. Goals: required, (target).`;
+    : `${integrity} No ratios, for want of ${reference.label} in this run. Goals: required, (target).`;
 }
 
 function integrityText({ rows }: BenchResult): string {

@@ -146,7 +146,8 @@ test('the best of several peers is the reference, figure by figure', () => {
       [1 / 3, 3],
     ],
   );
-  const result = { ...resultOf(judgedRow), reference: peers };
+  const contenders = ['postrider', 'mosquitto', 'aedes'].map((name) => ({ name, version: '' }));
+  const result = { ...resultOf(judgedRow), contenders, reference: peers };
   assert.match(formatTable(result, paint), /Ratio: median over that of the better of both in this run/);
   assert.match(formatChart(result) ?? '', />mosquitto</);
 });
