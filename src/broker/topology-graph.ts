@@ -32,7 +32,7 @@ export class TopologyGraph {
   bindingCount = 0;
   /** About how much memory the arguments of queues, exchanges and bindings take. */
   argumentBytes = 0;
-  /** Bound queues that have gone since routes through several exchanges were last forgotten. */
+  /** Bound queues and subscriptions that have gone since routes through several exchanges were last forgotten. */
   #goneQueues = 0;
   readonly defaultExchange: Exchange;
   /** Of the exchange with this name, once it is there. */
@@ -160,6 +160,7 @@ export class TopologyGraph {
     const exchange = this.exchanges.get(this.#subscribedExchange);
     if (exchange === undefined) return;
     exchange.subscriptionsVersion += 1;
+    this.#forgetFarRoutes();
     // Several keys may be of one topic with these characters.
     if (filter === null || hasWildcard(filter) || /[*%]/.test(filter)) {
       this.forgetRoutes(exchange);

@@ -1,5 +1,6 @@
 /** What `inspect` tells of a journal, as lines for a person. */
 import type { JournalInspection } from '../engine/local/journal/inspect.ts';
+import { mailboxText } from '../broker/subscription/mailbox.ts';
 import { readQueueKey } from '../broker/topology-entry.ts';
 import { printableLine } from './printable.ts';
 import type { Paint } from './terminal.ts';
@@ -68,8 +69,8 @@ export function renderInspection(report: JournalInspection, paint: Paint): strin
 
 /** The vhost is told where it is not the one that is always there. */
 function queueName(key: string): string {
-  const { vhost, name, owned } = readQueueKey(key);
-  const told = owned ? `held by exchange ${name}` : name;
+  const { vhost, name, owned, mailbox } = readQueueKey(key);
+  const told = mailbox ? mailboxText(name) : owned ? `held by exchange ${name}` : name;
   return printableLine(vhost === '/' ? told : `${told} (vhost ${vhost})`);
 }
 

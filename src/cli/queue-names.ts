@@ -38,7 +38,7 @@ async function read(url: string): Promise<string[]> {
   const { readQueueKey } = await import('../broker/topology-entry.ts');
   return (await inspectJournal(directory)).queues
     .map(({ key }) => readQueueKey(key))
-    .filter(({ owned }) => !owned)
+    .filter(({ owned, mailbox }) => !owned && !mailbox)
     .map(({ name }) => name);
 }
 

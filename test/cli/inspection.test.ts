@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { Mailbox } from '../../src/broker/subscription/mailbox.ts';
 import { renderInspection } from '../../src/cli/inspection.ts';
 import { paintFor } from '../../src/cli/terminal.ts';
 import type { JournalInspection } from '../../src/engine/local/journal/inspect.ts';
@@ -37,6 +38,13 @@ describe('inspect, for a person', () => {
     assert.match(text, /orders +12,345 ready +2\.0 KiB +durable/);
     assert.match(text, /carts \(vhost shop\) +7 ready +10 B +1,500 delayed +transient/);
     assert.match(text, /no damage$/);
+  });
+
+  it('tells whose mailbox a queue without a name is', () => {
+    const of = { kind: 'client', user: 'alice', clientId: 'c1' } as const;
+    const { key } = new Mailbox('shop', of, true);
+    const text = render({ ...whole, queues: [{ key, durable: true, ready: 1, bytes: 1, delayed: 0 }] });
+    assert.match(text, /mailbox of client 'c1' of user 'alice' \(vhost shop\) +1 ready/);
   });
 
   it('gives the terminal no control characters that a client put into a name', () => {

@@ -11,13 +11,16 @@ export type MailboxOwner =
   | { readonly kind: 'client'; readonly user: string; readonly clientId: string }
   | { readonly kind: 'group'; readonly share: string; readonly filter: string };
 
+/** All alike: what the engine limits is in `spec`. */
+const settings = effectiveQueueSettings({}, 'mailbox');
+
 export class Mailbox extends Queue {
   readonly of: MailboxOwner;
 
   constructor(vhost: string, of: MailboxOwner, durable: boolean) {
     const name = nameOf(of);
     const traits = { name, vhost, durable, autoDelete: false, arguments: {} };
-    super(mailboxKey(vhost, name), traits, effectiveQueueSettings({}, name), null);
+    super(mailboxKey(vhost, name), traits, settings, null);
     this.of = of;
   }
 

@@ -3,9 +3,11 @@ import { test } from 'node:test';
 import { BrokerError, RefusedMessages, type Session } from '../../../src/broker/index.ts';
 import { guest, type Principal } from '../../../src/broker/principal.ts';
 import { routingKeyOf, topicHeader } from '../../../src/broker/subscription/topic-key.ts';
-import { memoryEngine } from '../../../src/engine/local/index.ts';
+import { EngineError } from '../../../src/engine/errors.ts';
+import { memoryEngine, type LocalEngine } from '../../../src/engine/local/index.ts';
+import type { LocalQueue } from '../../../src/engine/local/queue.ts';
 import { Bench, type Got, Inbox, messageOf, rest, until } from '../harness.ts';
-import { publish, Reader, requestOf } from './reader.ts';
+import { publish, publishTo, Reader, requestOf } from './reader.ts';
 
 async function opened(settings = {}): Promise<{ bench: Bench; session: Session }> {
   const bench = await new Bench(memoryEngine(), settings).open();
@@ -349,6 +351,51 @@ test('a letter that a full queue refuses may go to subscribers alone', async () 
   refused.keep(0, route, message);
   refused.answered(await bench.commit((batch) => session.publish(batch, route, message)));
   await until(() => reader.live.length === 1, 'the letter');
+});
+
+test('a mailbox that was stopped keeps nothing from others', async () => {
+  const { bench, session } = await opened();
+  const [stopped, other] = [new Reader(bench, 'stopped', true), new Reader(bench, 'other', true)];
+  await stopped.subscribe('a/#', { queued: true });
+  await stopped.subscribe('a/#', { share: 'g' });
+  await other.subscribe('a/#', { queued: true });
+  await stopped.consume(session);
+  await rest();
+  const engine = bench.engine as LocalEngine;
+  const { queue } = stopped.subscriber;
+  const groups = Array.from(stopped.subscriber.subscriptions.values()).flatMap(({ group }) => group?.queue ?? []);
+  for (const mailbox of [queue!, ...groups]) {
+    engine.damaged(mailbox.handle as LocalQueue, new EngineError('CORRUPT', 'segment 3 is damaged'));
+  }
+  assert.deepEqual(bench.lines, [
+    "mailbox of client 'stopped' of user 'guest' in vhost '/' stopped: segment 3 is damaged",
+    "mailbox of shared subscription 'g' to 'a/#' in vhost '/' stopped: segment 3 is damaged",
+  ]);
+  assert.equal(await publish(bench, session, 'a/b', 'goes on'), true);
+  const second = bench.session();
+  await other.consume(second);
+  await until(() => other.inbox.got.length === 1, 'the other mailbox');
+  await until(() => stopped.inbox.cancelledCount === 1, 'the end of its consumer');
+  await assert.rejects(stopped.consume(bench.session()), /stopped, because its data is damaged/);
+  // With its session it goes, and the next one's works.
+  const next = new Reader(bench, 'stopped', true);
+  await next.subscribe('a/#', { queued: true });
+  assert.equal(await publish(bench, session, 'a/b', 'again'), true);
+  await next.consume(bench.session());
+  await until(() => next.inbox.got.length === 1, 'its next mailbox');
+});
+
+test('a full disk refuses what a mailbox would take, and no one else is asked', async () => {
+  const bench = await new Bench().open();
+  const session = bench.session();
+  const [queued, live] = [new Reader(bench, 'queued'), new Reader(bench, 'live')];
+  await queued.subscribe('a', { queued: true });
+  await live.subscribe('b');
+  bench.fake.full = true;
+  const { outcomes } = await publishTo(bench, session, 'a', 'no space');
+  assert.deepEqual(outcomes, [{ item: 0, outcome: 'refused', reason: 'full' }]);
+  assert.equal(await publish(bench, session, 'b', 'needs none'), true);
+  assert.deepEqual(live.live, ['b: needs none']);
 });
 
 test('permission is asked of whoever subscribes, and of whoever publishes to a topic', async () => {
