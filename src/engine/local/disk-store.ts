@@ -79,6 +79,11 @@ export class DiskStore implements LocalStore, GroupStore {
     return this.#segmentFiles;
   }
 
+  /** What waits for a segment for which there is no space holds up all behind it: no more than what is kept on the disk for such a time. */
+  mayWait(usual: number): number {
+    return this.#segmentFiles.isAwaited ? Math.min(usual, this.#options.reserveBytes) : usual;
+  }
+
   async open(host: StoreHost): Promise<void> {
     this.#host = host;
     const contents = await claimDirectory(this.#directory, this.#files);

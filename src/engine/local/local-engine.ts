@@ -209,7 +209,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
     journal.commit(receiver, token, outcomes, durable);
     this.dispatcher.held = false;
     this.dispatcher.run();
-    if (!this.#behind && journal.waitingBytes > this.#behindBytes) {
+    if (!this.#behind && journal.waitingBytes > this.#store.mayWait(this.#behindBytes)) {
       this.#behind = true;
       this.#clock.defer(() => {
         if (this.#behind) this.#listener?.behind();
@@ -219,7 +219,7 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
 
   #relax(): void {
     this.#resume();
-    if (!this.#behind || this.journal.waitingBytes > this.#behindBytes / 2) return;
+    if (!this.#behind || this.journal.waitingBytes > this.#store.mayWait(this.#behindBytes) / 2) return;
     this.#behind = false;
     this.#listener?.caughtUp();
   }

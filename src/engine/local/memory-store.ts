@@ -31,6 +31,10 @@ export class MemoryStore implements LocalStore, GroupStore {
     });
   }
 
+  mayWait(usual: number): number {
+    return usual;
+  }
+
   open(host: StoreHost): Promise<void> {
     this.#host = host;
     return Promise.resolve();

@@ -26,6 +26,8 @@ export interface LocalStore {
   readonly volatile: boolean;
   readonly journal: Journal;
   readonly segments: SegmentTable;
+  /** How many bytes may wait for the disk, where these are as many as usual. */
+  mayWait(usual: number): number;
   /** Null: nothing ever leaves memory. */
   readonly reader: SegmentReader | null;
   open(host: StoreHost): Promise<void>;

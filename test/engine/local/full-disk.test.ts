@@ -6,7 +6,7 @@ import { DiskFiles, type DiskFile } from '../../../src/engine/local/journal/disk
 import type { OpenMode } from '../../../src/engine/local/journal/files.ts';
 import { turn, until } from '../../conformance/fixture.ts';
 import { crashing, small } from './crashing.ts';
-import { FullDisk, full } from './journal/full-disks.ts';
+import { FullDisk, Quota, full } from './journal/full-disks.ts';
 
 /** A disk with room for so many segments, spare ones included. */
 class SmallDisk extends DiskFiles {
@@ -107,4 +107,51 @@ test('on a full disk what comes back again and again leaves settlements their sp
   disk.full = false;
   await until('there is space again', () => fixture.listener.lines.includes('unblocked'));
   await until('it comes again', () => deliveries.length > before);
+});
+
+/** Makes a segment when it is told to. */
+class SlowDisk extends Quota {
+  go: (() => void) | null = null;
+  isSlow = false;
+
+  override async open(path: string, mode: OpenMode): Promise<DiskFile> {
+    if (this.isSlow && path.endsWith('.seg.new')) await new Promise<void>((resolve) => (this.go = resolve));
+    return super.open(path, mode);
+  }
+}
+
+test('what was published before it was known that the disk is full holds up no consumer', async (t) => {
+  const disk = new SlowDisk();
+  const { fixture, engine } = await crashing(t, { ...small, files: disk, reserveBytes: 64 * 1024 });
+  const queue = await fixture.declare();
+  await fixture.fill(queue, 'm');
+  // Of the segment after the next.
+  disk.isSlow = true;
+  let told = 0;
+  const receiver = { committed: () => (told += 1), failed: () => undefined };
+  let sent = 0;
+  const { journal } = engine();
+  const publish = (): void => {
+    sent++;
+    const batch = engine().begin();
+    fixture.append(batch, queue, { body: Buffer.alloc(2000) });
+    batch.commit(receiver, null);
+  };
+  // Fills the one in use and the next, and begins the one that is not there.
+  const first = journal.tail!.segment;
+  while (journal.tail!.segment < first + 2) {
+    publish();
+    await turn();
+  }
+  for (let n = 0; n < 10; n++) publish();
+  await until('the segment is about to be made', () => disk.go !== null);
+  disk.isSlow = false;
+  disk.freeBytes = 20 * 1024;
+  disk.go!();
+  await until('publishers are blocked', () => fixture.listener.lines.includes('blocked disk'));
+  await until('all that was accepted is there', () => told === sent);
+  const { lease, sink } = await fixture.consume(queue);
+  await until('consumers go on', () => sink.deliveries.length >= sent);
+  assert.deepEqual(await fixture.settle(lease, sink.deliveries, 'ack'), []);
+  await until('there is space again', () => fixture.listener.lines.includes('unblocked'));
 });

@@ -15,7 +15,7 @@ import { ReadingFiles, isShortage } from './reading-files.ts';
 import { SEGMENT_HEADER_BYTES, isSpareName, segmentHeader, segmentName, type Salt } from './segment-file.ts';
 
 const RETRY_MS = 500;
-/** The first segment on a full disk is no smaller. */
+/** A segment on a full disk is no smaller, and grows by so much. */
 const LEAST_BYTES = 256 * 1024;
 const ZEROS = Buffer.alloc(256 * 1024);
 
@@ -38,6 +38,9 @@ interface Plan {
 interface OpenSegment {
   readonly id: number;
   readonly salt: Salt;
+  /** How far groups may be given places in it. */
+  readonly planned: number;
+  /** How far its space is allocated. */
   capacity: number;
   /** Its groups are on disk up to here. */
   written: number;
@@ -115,6 +118,7 @@ export class SegmentFiles implements SegmentReader {
         this.#current = {
           id,
           salt: plan.salt,
+          planned: plan.capacity,
           capacity: plan.capacity,
           written: 0,
           file,
@@ -161,8 +165,13 @@ export class SegmentFiles implements SegmentReader {
     return {
       segment: current.id,
       offset: SEGMENT_HEADER_BYTES,
-      end: current.capacity,
+      end: current.planned,
     };
+  }
+
+  /** Groups wait for a segment that is not there yet. */
+  get isAwaited(): boolean {
+    return this.#current !== null && this.#current.file === null;
   }
 
   /** Calls `use` with the segment's file as soon as it is there, with its space up to `end` allocated. */
@@ -184,19 +193,23 @@ export class SegmentFiles implements SegmentReader {
   }
 
   /**
-   * A group that can't be divided passes the segment's end. All that comes later waits for it, settlements too, so what is kept for
-   * other uses gives way to it. False: closed, or failed for good.
+   * A group that can't be divided passes the segment's end, or the segment had to do with less space than was planned. All that comes later waits
+   * for it, settlements too, so what is kept for other uses gives way to it. False: closed, or failed for good.
    */
   #extend(segment: OpenSegment, file: FileHandle, end: number): Promise<boolean> {
     return this.#persist(segment.id, async () => {
+      // Not for each group by itself.
+      let to = Math.max(end, Math.min(segment.planned, end + LEAST_BYTES));
       for (;;) {
         try {
-          await writeZeros(file, segment.capacity, end);
+          await writeZeros(file, segment.capacity, to);
           await file.sync();
-          segment.capacity = end;
+          segment.capacity = to;
           return;
         } catch (error) {
-          if (!isFull(error) || !((await this.#giveUpSpare()) || (await this.#host.giveUpReserve()))) throw error;
+          if (!isFull(error)) throw error;
+          if (to > end) to = end;
+          else if (!((await this.#giveUpSpare()) || (await this.#host.giveUpReserve()))) throw error;
         }
       }
     });
@@ -338,7 +351,7 @@ export class SegmentFiles implements SegmentReader {
       if (segment !== null) segment.file = file;
       return file;
     });
-    segment = { id, salt, capacity, written: 0, file: null, ready, extended: Promise.resolve() };
+    segment = { id, salt, planned: capacity, capacity, written: 0, file: null, ready, extended: Promise.resolve() };
     return segment;
   }
 
@@ -347,7 +360,7 @@ export class SegmentFiles implements SegmentReader {
     const path = this.path(id);
     let made: FileHandle | null = null;
     const done = await this.#persist(id, async () => {
-      made ??= await this.#create(path, id, plan);
+      made ??= await this.#createWithLess(path, id, plan);
       await this.#files.syncDirectory(this.#directory);
     });
     if (done) return made;
@@ -383,13 +396,38 @@ export class SegmentFiles implements SegmentReader {
           this.#host.failed(new EngineError('IO', `segment ${path} can't be made: ${cause.message}`, { cause }));
           return false;
         }
-        if (!this.#blocked) {
-          this.#blocked = true;
-          this.#host.blocked();
-        }
+        this.#noteFull();
         await this.#pauses.wait(RETRY_MS);
       }
     }
+  }
+
+  /**
+   * Groups that have their places in it wait, and all that comes later waits with them, settlements too: where the space of the whole segment is
+   * missing it begins with what there is. As on any full disk publishers are blocked then, until the one after it is there.
+   */
+  async #createWithLess(path: string, id: number, plan: Plan): Promise<FileHandle> {
+    const least = Math.min(plan.capacity, LEAST_BYTES);
+    for (let capacity = plan.capacity; ;) {
+      try {
+        const file = await this.#create(path, id, { ...plan, capacity });
+        const segment = this.#begun(id);
+        if (segment !== undefined) segment.capacity = capacity;
+        return file;
+      } catch (error) {
+        const isWaitedFor = this.#begun(id) !== undefined;
+        if (!isFull(error) || !isWaitedFor || plan.spare !== null) throw error;
+        this.#noteFull();
+        if (capacity > least) capacity = Math.max(least, capacity / 2);
+        else if (!((await this.#giveUpSpare()) || (await this.#host.giveUpReserve()))) throw error;
+      }
+    }
+  }
+
+  #noteFull(): void {
+    if (this.#blocked) return;
+    this.#blocked = true;
+    this.#host.blocked();
   }
 
   #create(path: string, id: number, { salt, capacity, spare }: Plan): Promise<FileHandle> {
