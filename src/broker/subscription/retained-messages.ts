@@ -74,14 +74,13 @@ export class RetainedMessages implements CommitReceiver<null> {
     return null;
   }
 
-  /** Those whose topics the filter matches and that have not expired. Whoever sends one later asks `isOver` again. */
-  matching(filter: string): RetainedMessage[] {
-    const nowMs = this.#context.clock.now();
-    return this.#topics.matching(filter).filter((message) => {
-      const isOver = message.isOver(nowMs);
-      if (isOver) this.#expire(message);
-      return !isOver;
-    });
+  /** Those whose topics the filter matches and that have not expired, found step by step: they may change meanwhile. */
+  *matching(filter: string): Generator<RetainedMessage> {
+    const { clock } = this.#context;
+    for (const message of this.#topics.matching(filter)) {
+      if (message.isOver(clock.now())) this.#expire(message);
+      else yield message;
+    }
   }
 
   /** Broker's own: one that a start found. @throws FormatError */

@@ -13,6 +13,16 @@ class Node {
   }
 }
 
+/** Nodes that are still to be looked at, whose levels were matched up to `at`. */
+interface Search {
+  readonly nodes: Iterator<Node>;
+  readonly at: number;
+  /** All that is below them matches. */
+  readonly rest: boolean;
+  /** They are first levels, which a wildcard leads to. */
+  readonly isFirst: boolean;
+}
+
 export class RetainedTopics {
   readonly #root = new Node(null, '');
   readonly #byTopic = new Map<string, Node>();
@@ -52,32 +62,30 @@ export class RetainedTopics {
     for (const { message } of this.#byTopic.values()) yield message!;
   }
 
-  /** What a filter matches. A wildcard at its first level matches no topic that begins with `$`. */
-  matching(filter: string): RetainedMessage[] {
-    const found: RetainedMessage[] = [];
-    let nodes = [this.#root];
+  /**
+   * What a filter matches, found step by step: messages may come, be replaced and go meanwhile. A wildcard at its first level matches no topic
+   * that begins with `$`.
+   */
+  *matching(filter: string): Generator<RetainedMessage> {
     const levels = filter.split('/');
-    for (let at = 0; at < levels.length && nodes.length > 0; at++) {
-      const level = levels[at]!;
-      if (level === '#') {
-        // The level before it, too.
-        takeAll(nodes, found, at === 0);
-        return found;
+    // Not recursive: a topic may have thousands of levels.
+    const open: Search[] = [{ nodes: [this.#root].values(), at: 0, rest: false, isFirst: false }];
+    for (let search = open.at(-1); search !== undefined; search = open.at(-1)) {
+      const next = search.nodes.next();
+      if (next.done === true) {
+        open.pop();
+        continue;
       }
-      const next: Node[] = [];
-      for (const { children } of nodes) {
-        if (children === null) continue;
-        if (level !== '+') {
-          const child = children.get(level);
-          if (child !== undefined) next.push(child);
-          continue;
-        }
-        for (const child of children.values()) if (at > 0 || !isHidden(child)) next.push(child);
-      }
-      nodes = next;
+      if (search.isFirst && next.value.level.startsWith('$')) continue;
+      const { rest, at } = search;
+      const end = rest ? at : firstWildcard(levels, at);
+      const node = descendant(next.value, levels, at, end);
+      if (node === undefined) continue;
+      const takesRest = rest || levels[end] === '#';
+      if (node.message !== null && (takesRest || end === levels.length)) yield node.message;
+      if (node.children === null || (!takesRest && end === levels.length)) continue;
+      open.push({ nodes: node.children.values(), at: end + 1, rest: takesRest, isFirst: node === this.#root });
     }
-    for (const { message } of nodes) if (message !== null) found.push(message);
-    return found;
   }
 
   #make(topic: string): Node {
@@ -105,18 +113,16 @@ function prune(from: Node): void {
   }
 }
 
-function takeAll(nodes: Node[], found: RetainedMessage[], fromRoot: boolean): void {
-  // Not recursive: a topic may have thousands of levels.
-  const open = nodes;
-  for (let node = open.pop(); node !== undefined; node = open.pop()) {
-    if (node.message !== null) found.push(node.message);
-    if (node.children === null) continue;
-    for (const child of node.children.values()) {
-      if (!fromRoot || node.parent !== null || !isHidden(child)) open.push(child);
-    }
-  }
+/** The first level from `at` on that is one, or the end. */
+function firstWildcard(levels: readonly string[], at: number): number {
+  let end = at;
+  while (end < levels.length && levels[end] !== '+' && levels[end] !== '#') end += 1;
+  return end;
 }
 
-function isHidden({ level }: Node): boolean {
-  return level.startsWith('$');
+/** Where the levels from `at` to `end` lead. */
+function descendant(from: Node, levels: readonly string[], at: number, end: number): Node | undefined {
+  let node: Node | undefined = from;
+  for (let i = at; i < end && node !== undefined; i++) node = node.children?.get(levels[i]!);
+  return node;
 }

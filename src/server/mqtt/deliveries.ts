@@ -27,6 +27,8 @@ import { qosOf, retainAsPublished } from './subscription-options.ts';
 const sent = new SentProperties();
 const noBytes = Buffer.alloc(0);
 const noView = new DataView(noBytes.buffer, noBytes.byteOffset, 0);
+/** What may wait for a client that takes nothing. */
+const maxForRoom = 64;
 /** Topics of which a client's plans are kept. */
 const maxPlans = 1_024;
 
@@ -200,9 +202,9 @@ export class Deliveries implements LiveSink {
     return this.#output.unsent < this.#output.limit;
   }
 
-  /** Calls it once the client has taken what it has too much, if it ever does. */
+  /** Calls it once the client has taken what it has too much, if it ever does, and not too many wait for that. */
   whenRoom(task: () => void): void {
-    this.#forRoom.push(task);
+    if (this.#forRoom.length < maxForRoom) this.#forRoom.push(task);
   }
 
   /** A retained message of QoS 0, for one subscription that is new or made again. */

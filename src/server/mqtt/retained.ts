@@ -9,27 +9,26 @@ const pageLength = 500;
 /** Sends what is retained for a subscription that is new, or made again. */
 export function sendRetained(connection: Connection, subscription: Subscription): void {
   connection.server.sys.sendTo(connection.deliveries, subscription);
-  const found = connection.agreed.vhost.retained.matching(subscription.filter);
-  if (found.length > 0) new RetainedSending(connection, subscription, found).send();
+  new RetainedSending(connection, subscription).send();
 }
 
 /**
- * One filter may match more than a client takes at once, and one subscribes with a few bytes: messages are found again as it takes them, and
- * only their topics wait. What is to be acknowledged goes through the session's mailbox, so that it is kept, bounded and sent again
- * like any other message.
+ * One filter may match more than a client takes at once, and one subscribes with a few bytes: messages are found as it takes them. What is
+ * to be acknowledged goes through the session's mailbox, so that it is kept, bounded and sent again like any other message.
  */
 class RetainedSending implements CommitReceiver<null> {
   readonly #connection: Connection;
   readonly #subscription: Subscription;
-  readonly #topics: readonly string[];
+  readonly #found: Iterator<RetainedMessage>;
+  #next: RetainedMessage | null;
   readonly #sinceMs: number;
-  #at = 0;
 
-  constructor(connection: Connection, subscription: Subscription, found: readonly RetainedMessage[]) {
+  constructor(connection: Connection, subscription: Subscription) {
     this.#connection = connection;
     this.#subscription = subscription;
-    this.#topics = found.map(({ topic }) => topic);
     this.#sinceMs = connection.broker.context.clock.now();
+    this.#found = connection.agreed.vhost.retained.matching(subscription.filter);
+    this.#next = this.#step();
   }
 
   /** As much as there is room for now. */
@@ -38,26 +37,27 @@ class RetainedSending implements CommitReceiver<null> {
     // It is not subscribed to any more, or was once more.
     if (subscriber.removed || subscriber.subscriptions.get(name) !== this.#subscription) return;
     const { broker, agreed, deliveries } = this.#connection;
-    const { retained, subscribers } = agreed.vhost;
+    // It waited, and its topic may have another since.
+    if (this.#next !== null && agreed.vhost.retained.get(this.#next.topic) !== this.#next) this.#next = this.#step();
     let batch: Batch | null = null;
     let deposited = 0;
-    for (; this.#at < this.#topics.length; this.#at++) {
-      const found = retained.get(this.#topics[this.#at]!);
-      if (found === null || !this.#isWanted(found)) continue;
-      if (Math.min(found.qos, qosOf(this.#subscription.options)) === 0) {
+    for (; this.#next !== null; this.#next = this.#step()) {
+      const { topic, qos, message } = this.#next;
+      if (Math.min(qos, qosOf(this.#subscription.options)) === 0) {
         if (!this.#connection.isRunning) continue;
         if (!deliveries.hasRoom) {
+          // Nothing of this is acknowledged: a client that goes on asking and takes nothing gets nothing.
           deliveries.whenRoom(() => this.send());
           break;
         }
-        deliveries.takeRetained(found.message, found.topic, this.#subscription);
+        deliveries.takeRetained(message, topic, this.#subscription);
       } else {
         if (deposited++ === pageLength) {
           setImmediate(() => this.send());
           break;
         }
         batch ??= broker.begin(undefined, false);
-        subscribers.deposit(batch, subscriber, found.topic, found.message);
+        agreed.vhost.subscribers.deposit(batch, subscriber, topic, message);
       }
     }
     batch?.commit(this, null);
@@ -69,6 +69,14 @@ class RetainedSending implements CommitReceiver<null> {
 
   failed(): void {
     // The engine has ended, and so will the connection.
+  }
+
+  #step(): RetainedMessage | null {
+    for (;;) {
+      const next = this.#found.next();
+      if (next.done === true) return null;
+      if (this.#isWanted(next.value)) return next.value;
+    }
   }
 
   /** What came later was published to the subscription itself. */
