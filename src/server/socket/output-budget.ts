@@ -46,15 +46,15 @@ export class OutputBudget {
     return this.#held - bytes <= wideShare * this.#most;
   }
 
-  /** An output begins a chunk. */
-  take(): void {
-    this.#held += chunkBytes;
+  /** An output begins a chunk of so many bytes. */
+  take(bytes = chunkBytes): void {
+    this.#held += bytes;
     if (this.#held > this.#most) this.limit = Math.min(this.#wide, chunkBytes);
   }
 
-  /** So many chunks hold nothing any more. */
-  giveBack(chunks: number): void {
-    this.#held -= chunks * chunkBytes;
+  /** Chunks of so many bytes hold nothing any more. */
+  giveBack(bytes = chunkBytes): void {
+    this.#held -= bytes;
     if (this.isWideWithout(0)) this.limit = this.#wide;
     this.#wakeLater();
   }

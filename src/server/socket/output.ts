@@ -10,8 +10,11 @@ import type { OutputBudget } from './output-budget.ts';
 import type { Transport } from './transport.ts';
 
 export const chunkBytes = 64 * 1024;
+/** A chunk for those who are sent little: thousands of them, each with an acknowledgement in the same turn, shall not take a large one each. */
+export const smallChunkBytes = 512;
 /** Chunks kept for the next that needs one. */
 const maxSpareChunks = 64;
+const maxSpareSmallChunks = 4_096;
 /** What is written without waiting for the end of the turn. */
 const flushBytes = 2 * chunkBytes;
 
@@ -22,18 +25,17 @@ interface Chunk {
 }
 
 const spare: Chunk[] = [];
+const spareSmall: Chunk[] = [];
 
-function takeChunk(): Chunk {
-  const chunk = spare.pop();
-  if (chunk !== undefined) {
-    chunk.end = 0;
-    return chunk;
-  }
-  return newChunk();
+function takeChunk(isSmall: boolean): Chunk {
+  const chunk = isSmall ? spareSmall.pop() : spare.pop();
+  if (chunk === undefined) return newChunk(isSmall ? smallChunkBytes : chunkBytes);
+  chunk.end = 0;
+  return chunk;
 }
 
-function newChunk(): Chunk {
-  const bytes = Buffer.allocUnsafeSlow(chunkBytes);
+function newChunk(size: number): Chunk {
+  const bytes = Buffer.allocUnsafeSlow(size);
   return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), end: 0 };
 }
 
@@ -65,7 +67,7 @@ function sendFew(): void {
 }
 
 /** What is written once the socket is gone: all such outputs write over it, and nobody reads it. It counts for none of them. */
-const discarded: Chunk = newChunk();
+const discarded: Chunk = newChunk(chunkBytes);
 
 const nothing: Chunk = { bytes: Buffer.alloc(0), view: new DataView(new ArrayBuffer(0)), end: 0 };
 
@@ -91,6 +93,8 @@ export class Output {
   #scheduled = false;
   #closed = false;
   #endWhenSent = false;
+  /** What it was given last would have fitted into a small chunk. */
+  #isSentLittle = true;
   /** Bytes given to the socket since the beginning. */
   #given = 0;
 
@@ -118,14 +122,14 @@ export class Output {
 
   /** Makes room for `size` bytes at `at`, at most `maxReserve`. The caller writes them and moves `at`. */
   reserve(size: number): void {
-    if (this.at + size > this.bytes.length) this.#nextChunk();
+    if (this.at + size > this.bytes.length) this.#nextChunk(size);
     if (!this.#scheduled) this.#schedule();
   }
 
   /** Any number of bytes, in pieces where they are many. */
   write(source: Uint8Array, from: number, to: number): void {
     while (from < to) {
-      if (this.at === this.bytes.length) this.#nextChunk();
+      if (this.at === this.bytes.length) this.#nextChunk(to - from);
       const size = Math.min(to - from, this.bytes.length - this.at);
       this.at = copyBytes(source, from, from + size, this.bytes, this.view, this.at);
       from += size;
@@ -150,6 +154,7 @@ export class Output {
     this.#sending = chunks;
     this.#sendingBytes = this.#fullBytes;
     this.#given += this.#fullBytes;
+    this.#isSentLittle = this.#fullBytes <= smallChunkBytes;
     this.#fullBytes = 0;
     this.#writes = chunks.length;
     if (chunks.length === 1) {
@@ -171,7 +176,7 @@ export class Output {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#budget.giveBack(this.#full.length + this.#sending.length + (this.#chunk === nothing ? 0 : 1));
+    this.#budget.giveBack(sizeOf(this.#full) + sizeOf(this.#sending) + this.#chunk.bytes.length);
     if (this.#chunk !== nothing) giveBack(this.#chunk);
     for (const chunk of this.#full) giveBack(chunk);
     this.#full = [];
@@ -181,15 +186,16 @@ export class Output {
     this.#useChunk(nothing);
   }
 
-  #nextChunk(): void {
+  #nextChunk(size: number): void {
     if (this.#closed) {
       this.#useChunk(discarded);
       return;
     }
     if (this.at > 0) this.#retire();
     if (this.#fullBytes >= flushBytes) this.flush();
-    this.#budget.take();
-    this.#useChunk(takeChunk());
+    const chunk = takeChunk(this.#isSentLittle && size <= smallChunkBytes && this.#fullBytes === 0);
+    this.#budget.take(chunk.bytes.length);
+    this.#useChunk(chunk);
   }
 
   /** The chunk in hand becomes one that waits to be sent. */
@@ -221,8 +227,8 @@ export class Output {
   /** One of the writes that are on their way is done. */
   readonly #written = (): void => {
     if (this.#closed || --this.#writes > 0) return;
+    this.#budget.giveBack(sizeOf(this.#sending));
     for (const chunk of this.#sending) giveBack(chunk);
-    this.#budget.giveBack(this.#sending.length);
     this.#sending.length = 0;
     this.#sendingBytes = 0;
     this.#drained();
@@ -231,7 +237,15 @@ export class Output {
 }
 
 function giveBack(chunk: Chunk): void {
-  if (spare.length < maxSpareChunks) spare.push(chunk);
+  if (chunk.bytes.length === smallChunkBytes) {
+    if (spareSmall.length < maxSpareSmallChunks) spareSmall.push(chunk);
+  } else if (spare.length < maxSpareChunks) spare.push(chunk);
+}
+
+function sizeOf(chunks: readonly Chunk[]): number {
+  let size = 0;
+  for (const chunk of chunks) size += chunk.bytes.length;
+  return size;
 }
 
 /** What the system has not taken of what the socket was given. Node documents only the whole writes of it. */

@@ -21,7 +21,7 @@ test('a get waits while all clients together have twice what they may, and is fo
   assert.deepEqual([got.length, budget.waitingCount], [0, 2]);
   goes.end();
   assert.equal(budget.waitingCount, 1);
-  budget.giveBack(1);
+  budget.giveBack();
   await pause();
   assert.deepEqual([got, budget.waitingCount], [['stays'], 0]);
 });

@@ -250,6 +250,6 @@ for (const noAck of [true, false]) {
     // Nothing is promised any more.
     outputBudget.take();
     assert.equal(outputBudget.hasRoom(8 * MiB - 64 * KiB), true);
-    outputBudget.giveBack(1);
+    outputBudget.giveBack();
   });
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import { test } from 'node:test';
 import { OutputBudget } from '../../../src/server/socket/output-budget.ts';
-import { Output } from '../../../src/server/socket/output.ts';
+import { chunkBytes, Output, smallChunkBytes } from '../../../src/server/socket/output.ts';
 import { defaultAmqpSettings } from '../../../src/server/amqp/settings.ts';
 import { publish } from '../amqp/raw-client.ts';
 import { serve } from '../amqp/serve.ts';
@@ -47,5 +47,19 @@ test('what is written once the socket is gone counts for nobody', () => {
   output.reserve(Output.maxReserve);
   output.at += Output.maxReserve;
   output.end();
+  assert.equal(budget.heldBytes, 0);
+});
+
+test('who is sent little takes little, and who is sent more takes a chunk', () => {
+  const budget = new OutputBudget(defaultAmqpSettings);
+  const outputs = Array.from({ length: 1000 }, () => new Output(new Socket(), budget, () => undefined));
+  for (const output of outputs) output.writeFrame(Buffer.alloc(4));
+  assert.equal(budget.heldBytes, 1000 * smallChunkBytes);
+  const [output] = outputs;
+  const bytes = Buffer.from(Array.from({ length: 100_000 }, (_, index) => index % 251));
+  output?.writeFrame(bytes);
+  assert.equal(budget.heldBytes, 1000 * smallChunkBytes + 2 * chunkBytes);
+  assert.equal(output?.unsent, 4 + bytes.length);
+  for (const each of outputs) each.close();
   assert.equal(budget.heldBytes, 0);
 });
