@@ -49,6 +49,8 @@ export class CachedRoute implements Route {
   readonly rememberedBy: string;
   /** The routes of subscribers who don't want what they publish themselves. */
   readonly withoutLocal = new Map<Subscriber, CachedRoute>();
+  /** The route of what is delayed; null: none was yet. */
+  delayedLive: CachedRoute | null = null;
   /** About what it takes in memory. */
   readonly bytes: number;
   /** Who last was permitted its topic, and the version of the permissions that said so. */
@@ -192,6 +194,18 @@ export class Routes {
     const without = new CachedRoute(this.#graph, route.exchange, route.routingKey, found, targets);
     route.withoutLocal.set(publisher, without);
     return without;
+  }
+
+  /** The route of what is delayed, whose live subscribers are found when it is due: until then it waits in this queue. */
+  delayedLive(given: Route, waitsIn: Queue): CachedRoute {
+    const route = given as CachedRoute;
+    if (route.delayedLive !== null) return route.delayedLive;
+    const queues = [...route.queues, waitsIn];
+    const { seen, byHeaders, guards, topic } = route;
+    const found: Found = { queues, seen, byHeaders, guards, topic, live: null, noLocal: null };
+    const targets = this.targets(queues, route.exchange, route.routingKey);
+    route.delayedLive = new CachedRoute(this.#graph, route.exchange, route.routingKey, found, targets);
+    return route.delayedLive;
   }
 
   /** The route of one message whose headers count. The first routing key is the one that it is published with. */

@@ -118,6 +118,7 @@ export class Session implements Actor, RunTaker {
         if (!resolved.held) message.expiresAt = message.dueAt + ttlMs;
       }
     }
+    if (resolved.live !== null && message.dueAt > 0) resolved = this.vhost.delayedLive.routeOf(resolved);
     if (resolved.guards !== null && (flags & propertyFlag.headers) !== 0) {
       message.identity = identityOf(resolved.guards, readHeaders(head, start, end) ?? null);
     }
@@ -153,8 +154,7 @@ export class Session implements Actor, RunTaker {
     const isLocal = subscriber !== null && given.noLocal?.includes(subscriber) === true;
     const route = isLocal ? vhost.routes.withoutLocal(given, subscriber) : given;
     if (route.targets !== null) batch!.append(route.targets, message);
-    // What is delayed is routed on when it is due, or waits in its queues.
-    if (route.live !== null && message.dueAt === 0) handToLive(route, message, subscriber);
+    if (route.live !== null) handToLive(route, message, subscriber);
     return !route.unroutable;
   }
 

@@ -13,6 +13,7 @@ import type { Route } from './route.ts';
 import { type CachedRoute, Routes } from './routes.ts';
 import type { BindingRecord } from './topology-entry.ts';
 import { RetainedMessages } from './subscription/retained-messages.ts';
+import { DelayedLive } from './subscription/delayed-live.ts';
 import { Subscribers } from './subscription/subscribers.ts';
 import { bindingKeyOf } from './subscription/topic-filter.ts';
 import { TopologyGraph } from './topology-graph.ts';
@@ -62,6 +63,7 @@ export class Vhost {
   readonly queues: Queues;
   readonly routes: Routes;
   readonly subscribers: Subscribers;
+  readonly delayedLive: DelayedLive;
   readonly retained: RetainedMessages;
   #deleted = false;
 
@@ -71,6 +73,7 @@ export class Vhost {
     this.subscribers = new Subscribers(this.graph, context);
     this.retained = new RetainedMessages(name, context);
     this.routes = new Routes(this.graph, context.engine, context.settings);
+    this.delayedLive = new DelayedLive(this.graph, this.routes, context);
     this.exchanges = new Exchanges(this.graph, context, this.routes);
     this.queues = new Queues(this.graph, context);
   }
@@ -104,6 +107,7 @@ export class Vhost {
     this.close();
     this.queues.removeAll(changes);
     this.subscribers.removeAll(changes);
+    this.delayedLive.remove(changes);
     this.retained.removeAll();
     for (const exchange of Array.from(this.graph.exchanges.values())) this.graph.removeExchange(exchange, changes);
   }

@@ -6,10 +6,11 @@ import { Queue } from '../queue.ts';
 import { effectiveQueueSettings } from '../queue-settings.ts';
 import { mailboxKey } from '../topology-entry.ts';
 
-/** Whose it is: a client of a user, or the group of a name and a filter. */
+/** Whose it is: a client of a user, the group of a name and a filter, or all of a vhost's who wait for what is delayed without one of their own. */
 export type MailboxOwner =
   | { readonly kind: 'client'; readonly user: string; readonly clientId: string }
-  | { readonly kind: 'group'; readonly share: string; readonly filter: string };
+  | { readonly kind: 'group'; readonly share: string; readonly filter: string }
+  | { readonly kind: 'delayed' };
 
 /** All alike: what the engine limits is in `spec`. */
 const settings = effectiveQueueSettings({}, 'mailbox');
@@ -53,6 +54,7 @@ export function mailboxText(name: string): string {
 export function readName(name: string): MailboxOwner {
   const [first = '', second = '', ...group] = splitKey(name);
   if (group.length === 0) return { kind: 'client', user: first, clientId: second };
+  if (group.length === 1) return { kind: 'delayed' };
   return { kind: 'group', share: group[0] ?? '', filter: group[1] ?? '' };
 }
 
@@ -69,10 +71,12 @@ export function splitKey(key: string, at = 0, count = Infinity): string[] {
 }
 
 function nameOf(of: MailboxOwner): string {
+  if (of.kind === 'delayed') return joinKey(['', '', '']);
   return of.kind === 'client' ? joinKey([of.user, of.clientId]) : joinKey(['', '', of.share, of.filter]);
 }
 
 function ownerText(of: MailboxOwner): string {
   if (of.kind === 'client') return `mailbox of client '${of.clientId}' of user '${of.user}'`;
+  if (of.kind === 'delayed') return 'delayed messages for subscribers';
   return `mailbox of shared subscription '${of.share}' to '${of.filter}'`;
 }

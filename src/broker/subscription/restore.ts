@@ -59,6 +59,7 @@ function restoreMailboxes(vhosts: ReadonlyMap<string, Vhost>, queues: readonly Q
 }
 
 function isWanted({ subscribers, graph }: Vhost, of: MailboxOwner): boolean {
+  if (of.kind === 'delayed') return false;
   if (of.kind === 'group') return graph.subscriptions.group(of.share, of.filter) !== undefined;
   const subscriber = subscribers.find(of.user, of.clientId);
   if (subscriber !== undefined) subscribers.adopt(subscriber);

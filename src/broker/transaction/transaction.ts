@@ -269,7 +269,7 @@ export class Transaction {
       const route = messages.route(index);
       if (route.live === null) continue;
       messages.read(index, view, now);
-      if (view.dueAt === 0) handToLive(route, view, null);
+      handToLive(route, view, null);
     }
   }
 

@@ -8,6 +8,7 @@ const owners: readonly MailboxOwner[] = [
   { kind: 'client', user: '', clientId: '1:a2:bc' },
   { kind: 'group', share: 'g', filter: 'site/+/#' },
   { kind: 'group', share: '5:a', filter: '/' },
+  { kind: 'delayed' },
 ];
 
 test('a mailbox is told by its key', () => {

@@ -335,6 +335,44 @@ test('what is dead, delayed or in a transaction reaches subscribers when it is r
   assert.equal(reader.live.length, 5);
 });
 
+test('what is delayed reaches subscribers when it is due, those who are there by then', async () => {
+  const { bench, session } = await opened();
+  const [live, queued, gone, late] = [
+    new Reader(bench, 'live'),
+    new Reader(bench, 'queued'),
+    new Reader(bench, 'gone'),
+    new Reader(bench, 'late'),
+  ];
+  await live.subscribe('a/#');
+  await live.subscribe('a/b');
+  await gone.subscribe('a/b');
+  await queued.subscribe('a/b', { queued: true });
+  await queued.consume(session);
+  for (let i = 0; i < 2; i++) {
+    const { routed } = await publishTo(bench, session, 'a/b', String(i), { headers: { 'x-delay': 40 } });
+    assert.equal(routed, true);
+  }
+  await gone.unsubscribe('a/b');
+  await late.subscribe('+/b');
+  assert.deepEqual(live.live, []);
+  await until(() => live.live.length === 2 && queued.inbox.got.length === 2, 'what is due');
+  await rest();
+  assert.deepEqual(live.live, ['a/b: 0', 'a/b: 1']);
+  assert.deepEqual(late.live, ['a/b: 0', 'a/b: 1']);
+  assert.deepEqual(gone.live, []);
+  assert.deepEqual(queued.inbox.bodies, ['0', '1']);
+  assert.deepEqual(queued.live, []);
+  await bench.broker.createVhost('v');
+  const { subscribers, delayedLive } = bench.broker.vhost('v')!;
+  await subscribers.subscribe(guest, subscribers.create('guest', 'c', { durable: false }), [requestOf('a')]);
+  const route = bench.broker.vhost('v')!.route(guest, 'amq.topic', 'a');
+  const [waitsIn] = delayedLive.routeOf(route).queues;
+  assert.equal(delayedLive.routeOf(route), delayedLive.routeOf(route));
+  assert.ok(bench.engine.queue(waitsIn!.key) !== undefined);
+  await bench.broker.deleteVhost('v');
+  assert.equal(bench.engine.queue(waitsIn!.key), undefined);
+});
+
 test('a letter that a full queue refuses may go to subscribers alone', async () => {
   const { bench, session } = await opened();
   const reader = new Reader(bench, 'r');
