@@ -8,17 +8,20 @@ import { reasonCode, type ReasonCode } from '../../wire/mqtt/reason-code.ts';
 import type { Connection } from './connection.ts';
 
 const spare: Acknowledgements[] = [];
-const maxSpare = 64;
-const firstCapacity = 64;
+/** Thousands of clients may wait for a commit at the same time, each with an answer or two. */
+const maxSpare = 4_096;
+const maxSpareWords = 8_192;
+/** Of those that are kept, so many may have grown. */
+const maxGrown = 64;
+/** A word of the packet, and one of its item. As many as V8 keeps beside the object that has them. */
+const firstWords = 16;
 /** An answer that hangs on no item of the batch. */
 export const noItem = -1;
 
 export class Acknowledgements {
-  #types = new Uint8Array(firstCapacity);
-  #ids = new Uint16Array(firstCapacity);
-  #reasons = new Uint8Array(firstCapacity);
-  #items = new Int32Array(firstCapacity);
-  #count = 0;
+  #words = new Int32Array(firstWords);
+  /** Of the words, those that are used. */
+  #end = 0;
   /** Null: none may be dead-lettered as it is refused. */
   #refusable: RefusedMessages | null = null;
 
@@ -26,18 +29,13 @@ export class Acknowledgements {
     return spare.pop() ?? new Acknowledgements();
   }
 
-  get isEmpty(): boolean {
-    return this.#count === 0;
-  }
-
   /** Answers with this packet once the item, if there is one, is stored. */
   add(type: number, packetId: number, item: number, reason: number): void {
-    if (this.#count === this.#types.length) this.#grow();
-    const at = this.#count++;
-    this.#types[at] = type;
-    this.#ids[at] = packetId;
-    this.#reasons[at] = reason;
-    this.#items[at] = item;
+    if (this.#end === this.#words.length) this.#grow();
+    const at = this.#end;
+    this.#words[at] = (type << 24) | (reason << 16) | packetId;
+    this.#words[at + 1] = item;
+    this.#end = at + 2;
   }
 
   /** Keeps a message that is dead-lettered if it is refused. */
@@ -52,33 +50,29 @@ export class Acknowledgements {
 
   send(connection: Connection, outcomes: readonly ItemOutcome[] | null): void {
     const refused = outcomes === null ? null : refusedItems(outcomes);
-    for (let at = 0; at < this.#count; at++) {
-      const type = this.#types[at]!;
-      const packetId = this.#ids[at]!;
-      const outcome = refused?.get(this.#items[at]!);
+    const words = this.#words;
+    for (let at = 0; at < this.#end; at += 2) {
+      const word = words[at]!;
+      const type = word >>> 24;
+      const packetId = word & 0xffff;
+      const outcome = refused?.get(words[at + 1]!);
       if (outcome !== undefined) connection.publishRefused(type, packetId, outcome);
-      else connection.acknowledge(type, packetId, this.#reasons[at]!);
+      else connection.acknowledge(type, packetId, (word >>> 16) & 0xff);
     }
   }
 
   recycle(): void {
-    this.#count = 0;
+    this.#end = 0;
     this.#refusable = null;
-    if (spare.length < maxSpare && this.#types.length <= 4_096) spare.push(this);
+    const words = this.#words.length;
+    if (spare.length < (words === firstWords ? maxSpare : maxGrown) && words <= maxSpareWords) spare.push(this);
   }
 
   #grow(): void {
-    const capacity = this.#types.length * 2;
-    this.#types = grown(this.#types, new Uint8Array(capacity));
-    this.#ids = grown(this.#ids, new Uint16Array(capacity));
-    this.#reasons = grown(this.#reasons, new Uint8Array(capacity));
-    this.#items = grown(this.#items, new Int32Array(capacity));
+    const words = new Int32Array(this.#words.length * 2);
+    words.set(this.#words);
+    this.#words = words;
   }
-}
-
-function grown<T extends Uint8Array | Uint16Array | Int32Array>(from: T, to: T): T {
-  to.set(from);
-  return to;
 }
 
 function refusedItems(outcomes: readonly ItemOutcome[]): Map<number, ReasonCode> | null {

@@ -78,7 +78,7 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
 
   /** The open batch of the read that is being handled, and what its commit will answer. */
   batch: CountedBatch | null = null;
-  acknowledgements = Acknowledgements.take();
+  #acknowledgements: Acknowledgements | null = null;
 
   readonly pauses: ReadPauses;
   #carry: PacketCarry | null = null;
@@ -296,6 +296,11 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
 
   // Publishing
 
+  get acknowledgements(): Acknowledgements {
+    this.#acknowledgements ??= Acknowledgements.take();
+    return this.#acknowledgements;
+  }
+
   beginBatch(): CountedBatch {
     this.#counted.begin(this.broker.begin(undefined, false));
     this.batch = this.#counted;
@@ -309,14 +314,14 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
     const { batch } = this;
     if (batch === null) {
       // What hangs on nothing that is on its way is answered at once; else in its turn.
-      if (this.acknowledgements.isEmpty) return;
+      if (this.#acknowledgements === null) return;
       this.beginBatch();
       this.commitBatch();
       return;
     }
     const { acknowledgements } = this;
     this.batch = null;
-    this.acknowledgements = Acknowledgements.take();
+    this.#acknowledgements = null;
     batch.commit(this, acknowledgements);
   }
 
