@@ -1,5 +1,5 @@
 /** The files of `serve`'s certificate: read at the start, and again on SIGHUP and whenever they change. */
-import { X509Certificate } from 'node:crypto';
+import { X509Certificate, createPrivateKey, type KeyObject } from 'node:crypto';
 import { readFileSync, unwatchFile, watchFile } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { ServeSettings } from '../config/serve-settings.ts';
@@ -75,11 +75,37 @@ export class TlsFiles {
   #read(): TlsIdentity {
     const { tlsCert, tlsKey, tlsClientCa } = this.#settings;
     const identity = { cert: readFileSync(tlsCert), key: readFileSync(tlsKey) };
+    // What OpenSSL says of them names no file.
+    const certificate = certificateOf(tlsCert, identity.cert);
+    if (!certificate.checkPrivateKey(keyOf(tlsKey, identity.key)))
+      throw new Error(`${tlsKey} is not the private key of ${tlsCert}: replace both`);
     if (tlsClientCa === '') return identity;
     const clientCa = readFileSync(tlsClientCa);
     // OpenSSL would take what is none, and then let nobody in.
-    new X509Certificate(clientCa);
+    certificateOf(tlsClientCa, clientCa);
     return { ...identity, clientCa };
+  }
+}
+
+function certificateOf(path: string, bytes: Buffer): X509Certificate {
+  try {
+    return new X509Certificate(bytes);
+  } catch (cause) {
+    throw new Error(`${path} holds no certificate in PEM`, { cause });
+  }
+}
+
+function keyOf(path: string, bytes: Buffer): KeyObject {
+  try {
+    return createPrivateKey(bytes);
+  } catch (cause) {
+    const isLocked = (cause as NodeJS.ErrnoException).code === 'ERR_MISSING_PASSPHRASE';
+    throw new Error(
+      isLocked
+        ? `the private key in ${path} has a passphrase; write it without (openssl pkey)`
+        : `${path} holds no private key in PEM`,
+      { cause },
+    );
   }
 }
 

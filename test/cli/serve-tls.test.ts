@@ -58,7 +58,9 @@ describe('serve with TLS', { timeout: 60_000 }, () => {
 
     await writeFile(served.key, served.own.key);
     served.child.kill('SIGHUP');
-    await served.line(/the new certificate can't be used, the one before stays: key values mismatch\n/);
+    await served.line(
+      /the new certificate can't be used, the one before stays: \S+ is not the private key of \S+: replace both\n/,
+    );
     await served.works(second.cert);
 
     // As certbot does it: new files in the place of the old. Nobody sends a signal.
@@ -92,8 +94,11 @@ describe('serve with TLS', { timeout: 60_000 }, () => {
     await Promise.all([writeFile(cert, one.cert), writeFile(key, two.key), writeFile(bad, 'nonsense')]);
     const data = ['serve', '--data', join(directory, 'data'), '--amqp-port', 'off', '--tls-cert'];
     for (const [args, line] of [
-      [[cert, '--tls-key', key], /^postrider: the certificate can't be used: key values mismatch\n$/],
-      [[bad, '--tls-key', key], /^postrider: the certificate can't be used: no start line\n$/],
+      [
+        [cert, '--tls-key', key],
+        /^postrider: the certificate can't be used: \S+ is not the private key of \S+: replace both\n$/,
+      ],
+      [[bad, '--tls-key', key], /^postrider: the certificate can't be used: \S+ holds no certificate in PEM\n$/],
       [[cert, '--tls-key', key, '--tls-client-ca', bad], /^postrider: the certificate can't be used: [^\n]+\n$/],
     ] as const) {
       const { code, stderr } = await run([...data, ...args]);
