@@ -95,6 +95,7 @@ export class Broker {
       changes.push({ op: 'put', entry: vhostEntry(defaultVhost) });
       this.#vhosts.set(defaultVhost, new Vhost(defaultVhost, this.context));
     }
+    for (const { exchanges } of this.#vhosts.values()) exchanges.ensure(this.#topicExchange, 'topic', changes);
     changes.push(...this.users.restore(topology, defaultVhost));
     const forgotten = await this.#restoreSubscribers(topology, changes);
     if (changes.length > 0) await this.engine.change(changes);
@@ -134,7 +135,9 @@ export class Broker {
     if (this.#vhosts.has(name)) throw new BrokerError('PRECONDITION_FAILED', `vhost '${name}' exists already`);
     const vhost = new Vhost(name, this.context);
     this.#vhosts.set(name, vhost);
-    await this.engine.change([{ op: 'put', entry: vhostEntry(name) }]);
+    const changes: TopologyChange[] = [{ op: 'put', entry: vhostEntry(name) }];
+    vhost.exchanges.ensure(this.#topicExchange, 'topic', changes);
+    await this.engine.change(changes);
   }
 
   /** With its queues, their messages, its exchanges, and what anybody was permitted there. Its connections are closed. @throws BrokerError NOT_FOUND, PRECONDITION_FAILED */
@@ -176,6 +179,10 @@ export class Broker {
   onFailed(listener: (error: EngineError) => void): void {
     this.#failureListeners.push(listener);
     if (this.#failure !== null) listener(this.#failure);
+  }
+
+  get #topicExchange(): string {
+    return this.context.settings.mqttExchange;
   }
 
   /** Answers what makes bindings go that a crash left without one of their ends. */

@@ -58,6 +58,13 @@ export class Exchanges {
     this.#own(exchange);
   }
 
+  /** One that the broker's settings name, where it is not there. Adds to `changes` what makes it durable. */
+  ensure(name: string, type: string, changes: TopologyChange[]): void {
+    if (this.#graph.exchanges.has(name)) return;
+    const traits = { name, type, durable: true, autoDelete: false, internal: false, arguments: {} };
+    this.#graph.addExchange(this.#newExchange(traits, null), changes);
+  }
+
   declare(actor: Actor, declaration: ExchangeDeclaration): Promise<void> {
     const { vhost } = this.#graph;
     const traits: ExchangeTraits = { ...declaration, name: oneLine(declaration.name) };

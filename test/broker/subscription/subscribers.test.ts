@@ -52,6 +52,7 @@ test('an alternate exchange gets what nobody subscribes to, and nothing else', a
   await bench.exchange(session, 'rest', 'fanout');
   await bench.queue(session, 'rest');
   await bench.bind(session, 'rest', 'rest', '');
+  await bench.vhost.deleteExchange(session, 'topics', { ifUnused: false });
   await bench.exchange(session, 'topics', 'topic', { 'alternate-exchange': 'rest' });
   const reader = new Reader(bench, 'r');
   await reader.subscribe('a');
@@ -464,6 +465,42 @@ test('permission is asked of whoever subscribes, and of whoever publishes to a t
   const noReader: Principal = { ...guest, allows: () => false };
   const [refused] = await subscribers.subscribe(noReader, subscriber, [requestOf('open/x')]);
   assert.ok(refused instanceof BrokerError && refused.code === 'ACCESS_REFUSED');
+});
+
+test('the exchange that is set is there, in each vhost, and what is asked of another reaches nobody', async () => {
+  const { bench, session } = await opened({ mqttExchange: 'topics' });
+  await bench.broker.createVhost('v');
+  for (const { graph } of bench.broker.vhosts) assert.equal(graph.exchanges.get('topics')?.traits.type, 'topic');
+  const reader = new Reader(bench, 'r');
+  await reader.subscribe('a');
+  const route = bench.vhost.route(guest, 'topics', 'a');
+  await bench.commit((batch) => session.publish(batch, route, messageOf('x')));
+  assert.equal(bench.vhost.route(guest, 'amq.topic', 'a').unroutable, true);
+  await bench.vhost.deleteExchange(session, 'topics', { ifUnused: false });
+  assert.throws(() => bench.vhost.routeTopic(guest, 'topics', 'a', null), { code: 'NOT_FOUND' });
+  assert.deepEqual(reader.live, ['a: x']);
+});
+
+test('a mailbox that cannot be made refuses its subscription, and leaves nothing', async () => {
+  const bench = await new Bench().open();
+  const reader = new Reader(bench, 'r', true);
+  const { fake } = bench;
+  const { change } = fake;
+  fake.change = () => Promise.reject(new EngineError('UNSUPPORTED', 'no more queues'));
+  for (const more of [{ queued: true }, { share: 'g' }]) {
+    await assert.rejects(reader.subscribe('a', more), { code: 'PRECONDITION_FAILED' });
+  }
+  fake.change = change;
+  assert.equal(reader.subscriber.subscriptions.size, 0);
+  assert.equal(bench.vhost.graph.subscriptions.size, 0);
+  assert.equal(await publish(bench, bench.session(), 'a', 'nobody'), false);
+  await reader.subscribe('a', { queued: true });
+  await reader.subscribe('a', { share: 'g' });
+  assert.equal(await publish(bench, bench.session(), 'a', 'both'), true);
+  assert.deepEqual(
+    Array.from(fake.queues.values(), ({ ready }) => ready.length),
+    [1, 1],
+  );
 });
 
 test('a vhost has as many subscriptions as it may have', async () => {
