@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 /** What a process has open beside the connections that are counted. */
-const others = 200;
+const others = 400;
 
 /**
  * How many connections a process of this machine may hold, up to `wanted`. Where too few are allowed it asks for more, which root
