@@ -95,7 +95,11 @@ function explain({ code, message }: PostriderError, url: string): string {
     case 'DATA_LOCKED':
       return `${message.replace(/: stop it, or .*$/, '')}; where that serves it, use the URL that it serves on: --url amqp://HOST:PORT`;
     case 'UNREACHABLE':
-      return url === defaultUrl ? `${message}; start one with postrider serve, or name another with --url` : message;
+      if (url === defaultUrl) return `${message}; start one with postrider serve, or name another with --url`;
+      return message.replace(
+        /see the option tls$/,
+        'the environment variable NODE_EXTRA_CA_CERTS names an authority to trust',
+      );
     case 'QUEUE_NOT_FOUND':
       return `there is no ${/queue '[^']+'/.exec(message)?.[0] ?? `such queue (${message})`}; postrider queues lists what is there`;
     default:

@@ -48,6 +48,11 @@ describe('serve with TLS', { timeout: 60_000 }, () => {
     const served = await serve(context);
     assert.deepEqual(Object.keys(served.ports), ['amqps']);
     await served.works(served.own.cert);
+    const verb = await run(['queues', '--url', `amqps://guest:guest@127.0.0.1:${served.ports.amqps}`]);
+    assert.match(
+      verb.stderr,
+      /^postrider: no trusted TLS connection .*NODE_EXTRA_CA_CERTS names an authority to trust\n$/,
+    );
 
     const second = selfSigned('the broker');
     await Promise.all([writeFile(served.cert, second.cert), writeFile(served.key, second.key)]);
