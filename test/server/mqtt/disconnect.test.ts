@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { startTarget } from './broker.ts';
 import { conformsOn } from './conforms.ts';
-import { disconnect, packet, pingreq, publish, subscribe } from './packet.ts';
+import { connect, disconnect, packet, pingreq, publish, subscribe } from './packet.ts';
 import { u8 } from './properties.ts';
 
-const target = await startTarget({ settings: { maxKeepAliveSeconds: 60 } });
+const target = await startTarget({
+  settings: { maxKeepAliveSeconds: 60, connectTimeoutMs: 300 },
+  redirect: (clientId) => (clientId.endsWith('elsewhere') ? 'other:1883' : null),
+});
 const conforms = conformsOn(target);
 
 conforms('PINGREQ is answered with PINGRESP', { v3: '3.12.4-1', v5: '3.12.4-1' }, async ({ open }) => {
@@ -86,7 +89,7 @@ conforms(
 
 conforms(
   'clients are told that the server goes, and nothing comes behind that',
-  { v5: '3.14.0-1 3.14.2-1 3.14.4-1 3.14.4-2 4.13.2-1', v3: '4.8.0-2' },
+  { v5: '3.14.0-1 3.14.2-1 3.14.2-2 3.14.4-1 3.14.4-2 4.13.2-1', v3: '4.8.0-2' },
   async ({ open, raw, topic, version }) => {
     const client = await open('client');
     await client.subscribe(topic, { qos: 1 });
@@ -108,3 +111,35 @@ conforms(
     assert.deepEqual(await early.untilEnd(), []);
   },
 );
+
+conforms(
+  'a client that is to go elsewhere is told where',
+  { v3: '3.2.2-5', v5: '3.2.2-7 3.2.2-8 4.13.2-1' },
+  async (world) => {
+    if (target.own === null) return;
+    const client = world.raw('elsewhere');
+    client.send(connect(world.version, { clientId: client.clientId }));
+    const packets = await client.untilEnd();
+    assert.deepEqual(
+      packets.map(({ type, reason, properties }) => [type, reason, properties.serverReference]),
+      [world.version === 5 ? ['connack', 0x9c, 'other:1883'] : ['connack', 3, undefined]],
+    );
+  },
+);
+
+conforms('who does not say CONNECT in time is cut', { v3: '3.1.4-1', v5: '3.1.4-1' }, async ({ raw, version }) => {
+  if (target.own === null) return;
+  const silent = raw('silent');
+  const slow = raw('slow');
+  slow.send(connect(version, { clientId: slow.clientId }).subarray(0, 9));
+  assert.deepEqual(await silent.untilEnd(), []);
+  assert.deepEqual(await slow.untilEnd(), []);
+});
+
+conforms('a CONNECT of more than 16 KiB is refused at its head', { v3: '3.1.4-1', v5: '3.1.4-1' }, async ({ raw }) => {
+  if (target.own === null) return;
+  const client = raw();
+  // Its length alone: what is announced is not kept room for.
+  client.send(Buffer.from('1081800100044d515454', 'hex'));
+  await client.refusedConnect(0x95);
+});

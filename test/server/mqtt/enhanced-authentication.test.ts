@@ -55,6 +55,18 @@ if (own) {
     },
   );
 
+  conforms('AUTH says nothing that the client has no room for', { v5: '3.15.2-2 3.15.2-3' }, async ({ raw }) => {
+    const client = raw();
+    const properties = { authMethod: 'ECHO', authData: 'hello', maximumPacketSize: 40 };
+    client.send(connect(5, { clientId: client.clientId, properties }));
+    for (const question of ['question 1', 'question 2']) {
+      const { bytes } = await client.expect('auth');
+      assert.ok(bytes.length <= 40);
+      client.send(auth(0x18, { authMethod: 'ECHO', authData: question }));
+    }
+    await client.expect('connack');
+  });
+
   conforms('a login that fails is refused and ends the connection', { v5: '4.12.0-4 3.2.2-7' }, async ({ raw }) => {
     for (const whole of [false, true]) {
       const client = raw();

@@ -209,7 +209,7 @@ ends(
   () => packet('auth', 8, u8(0x18), properties({ authMethod: 'X' })),
 );
 
-conforms('a CONNECT is read strictly', { v3: '3.1.4-1', v5: '3.1.4-1 4.13.1-1' }, async ({ raw, version }) => {
+conforms('a CONNECT is read strictly', { v3: '3.1.4-1 3.2.2-6', v5: '3.1.4-1 4.13.1-1' }, async ({ raw, version }) => {
   const good = connect(version, { clientId: 'abc' });
   const cases = [
     packet('connect', 0),

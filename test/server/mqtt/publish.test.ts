@@ -310,3 +310,25 @@ conforms('a string with the sequence EF BB BF keeps it', { v3: '1.5.3-3', v5: '1
   assert.equal((await marked.message('m')).topic, `${topic}/\ufeffx`);
   await plain.quiet();
 });
+
+conforms(
+  'answers come in the order of what they answer',
+  { v3: '4.3.2-2', v5: '4.3.2-4' },
+  async ({ open, topic, version }) => {
+    const keeper = await open('keeper', { durable: true });
+    await keeper.subscribe(`${topic}/kept`, { qos: 2 });
+    const publisher = await open('publisher');
+    const asked: string[] = [];
+    for (let id = 1; id <= 30; id++) {
+      const qos = 1 + (id % 2);
+      publisher.send(publish(version, id % 3 === 0 ? `${topic}/kept` : `${topic}/nobody`, 'm', { qos, id }));
+      asked.push(`${qos === 1 ? 'puback' : 'pubrec'} ${id}`);
+    }
+    const answered: string[] = [];
+    while (answered.length < asked.length) {
+      const answer = await publisher.next();
+      answered.push(`${answer?.type} ${answer?.id}`);
+    }
+    assert.deepEqual(answered, asked);
+  },
+);

@@ -109,6 +109,26 @@ conforms(
   },
 );
 
+conforms('what was begun with a member whose session ends goes to nobody else', { v5: '4.8.2-5' }, async (world) => {
+  const { open, topic } = world;
+  for (const stage of ['sent', 'received']) {
+    const member = await open(`member${stage}`, { durable: true });
+    await member.subscribe(`$share/${stage}/${topic}`, { qos: 2 });
+    await (await open(`publisher${stage}`)).publish(topic, stage, { qos: 2 });
+    const { id } = await member.expect('publish');
+    if (stage === 'received') {
+      member.send(acknowledge('pubrec', id));
+      await member.expectRelease(id);
+    }
+    const other = await open(`other${stage}`);
+    await other.subscribe(`$share/${stage}/${topic}`, { qos: 2 });
+    member.drop();
+    await open(`member${stage}`, { clean: true });
+    await other.quiet();
+    await other.unsubscribe(`$share/${stage}/${topic}`);
+  }
+});
+
 conforms('a message that a member refuses goes to nobody else', { v5: '4.8.2-6' }, async ({ open, topic }) => {
   const members = [await open('a'), await open('b')];
   for (const member of members) await member.subscribe(`$share/group/${topic}`, { qos: 2 });
