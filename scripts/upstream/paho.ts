@@ -10,6 +10,8 @@ const modules = ['client_test', 'client_test5'];
 const runner = fileURLToPath(new URL('paho-run.py', import.meta.url));
 /** The longest sleeps for half a minute. */
 const timeLimitMs = 90_000;
+/** Their client waits half a second for an answer, and so do many of the tests: where the machine is busy with something else, that is no failure. */
+const tries = 2;
 
 /**
  * Eclipse Paho's interoperability suites: each test in a process of its own, those of one version after another, since they share client
@@ -37,10 +39,18 @@ export async function runPaho(checkout: string, scratch: string, port: number | 
 async function runModule(folder: string, module: string, port: number): Promise<Result[]> {
   const results: Result[] = [];
   for (const name of testsOf(folder, module)) {
-    const code = await runToEnd('python3', ['-B', runner, folder, module, String(port), name], folder, timeLimitMs);
-    results.push({ test: `${module}.${name}`, outcome: code === 0 ? 'pass' : 'fail' });
+    results.push({ test: `${module}.${name}`, outcome: (await passes(name)) ? 'pass' : 'fail' });
   }
   return results;
+
+  async function passes(name: string): Promise<boolean> {
+    for (let left = tries; left > 0; left--) {
+      const code = await runToEnd('python3', ['-B', runner, folder, module, String(port), name], folder, timeLimitMs);
+      if (code === 0) return true;
+      console.error(`${module}.${name} failed${left > 1 ? ', and is tried again' : ''}`);
+    }
+    return false;
+  }
 }
 
 function testsOf(folder: string, module: string): string[] {
