@@ -10,6 +10,7 @@ const noLocal = 4;
 
 /** What of an exchange's subscriptions a message matches. Each subscriber is there once, whichever of its subscriptions match. */
 export class Matches implements MatchTaker {
+  /** A topic and another that CC names may lead to one of a group both: then it is there twice. */
   readonly mailboxes: Mailbox[] = [];
   readonly live: Subscriber[] = [];
   /** Subscribers that may not want it because they published it themselves. */
@@ -31,8 +32,7 @@ export class Matches implements MatchTaker {
   }
 
   group({ queue }: SharedGroup): void {
-    // A topic and another that CC names may lead to it both.
-    if (queue.takes && !this.mailboxes.includes(queue)) this.mailboxes.push(queue);
+    if (queue.takes) this.mailboxes.push(queue);
   }
 
   #place(subscriber: Subscriber, how: number): void {

@@ -3,7 +3,15 @@ import { describe, it } from 'node:test';
 import { Outbox, type Settling } from '../../../src/api/embedded/outbox.ts';
 import type { PostriderError } from '../../../src/api/errors.ts';
 import type { Address } from '../../../src/api/link.ts';
-import type { Batch, Broker, CommitReceiver, ItemOutcome, Session } from '../../../src/broker/index.ts';
+import type {
+  Batch,
+  Broker,
+  CommitReceiver,
+  ItemOutcome,
+  MessageView,
+  Route,
+  Session,
+} from '../../../src/broker/index.ts';
 
 /** A broker whose commits are answered by hand. */
 class HandBroker {
@@ -24,6 +32,8 @@ class HandBroker {
 
 const to: Address = { exchange: '', routingKey: 'q', mandatory: true };
 const nowhere: Address = { exchange: '', routingKey: 'nowhere', mandatory: true };
+/** To subscribers that no queue keeps it for. */
+const live: Address = { exchange: 'amq.topic', routingKey: 'live', mandatory: true };
 
 function open(): { broker: HandBroker; session: Session; outbox: Outbox } {
   const broker = new HandBroker();
@@ -32,11 +42,15 @@ function open(): { broker: HandBroker; session: Session; outbox: Outbox } {
       version: 1,
       route: (_principal: unknown, _exchange: string, routingKey: string) => ({
         version: 1,
-        targets: routingKey === 'nowhere' ? null : {},
+        targets: routingKey === 'q' ? {} : null,
+        unroutable: routingKey === 'nowhere',
       }),
     },
     principal: {},
     resolve: (route: unknown) => route,
+    publish: (batch: Batch, { targets }: Route, message: MessageView) => {
+      if (targets !== null) batch.append(targets, message);
+    },
     // Tag 0 is of a queue that was deleted.
     ack: (batch: Batch, tag: number) => {
       if (tag > 0) batch.settle({} as never, {} as never, tag, 1, 'ack');
@@ -64,6 +78,16 @@ function settle(outbox: Outbox, session: Session, tag: number): Promise<string> 
 }
 
 describe('the outbox', () => {
+  it('answers what subscribers alone get, and takes it for none of the others of its batch', async () => {
+    const { broker, outbox } = open();
+    const sent = [publish(outbox, live), publish(outbox), publish(outbox, nowhere), publish(outbox)];
+    await Promise.resolve();
+    const closed = outbox.close();
+    broker.commits[0]!([{ item: 1, outcome: 'refused', reason: 'gone' }]);
+    await closed;
+    assert.deepEqual(await Promise.all(sent), ['stored', 'stored', 'UNROUTABLE', 'UNROUTABLE']);
+  });
+
   it('rejects what found no space while it closes', { timeout: 5_000 }, async () => {
     const { broker, outbox } = open();
     const sent = [publish(outbox), publish(outbox)];
