@@ -1,5 +1,12 @@
 import type { AddressInfo } from 'node:net';
-import type { Broker, MessageView, Route, Session, Subscription } from '../../broker/index.ts';
+import {
+  type Broker,
+  BrokerError,
+  type MessageView,
+  type Route,
+  type Session,
+  type Subscription,
+} from '../../broker/index.ts';
 import type { ConnectPacket } from '../../wire/mqtt/connect-packet.ts';
 import { MqttError } from '../../wire/mqtt/mqtt-error.ts';
 import { reasonCode } from '../../wire/mqtt/reason-code.ts';
@@ -204,7 +211,7 @@ export class MqttServer {
 
   /** Where a publish to this topic goes. @throws BrokerError */
   routeOf(session: Session, topic: string, clientId: string): Route {
-    if (topic.startsWith('$SYS/')) throw new MqttError(reasonCode.notAuthorized, "$SYS is the server's own");
+    if (topic.startsWith('$SYS/')) throw new BrokerError('ACCESS_REFUSED', "$SYS is the server's own");
     return session.vhost.routeTopic(session.principal, this.settings.exchange, topic, clientId);
   }
 

@@ -48,7 +48,7 @@ export function willOf({ will }: ConnectPacket): Will | null {
   };
 }
 
-/** Publishes it as the user that it was left by, whose permissions are asked now. */
+/** Publishes it as the user that it was left by, whose permissions are asked now. Never throws. */
 export function publishWill(server: MqttServer, owner: MqttSession, will: Will): void {
   const { vhost, principal, clientId, subscriber } = owner;
   if (principal === null) {
@@ -86,8 +86,9 @@ export function publishWill(server: MqttServer, owner: MqttSession, will: Will):
       batch.commit(unheeded, noBytes);
     }
   } catch (error) {
-    if (!(error instanceof BrokerError)) throw error;
-    server.log(`mqtt: the will of ${JSON.stringify(clientId)} is not published: ${error.message}`);
+    // Whatever is wrong with it: its session ends, or goes on, as if it were not there.
+    if (!(error instanceof BrokerError)) server.logBug(error);
+    else server.log(`mqtt: the will of ${JSON.stringify(clientId)} is not published: ${error.message}`);
   }
 }
 

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { test } from 'node:test';
 import { startTarget } from './broker.ts';
+import { MqttClient } from './client.ts';
 import { conformsOn, type World } from './conforms.ts';
 import { connect, packet, pingreq, type Will } from './packet.ts';
 
@@ -171,4 +173,21 @@ conforms('a will is sent to the session of its own client as well', { v3: '3.1.2
   const watcher = await world.open('watcher');
   await watcher.subscribe(world.topic, { qos: 1 });
   await (await world.open('keeper', { durable: true })).message('to myself');
+});
+
+test('a will that may not be published ends like any other', { timeout: 30_000 }, async () => {
+  if (target.own === null) return;
+  const open = async (name: string, willDelay: number) => {
+    const client = new MqttClient(target.port, 5, name);
+    const will = { topic: '$SYS/broker/version', payload: 'forged', properties: { willDelay } };
+    await client.connect({ will, properties: { sessionExpiry: willDelay } });
+    await client.subscribe(`ends/${name}`);
+    client.drop();
+  };
+  const { subscribers } = target.own.broker.requireVhost('/');
+  const isLeft = (name: string): boolean => Array.from(subscribers).some(({ clientId }) => clientId === name);
+  await open('forger0', 0);
+  await open('forger1', 1);
+  // An error in a timer would end the process.
+  while (isLeft('forger0') || isLeft('forger1')) await new Promise((resolve) => setTimeout(resolve, 20));
 });
