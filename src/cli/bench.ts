@@ -48,7 +48,12 @@ export function registerBench(program: Command): void {
     .option('--rounds <N>', 'rounds a row (default: 3)', atLeast(1))
     .option('--seconds <S>', 'measured seconds a round (default: 5)', atLeast(0.2))
     .option('--messages <N>', 'messages in the long rows', atLeast(1), 10_000_000)
-    .option('--connections <N>', 'connections in memory-connection and mqtt-memory-connection', atLeast(1), 2000)
+    .option(
+      '--connections <N>',
+      'connections in memory-connection; mqtt-memory-connection has five times as many',
+      atLeast(1),
+      2000,
+    )
     .option('--peer <NAME=URL>', 'another AMQP broker to compare with; may be repeated', collect)
     .option('--url <URL>', 'measure a broker that runs already instead of starting one')
     .option('--no-rabbitmq', 'leave RabbitMQ out')

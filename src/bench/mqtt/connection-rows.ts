@@ -11,6 +11,8 @@ import { connectionsAllowed } from './open-files.ts';
 const bytesPerMb = 1_000_000;
 const atOnce = 100;
 const connects = 5000;
+/** Enough for what the broker's collector has not given back yet to be little a connection. */
+const idleTimes = 5;
 /** The first few bring code and buffers that the others share. */
 const unmeasured = 50;
 
@@ -36,14 +38,15 @@ export async function connectRate({ address, pid }: MqttBroker): Promise<Sample>
 
 /** Memory that each connection adds which has said CONNECT and nothing since. */
 export async function memoryOfIdle(context: SoloContext<MqttBroker>): Promise<Sample> {
-  const { connections, contender, workDir } = context;
+  const { contender, workDir } = context;
+  const connections = idleTimes * context.connections;
   const broker = await contender.start(join(workDir, 'data'));
   const idle = new LoadProcess<IdleRequest>('mqtt/idle-connections');
   try {
     const { address } = broker;
     await idle.ask({ verb: 'open', address, first: 0, count: unmeasured, atOnce });
     const beforeBytes = await settledBytes(pidOf(broker));
-    context.progress(`${connections} connections`);
+    context.progress(`${connections.toLocaleString('en-US')} connections`);
     await idle.ask({ verb: 'open', address, first: unmeasured, count: connections, atOnce });
     const afterBytes = await settledBytes(pidOf(broker));
     return { values: { each: (afterBytes - beforeBytes) / connections / 1000 }, detail: { connections } };

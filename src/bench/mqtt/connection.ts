@@ -20,8 +20,6 @@ export interface ConnectionOptions {
   clientId: string;
   /** Default true. */
   cleanSession?: boolean;
-  /** From which address of this machine: one address has ports for 28,000 connections to the same broker, no more. */
-  localAddress?: string;
 }
 
 /**
@@ -57,7 +55,7 @@ export class MqttConnection {
   #closing = false;
 
   static async open(address: MqttAddress, options: ConnectionOptions): Promise<MqttConnection> {
-    const connection = new MqttConnection(address, options);
+    const connection = new MqttConnection(address);
     try {
       await connection.call(connectPacket(options.clientId, options.cleanSession ?? true), packetType.connack);
     } catch (cause) {
@@ -67,12 +65,11 @@ export class MqttConnection {
     return connection;
   }
 
-  private constructor({ host, port }: MqttAddress, { localAddress }: ConnectionOptions) {
+  private constructor({ host, port }: MqttAddress) {
     this.socket = connect({
       host,
       port,
       noDelay: true,
-      ...(localAddress === undefined ? {} : { localAddress }),
       onread: {
         buffer: readArea,
         callback: (count) => {

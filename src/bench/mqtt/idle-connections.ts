@@ -4,13 +4,10 @@ import { answerParent, reportFailure } from '../answer.ts';
 import { monotonicMs } from '../load.ts';
 import { freshName } from '../loads.ts';
 import { inBatches } from '../topology.ts';
-import { MqttConnection, type MqttAddress } from './connection.ts';
+import { MqttConnection } from './connection.ts';
 import type { IdleOpened, IdleReached, IdleRequest } from './load.ts';
 import { acknowledgement, headerBytes, packetBytes, packetType, publishPacket } from './packet.ts';
 
-const loopback = '127.0.0.1';
-/** Well below the ports that one address has for connections to the same broker. */
-const connectionsAnAddress = 10_000;
 const closedAtOnce = 200;
 const publishedAtOnce = 200;
 const bodyBytes = 100;
@@ -43,7 +40,7 @@ async function open({
   const indexes = Array.from({ length: count }, (_, index) => first + index);
   const startedMs = monotonicMs();
   await inBatches(indexes, atOnce, async (index) => {
-    const connection = await MqttConnection.open(address, { clientId: `${prefix}-${index}`, ...from(address, index) });
+    const connection = await MqttConnection.open(address, { clientId: `${prefix}-${index}` });
     connection.onFailure = reportFailure;
     connections.push(connection);
     if (topicPrefix === undefined) return;
@@ -68,12 +65,6 @@ async function reach({ address, first, count, topicPrefix }: IdleRequest & { ver
   }
   await publisher.close();
   return { received };
-}
-
-/** Ports of one address do not suffice for tens of thousands of connections; loopback has millions of addresses. */
-function from(address: MqttAddress, index: number): { localAddress?: string } {
-  if (address.host !== loopback) return {};
-  return { localAddress: `127.0.0.${1 + Math.floor(index / connectionsAnAddress)}` };
 }
 
 function acknowledge(connection: MqttConnection, bytes: Buffer, at: number, end: number): number {
