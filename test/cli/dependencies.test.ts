@@ -5,8 +5,8 @@ import { test } from 'node:test';
 
 const root = new URL('../../', import.meta.url);
 
-/** Of the benchmark's peers, which take part where they are installed; `suites.ts` looks for them first. */
-const peers = new Set(['bullmq', 'ioredis']);
+/** Of the benchmark's peers, which take part where they are installed; it looks for them first. */
+const peers = new Set(['aedes', 'bullmq', 'ioredis']);
 
 test('whatever the program imports is installed with it', () => {
   const { dependencies } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8')) as {

@@ -71,9 +71,9 @@ function publishMessage(connection: Connection, route: Route): void {
   const { qos, packetId, retain } = view;
   if (qos === 2) connection.session.packets.receive(packetId);
   if (route.targets === null && !retain) {
-    session.publishLive(route, message);
+    const isMatched = session.publishLive(route, message);
     if (qos === 0) return;
-    const reason = route.live === null ? reasonCode.noMatchingSubscribers : reasonCode.success;
+    const reason = isMatched ? reasonCode.success : reasonCode.noMatchingSubscribers;
     connection.answer(answerOf(qos), packetId, noItem, reason);
     return;
   }
@@ -85,8 +85,9 @@ function publishMessage(connection: Connection, route: Route): void {
     return;
   }
   const first = batch.items;
-  session.publish(batch, route, message);
+  const isMatched = session.publish(batch, route, message);
   if (route.deadLettersRefused) connection.acknowledgements.keep(connection.broker, first, route, message);
   if (qos === 0) return;
-  connection.answer(answerOf(qos), packetId, batch.items > item ? batch.items - 1 : noItem, reasonCode.success);
+  const reason = isMatched ? reasonCode.success : reasonCode.noMatchingSubscribers;
+  connection.answer(answerOf(qos), packetId, batch.items > item ? batch.items - 1 : noItem, reason);
 }
