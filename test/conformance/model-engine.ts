@@ -726,8 +726,9 @@ export class ModelEngine implements contract.Engine {
     });
   }
 
-  #expiry(queue: ModelQueue, { expiresAt, storedAt, dueAt }: Message): number {
-    const { messageTtlMs } = queue.limits;
+  #expiry(queue: ModelQueue, { expiresAt, storedAt, dueAt, deliveries }: Message): number {
+    const { messageTtlMs, deliveredLasts } = queue.limits;
+    if (deliveredLasts === true && deliveries > 0) return Infinity;
     return Math.min(
       expiresAt === 0 ? Infinity : expiresAt,
       messageTtlMs === undefined ? Infinity : Math.max(storedAt, dueAt) + messageTtlMs,

@@ -204,7 +204,8 @@ export class QueueRemovals {
       if (from === null) continue;
       const cursor = cursorOf(level, from);
       if (cursor.seek(headNumber(level, from)) < 0) continue;
-      at = Math.min(at, this.expiry(cursor.reader));
+      const cameBack = from === 'returned' || from === 'announced';
+      if (!cameBack || this.#queue.limits.deliveredLasts !== true) at = Math.min(at, this.expiry(cursor.reader));
     }
     if (at === this.#timerAt || at === Infinity) return;
     this.#timer?.cancel();

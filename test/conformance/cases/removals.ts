@@ -44,6 +44,25 @@ export function removalCases(check: Check): void {
     assert.deepEqual(await fixture.drainTexts(queue), ['long', 'ever']);
   });
 
+  check('where what was delivered lasts, it does not expire when it comes back', async (fixture) => {
+    const queue = await fixture.declare({ deliveredLasts: true });
+    const expiresAt = fixture.now() + 200;
+    await fixture.fill(
+      queue,
+      { body: 'sent', expiresAt },
+      { body: 'too', expiresAt },
+      { body: 'never sent', expiresAt },
+    );
+    await deliverOnce(fixture, queue, 'requeue');
+    const lease = fixture.engine.lease();
+    for (const text of ['sent', 'too']) assert.equal((await fixture.take(queue, lease))?.text, text);
+    await fixture.advance(300);
+    await fixture.release(lease);
+    await fixture.quiet();
+    assert.deepEqual(await fixture.drainTexts(queue), ['sent', 'too']);
+    await fixture.untilStats(queue, { ready: 0, unacked: 0 });
+  });
+
   check('behind a living head too, an expired message is never delivered', async (fixture) => {
     // Its count may stay in `ready` until it is at the head: expiry is judged there.
     const queue = await fixture.declare();
