@@ -25,9 +25,9 @@ export async function runBroker(settings: ServeSettings, stopWithParent: boolean
   // Whole: what is told in a log at night must not depend on where the process was started.
   const directory = data === 'memory:' ? data : resolve(data);
   const { say } = new LogLines(process.stderr);
-  const { maxQueues, maxExchanges, maxBindings, maxArgumentBytes } = settings;
-  const limits = { maxQueues, maxExchanges, maxBindings, maxArgumentBytes };
-  const broker = new Broker({ engine: openLocal(directory), log: say, settings: limits });
+  const { maxQueues, maxExchanges, maxBindings, maxArgumentBytes, mqttExchange } = settings;
+  const brokerSettings = { maxQueues, maxExchanges, maxBindings, maxArgumentBytes, mqttExchange };
+  const broker = new Broker({ engine: openLocal(directory), log: say, settings: brokerSettings });
   broker.onFailed(endFailed);
   await broker.open().catch((error: unknown) => {
     throw withAdvice(error, directory);

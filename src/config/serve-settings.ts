@@ -29,6 +29,10 @@ export interface ServeSettings {
   readonly json: boolean;
   /** Seconds that a delivery may stay unacknowledged; 0: for ever. */
   readonly consumerTimeout: number;
+  /** The topic exchange on which MQTT's topics live. */
+  readonly mqttExchange: string;
+  /** Seconds; 65,535 leaves it to clients. */
+  readonly mqttMaxKeepAlive: number;
   readonly maxQueues: number;
   readonly maxExchanges: number;
   readonly maxBindings: number;
@@ -139,6 +143,32 @@ const consumerTimeout: Setting<'consumerTimeout'> = {
   read: (value) => readCount(value, 'seconds', 0, longestTimeoutSeconds),
 };
 
+const mqttExchange: Setting<'mqttExchange'> = {
+  key: 'mqttExchange',
+  name: 'mqtt-exchange',
+  placeholder: 'EXCHANGE',
+  description: "topic exchange on which MQTT's topics live",
+  standard: 'amq.topic',
+  read(value) {
+    if (typeof value !== 'string' || value === '' || Buffer.byteLength(value) > 255) {
+      throw new ConfigError(`must be the name of an exchange, not ${shown(value)}`);
+    }
+    return value;
+  },
+};
+
+/** What the protocol can say. */
+const longestKeepAliveSeconds = 65_535;
+
+const mqttMaxKeepAlive: Setting<'mqttMaxKeepAlive'> = {
+  key: 'mqttMaxKeepAlive',
+  name: 'mqtt-max-keep-alive',
+  placeholder: 'SECONDS',
+  description: 'longest keep-alive of MQTT 5.0 clients, and of those that want none; 65535: as they like',
+  standard: longestKeepAliveSeconds,
+  read: (value) => readCount(value, 'seconds', 1, longestKeepAliveSeconds),
+};
+
 type LimitKey = 'maxQueues' | 'maxExchanges' | 'maxBindings' | 'maxArgumentBytes';
 
 /** `units` is what is counted, in the words of a refusal. */
@@ -167,7 +197,17 @@ const limits: readonly Setting<LimitKey>[] = [
   ),
 ];
 
-export const serveSettings: readonly Setting[] = [data, host, ...ports, ...tls, json, consumerTimeout, ...limits];
+export const serveSettings: readonly Setting[] = [
+  data,
+  host,
+  ...ports,
+  ...tls,
+  json,
+  consumerTimeout,
+  mqttExchange,
+  mqttMaxKeepAlive,
+  ...limits,
+];
 
 /** Reads the values given under their names, each layer over the one before, and fills in what none gave. */
 export function settingsFrom(...layers: readonly Partial<ServeSettings>[]): ServeSettings {

@@ -4,7 +4,8 @@ import { writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { connectAsync, type IClientOptions } from 'mqtt';
+import { connect as connectAmqp } from 'amqplib';
+import { connect as connectClient, connectAsync, type IClientOptions } from 'mqtt';
 import { selfSigned } from '../api/self-signed.ts';
 import { run, scratch, start } from './postrider.ts';
 
@@ -37,6 +38,35 @@ describe('serve with MQTT', { timeout: 60_000 }, () => {
     await works(`ws://127.0.0.1:${ports['ws']}/mqtt`);
     child.kill('SIGTERM');
     assert.equal((await finished).code, 0);
+  });
+
+  it('takes the exchange of topics, and the longest keep-alive', async (context) => {
+    const { ports } = await serve(
+      context,
+      ...free,
+      ...['--json', '--mqtt-exchange', 'sensors', '--mqtt-max-keep-alive', '60'],
+    );
+    const url = `mqtt://127.0.0.1:${ports['mqtt']}`;
+    const reader = await connectAsync(url, { reconnectPeriod: 0, protocolVersion: 5 });
+    await reader.subscribeAsync('a/+', { qos: 1 });
+    const amqp = await connectAmqp(`amqp://127.0.0.1:${ports['amqp']}`);
+    const channel = await amqp.createChannel();
+    const { queue } = await channel.assertQueue('q');
+    await channel.bindQueue(queue, 'sensors', 'a.#');
+    const message = new Promise((resolve) => reader.once('message', (_topic, payload) => resolve(payload.toString())));
+    channel.publish('sensors', 'a.b', Buffer.from('across'));
+    assert.equal(await message, 'across');
+    await works(url);
+    const crossed = [await channel.get(queue), await channel.get(queue)].map((each) => each && each.content.toString());
+    assert.deepEqual(crossed, ['across', 'hello']);
+    await reader.endAsync();
+    await amqp.close();
+    const told = connectClient(url, { reconnectPeriod: 0, protocolVersion: 5, keepalive: 120 });
+    const keepAlive = await new Promise((resolve) => {
+      told.once('connect', ({ properties }) => resolve(properties?.serverKeepAlive));
+    });
+    assert.equal(keepAlive, 60);
+    await told.endAsync();
   });
 
   it('tells a person, too', async (context) => {
