@@ -48,6 +48,7 @@ export class Acknowledgements {
     this.#refusable?.answered(outcomes);
   }
 
+  /** To one whose connection has ended nothing is said: only what was refused is undone. */
   send(connection: Connection, outcomes: readonly ItemOutcome[] | null): void {
     const refused = outcomes === null ? null : refusedItems(outcomes);
     const words = this.#words;
@@ -57,7 +58,7 @@ export class Acknowledgements {
       const packetId = word & 0xffff;
       const outcome = refused?.get(words[at + 1]!);
       if (outcome !== undefined) connection.publishRefused(type, packetId, outcome);
-      else connection.acknowledge(type, packetId, (word >>> 16) & 0xff);
+      else if (connection.isRunning) connection.acknowledge(type, packetId, (word >>> 16) & 0xff);
     }
   }
 

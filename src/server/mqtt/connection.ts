@@ -94,6 +94,9 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
   #keepAlive: KeepAlive | null = null;
   /** PUBLISH packets of QoS 1 and 2 that are not answered to the end. */
   #inFlight = 0;
+  /** Batches whose commits have not come back. */
+  #underWay = 0;
+  #allBack: (() => void) | null = null;
 
   constructor(server: MqttServer, open: Open, arrival: Arrival) {
     this.server = server;
@@ -322,18 +325,26 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
     const { acknowledgements } = this;
     this.batch = null;
     this.#acknowledgements = null;
+    this.#underWay++;
     batch.commit(this, acknowledgements);
   }
 
   committed(acknowledgements: Acknowledgements, outcomes: readonly ItemOutcome[] | null): void {
-    if (this.state === 'running') acknowledgements.send(this, outcomes);
+    // Nobody is told, but what was refused is not there, and its id is no sign that it is.
+    if (this.state === 'running' || outcomes !== null) acknowledgements.send(this, outcomes);
     acknowledgements.deadLetter(outcomes);
     acknowledgements.recycle();
+    this.#cameBack();
   }
 
   failed(acknowledgements: Acknowledgements, error: EngineError): void {
     acknowledgements.recycle();
     this.ending.fail(error);
+    this.#cameBack();
+  }
+
+  #cameBack(): void {
+    if (--this.#underWay === 0) this.#allBack?.();
   }
 
   /** Hot. This packet is sent once the read's batch is durable. */
@@ -367,20 +378,18 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
 
   /** The message of a PUBLISH was not stored. */
   publishRefused(type: number, packetId: number, reason: ReasonCode): void {
-    if (this.version < 5) {
-      // There is no answer that says no; the client will send it again [MQTT-3.3.5-2].
-      this.ending.fail(new MqttError(reason, 'a publish could not be stored'));
-      return;
-    }
+    const { isRunning } = this;
     if (type === packetType.puback) {
-      this.acknowledge(type, packetId, reason);
-      return;
+      if (isRunning && this.version === 5) this.acknowledge(type, packetId, reason);
+    } else {
+      // Its id is free for another message now, and for this one to be sent again; that must be known after a crash as well.
+      this.session.packets.forget(packetId);
+      this.#inFlight--;
+      if (isRunning && this.version === 5) this.answer(type, packetId, noItem, reason);
+      this.commitBatch();
     }
-    // Its id is free for another message now, and that must be known after a crash as well.
-    this.session.packets.forget(packetId);
-    this.#inFlight--;
-    this.answer(type, packetId, noItem, reason);
-    this.commitBatch();
+    // Before 5.0 there is no answer that says no; the client will send it again [MQTT-3.3.5-2].
+    if (this.version < 5) this.ending.fail(new MqttError(reason, 'a publish could not be stored'));
   }
 
   /** The client may not publish to this topic. @throws MqttError where it can't be told otherwise */
@@ -446,10 +455,14 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
     this.#carry = null;
   }
 
-  /** Gives back what it holds; what was on its way to it may go to others, or to its client when that is back. */
+  /**
+   * Gives back what it holds; what was on its way to it may go to others, or to its client when that is back. Its session is not its client's
+   * next connection's before all that it committed is durable, or refused: that one answers, and sends, what follows from it.
+   */
   async release(): Promise<void> {
     this.#deliveries?.end();
     await this.#brokerSession?.close();
+    if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#allBack = resolve));
   }
 
   #closed(): void {

@@ -62,7 +62,7 @@ export class MqttSession {
   /** Writes the ids of QoS 2 in a batch, where they have to outlive the broker. */
   storePackets(batch: Batch): void {
     this.packets.changed = false;
-    if (!this.subscriber.durable) return;
+    if (!this.subscriber.keepsMessages || this.subscriber.removed) return;
     batch.put(this.subscriber.stateKey(stateName.packets), this.packets.isEmpty ? null : this.packets.encode());
   }
 
