@@ -2,9 +2,13 @@
  * The packet ids of QoS 2 that a session must not forget: those it took a PUBLISH with and has no PUBREL of, and those it sent a PUBREL
  * for and has no PUBCOMP of [MQTT-4.3.3-8, MQTT-4.3.3-12]. Stored as one value of the session:
  *
- *   version u8 = 1   received:u16 count, that many u16   released:u16 count, that many u16
+ *   version u8 = 1   received:ids   released:ids
+ *   ids := count:u16, that many u16; or 0xffff, and a bit for each of 65,536: a client that never sends PUBREL makes no larger write
  */
 const version = 1;
+const isBitmap = 0xffff;
+const bitmapBytes = 0x1_0000 / 8;
+const mostListed = bitmapBytes / 2;
 
 export class PacketState {
   readonly received = new Set<number>();
@@ -38,13 +42,9 @@ export class PacketState {
   }
 
   encode(): Buffer {
-    const bytes = Buffer.allocUnsafe(5 + 2 * (this.received.size + this.released.size));
+    const bytes = Buffer.alloc(1 + sizeOf(this.received) + sizeOf(this.released));
     bytes[0] = version;
-    let at = 1;
-    for (const ids of [this.received, this.released]) {
-      at = bytes.writeUInt16BE(ids.size, at);
-      for (const id of ids) at = bytes.writeUInt16BE(id, at);
-    }
+    writeIds(this.released, bytes, writeIds(this.received, bytes, 1));
     return bytes;
   }
 
@@ -54,12 +54,34 @@ export class PacketState {
     if (value === undefined) return state;
     const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
     if (bytes[0] !== version) throw new Error(`packet ids of version ${bytes[0] ?? '?'}, known is ${version}`);
-    let at = 1;
-    for (const ids of [state.received, state.released]) {
-      const count = bytes.readUInt16BE(at);
-      at += 2;
-      for (let i = 0; i < count; i++, at += 2) ids.add(bytes.readUInt16BE(at));
-    }
+    readIds(state.released, bytes, readIds(state.received, bytes, 1));
     return state;
   }
+}
+
+function sizeOf({ size }: ReadonlySet<number>): number {
+  return 2 + (size > mostListed ? bitmapBytes : 2 * size);
+}
+
+/** Answers where it ends. */
+function writeIds(ids: ReadonlySet<number>, bytes: Buffer, at: number): number {
+  if (ids.size > mostListed) {
+    at = bytes.writeUInt16BE(isBitmap, at);
+    for (const id of ids) bytes[at + (id >> 3)]! |= 1 << (id & 7);
+    return at + bitmapBytes;
+  }
+  at = bytes.writeUInt16BE(ids.size, at);
+  for (const id of ids) at = bytes.writeUInt16BE(id, at);
+  return at;
+}
+
+function readIds(ids: Set<number>, bytes: Buffer, at: number): number {
+  const count = bytes.readUInt16BE(at);
+  at += 2;
+  if (count === isBitmap) {
+    for (let id = 0; id < 0x1_0000; id++) if ((bytes[at + (id >> 3)]! & (1 << (id & 7))) !== 0) ids.add(id);
+    return at + bitmapBytes;
+  }
+  for (let i = 0; i < count; i++, at += 2) ids.add(bytes.readUInt16BE(at));
+  return at;
 }
