@@ -18,8 +18,9 @@ const QUEUE_SCOPE = '\u0000';
 /** For how long an id is remembered that is there as long as its message: `at` is the message's number in its queue then, negative while it is delayed. */
 const RESIDENT = Infinity;
 
-/** Ids that were judged and may be remembered next. */
+/** Ids that were judged and may be remembered next; longer ones are hashed once more. */
 const MOST_JUDGED = 1024;
+const LONGEST_JUDGED = 256;
 /** With so many scopes those that are over are looked for, and again when there are twice as many as were left. */
 const MOST_SCOPES = 1024;
 
@@ -146,6 +147,7 @@ export class Identities {
     const known = this.#judged.get(id);
     if (known !== undefined) return known;
     const hash = hashOf(id);
+    if (id.length > LONGEST_JUDGED) return hash;
     if (this.#judged.size >= MOST_JUDGED) this.#judged.clear();
     this.#judged.set(id, hash);
     return hash;

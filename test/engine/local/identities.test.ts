@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { Identity } from '../../../src/engine/engine.ts';
 import { Identities } from '../../../src/engine/local/identities.ts';
 import { IdPage, IdWindow } from '../../../src/engine/local/id-window.ts';
@@ -99,6 +101,22 @@ test('ids that are remembered again and again behind one that lasts take no room
   // They are in the order of their last time, the one that lasts before them.
   window.forget(10, 0);
   assert.deepEqual(known(window, 0, 52), [1, 42, 43, 44, 45, 46, 47, 48, 49, 50]);
+});
+
+test('long ids take no memory once they are judged', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const identities = new Identities(() => ({ clock: new ManualClock(), volatile: true }) as unknown as Journal);
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  for (let n = 0; n < 500; n++) {
+    const id = Buffer.alloc(100_000, `${n} `).toString('latin1');
+    assert.equal(identities.judge({ kind: 'id', scope: 's', id, windowMs: 1, windowCount: 1 }), 'new');
+    identities.remember({ kind: 'id', scope: 's', id, windowMs: 1, windowCount: 1 });
+  }
+  collect();
+  const more = process.memoryUsage().heapUsed - before;
+  assert.ok(more < 10_000_000, `${more} bytes are kept`);
 });
 
 test('scopes that are over are dropped, at a checkpoint and when there are many', () => {
