@@ -1,4 +1,4 @@
-/** A broker as a child process: `postrider serve` on a data directory, killed and started again on the same port. */
+/** A broker as a child process: `postrider serve` on a data directory, killed and started again on the same ports. */
 import type { Exit, Launched, Launcher } from './launch.ts';
 import type { OwnBroker } from './own-broker.ts';
 
@@ -9,8 +9,10 @@ export interface BrokerOptions {
   /** A directory, or `memory:`. */
   readonly data: string;
   readonly logFile: string;
-  /** Default 0: any free port. A restart keeps the port. */
+  /** For AMQP. Default 0: any free port. A restart keeps the ports. */
   readonly port?: number;
+  /** Serves MQTT too, on any free port. Default false. */
+  readonly mqtt?: boolean;
 }
 
 export class BrokerProcess implements OwnBroker {
@@ -18,6 +20,7 @@ export class BrokerProcess implements OwnBroker {
   readonly #options: BrokerOptions;
   #launched: Launched | null = null;
   #port: number;
+  #mqttPort = 0;
 
   constructor(options: BrokerOptions) {
     this.#options = options;
@@ -32,6 +35,11 @@ export class BrokerProcess implements OwnBroker {
     return this.#port;
   }
 
+  /** 0: it does not serve MQTT, or has not listened yet. */
+  get mqttPort(): number {
+    return this.#mqttPort;
+  }
+
   get pid(): number {
     return this.#launched?.pid ?? 0;
   }
@@ -42,7 +50,7 @@ export class BrokerProcess implements OwnBroker {
 
   /** Resolves once it listens, with the milliseconds that took. @throws Error with its last words when it does not */
   async start(): Promise<number> {
-    const { launcher, postrider, data, logFile } = this.#options;
+    const { launcher, postrider, data, logFile, mqtt = false } = this.#options;
     const begun = performance.now();
     const launched = launcher.launch({
       name: 'broker',
@@ -54,7 +62,7 @@ export class BrokerProcess implements OwnBroker {
         '--amqp-port',
         String(this.#port),
         '--mqtt-port',
-        'off',
+        mqtt ? String(this.#mqttPort) : 'off',
         '--ws-port',
         'off',
         '--json',
@@ -71,8 +79,9 @@ export class BrokerProcess implements OwnBroker {
         `the broker ended before it listened (${signal ?? `exit code ${code}`}): ${launched.lastWords()}`,
       );
     }
-    const { ports } = JSON.parse(line) as { ports: { amqp: number } };
+    const { ports } = JSON.parse(line) as { ports: { amqp: number; mqtt?: number | null } };
     this.#port = ports.amqp;
+    this.#mqttPort = ports.mqtt ?? 0;
     return performance.now() - begun;
   }
 

@@ -13,13 +13,13 @@ import { ShopProcess } from './embedded/shop-process.ts';
 import { judge, tell } from './judge.ts';
 import type { Launcher } from './launch.ts';
 import type { OwnBroker } from './own-broker.ts';
-import { until } from './patience.ts';
 import { QueueDepth } from './queue-depth.ts';
 import type { OrdersPart } from './role.ts';
 import { count, type Screen } from './screen.ts';
-import { connectTo, exchangeOf, queueOf, services } from './store.ts';
+import { connectTo, exchangeOf, queueOf, services, type Service } from './store.ts';
+import { Story } from './story.ts';
 
-export interface DemoOptions {
+export interface StoreOptions {
   readonly orders: number;
   readonly perSecond: number;
   /** The shop has the broker inside itself, and everyone speaks the TypeScript API. */
@@ -46,21 +46,22 @@ const embeddedPrograms = { orders: 'embedded/shop', worker: 'embedded/worker' };
 const saleShare = { broker: 0.08, shop: 0.3 };
 
 export class Director {
-  readonly #options: DemoOptions;
+  readonly #options: StoreOptions;
   readonly #launcher: Launcher;
   readonly #directory: string;
   readonly #historyDirectory: string;
   readonly #cast: Cast;
-  readonly #begun = performance.now();
+  readonly #story: Story;
   readonly #prefix: string;
   #url = '';
 
-  constructor(options: DemoOptions, directory: string, launcher: Launcher) {
+  constructor(options: StoreOptions, directory: string, launcher: Launcher) {
     this.#options = options;
     this.#directory = directory;
     this.#launcher = launcher;
     this.#historyDirectory = join(directory, 'history');
     this.#cast = new Cast(options.embedded ? embeddedPrograms : programs, launcher, join(directory, 'logs'));
+    this.#story = new Story(options.screen, 9, options.signal, () => this.#cast.check());
     this.#prefix = options.url === null ? '' : `postrider-demo-${process.pid}-`;
   }
 
@@ -73,7 +74,7 @@ export class Director {
     try {
       await connection.onConnect(readyMs, true);
       await this.#openShop();
-      await this.#play(broker, recorder, new QueueDepth(connection, this.#prefix, 150));
+      await this.#play(broker, recorder, new QueueDepth(connection, this.#queues(), 150));
     } finally {
       if (broker === null) await this.#sweep(connection);
       connection.unsafeDestroy();
@@ -84,14 +85,14 @@ export class Director {
     return this.#judge();
   }
 
-  async #play(broker: OwnBroker | null, recorder: FileRecorder, depth: QueueDepth): Promise<void> {
+  async #play(broker: OwnBroker | null, recorder: FileRecorder, depth: QueueDepth<Service>): Promise<void> {
     const { orders, perSecond } = this.#options;
     const showing = setInterval(() => this.#show(depth), 100);
     try {
       if (broker instanceof ShopProcess) broker.open();
       else this.#cast.startOrders('order-service', this.#ordersPart());
       const pace = `${count(orders)} of them, ${count(perSecond)} a second`;
-      this.#tell('orders', `${pace}; each is confirmed once it is on disk`);
+      this.#story.tell('orders', `${pace}; each is confirmed once it is on disk`);
       await this.#losePayment(recorder, depth);
       await Promise.all([this.#tellWhenCaughtUp(depth), this.#goOn(broker, recorder, depth)]);
       await this.#cast.dismiss(broker?.name);
@@ -102,8 +103,8 @@ export class Director {
     }
   }
 
-  async #goOn(broker: OwnBroker | null, recorder: FileRecorder, depth: QueueDepth): Promise<void> {
-    if (broker === null) this.#tell('broker', 'not ours, so it is not killed');
+  async #goOn(broker: OwnBroker | null, recorder: FileRecorder, depth: QueueDepth<Service>): Promise<void> {
+    if (broker === null) this.#story.tell('broker', 'not ours, so it is not killed');
     else await this.#loseBroker(broker, recorder);
     await this.#finish(depth);
   }
@@ -118,45 +119,45 @@ export class Director {
       : new BrokerProcess({ launcher: this.#launcher, postrider, data, logFile });
     const startMs = Math.round(await broker.start());
     const who = embedded ? 'has its broker inside, which listens' : 'listens';
-    this.#tell(broker.name, `${who} on 127.0.0.1:${broker.port} after ${startMs} ms; its journal is in ${data}`);
+    this.#story.tell(broker.name, `${who} on 127.0.0.1:${broker.port} after ${startMs} ms; its journal is in ${data}`);
     return broker;
   }
 
   async #openShop(): Promise<void> {
     for (const service of services) this.#cast.startWorker({ ...this.#common(), service });
-    await this.#until(
+    await this.#story.until(
       'the services connect',
       () => services.every((service) => this.#cast.work[service].ready),
       readyMs,
     );
-    this.#tell(
+    this.#story.tell(
       'services',
       'inventory, payment and shipping: a process and a durable queue each, and each gets every order',
     );
   }
 
   /** Payment dies; the order service must not notice, and payment must catch up. */
-  async #losePayment(recorder: FileRecorder, depth: QueueDepth): Promise<void> {
+  async #losePayment(recorder: FileRecorder, depth: QueueDepth<Service>): Promise<void> {
     const { orders, perSecond } = this.#options;
     await this.#untilConfirmed(orders * 0.25);
     const before = this.#cast.pid('payment');
     recorder.fault('payment', 'SIGKILL payment');
     await this.#cast.kill('payment');
     const confirmed = this.#cast.orders.confirmed;
-    this.#tell('payment', `killed (SIGKILL, pid ${before}) at ${count(confirmed)} orders`);
+    this.#story.tell('payment', `killed (SIGKILL, pid ${before}) at ${count(confirmed)} orders`);
 
-    await this.#pause(Math.min(awayMs.payment, (orders / perSecond) * 200));
+    await this.#story.pause(Math.min(awayMs.payment, (orders / perSecond) * 200));
     const meanwhile = this.#cast.orders.confirmed - confirmed;
-    this.#tell('orders', `${count(meanwhile)} more were confirmed meanwhile: the order service did not notice`);
-    this.#tell('payment', `${count(depth.waiting.payment)} orders wait in its queue; starting it again`);
+    this.#story.tell('orders', `${count(meanwhile)} more were confirmed meanwhile: the order service did not notice`);
+    this.#story.tell('payment', `${count(depth.waiting.payment)} orders wait in its queue; starting it again`);
     this.#cast.startWorker({ ...this.#common(), service: 'payment' });
     recorder.faultProof('payment', { kind: 'pid', before, after: this.#cast.pid('payment') });
   }
 
-  async #tellWhenCaughtUp(depth: QueueDepth): Promise<void> {
-    await this.#until('payment connects again', () => this.#cast.work.payment.ready, readyMs);
-    await this.#until('payment catches up', () => depth.waiting.payment < 50, drainMs);
-    this.#tell('payment', 'caught up');
+  async #tellWhenCaughtUp(depth: QueueDepth<Service>): Promise<void> {
+    await this.#story.until('payment connects again', () => this.#cast.work.payment.ready, readyMs);
+    await this.#story.until('payment catches up', () => depth.waiting.payment < 50, drainMs);
+    this.#story.tell('payment', 'caught up');
   }
 
   /** The broker dies with answers outstanding; what is unknown is sent again, what was confirmed must still be there. */
@@ -167,24 +168,24 @@ export class Director {
     for (let kill = 1; kill <= 3 && this.#cast.orders.unknown === 0 && !this.#cast.orders.done; kill++) {
       const rush = Math.ceil(orders * saleShare[name]);
       this.#cast.tell(name === 'shop' ? name : 'order-service', { do: 'rush', count: rush });
-      await this.#until('a sale begins', () => this.#cast.orders.rushing || this.#cast.orders.done, readyMs);
+      await this.#story.until('a sale begins', () => this.#cast.orders.rushing || this.#cast.orders.done, readyMs);
       const before = broker.pid;
       recorder.fault(`${name}-${kill}`, `SIGKILL ${name}`);
       await broker.kill();
       const whom = name === 'shop' ? `with its broker (SIGKILL, pid ${before})` : `(SIGKILL, pid ${before})`;
-      this.#tell(name, `killed ${whom} while a sale of ${count(rush)} orders rushes in`);
-      await this.#pause(awayMs.broker);
+      this.#story.tell(name, `killed ${whom} while a sale of ${count(rush)} orders rushes in`);
+      await this.#story.pause(awayMs.broker);
       if (name === 'broker') this.#tellOpen();
 
       const startMs = await broker.start();
       recorder.faultProof(`${name}-${kill}`, { kind: 'pid', before, after: broker.pid });
-      this.#tell(name, `started again on the same journal: it listens after ${Math.round(startMs)} ms`);
+      this.#story.tell(name, `started again on the same journal: it listens after ${Math.round(startMs)} ms`);
       // A shop knows only now what it had written down.
       if (name === 'shop') this.#tellOpen();
-      await this.#until('the order service connects again', () => !this.#cast.orders.offline, readyMs);
+      await this.#story.until('the order service connects again', () => !this.#cast.orders.offline, readyMs);
     }
     const { unknown } = this.#cast.orders;
-    this.#tell(
+    this.#story.tell(
       'orders',
       `${count(unknown)} had no answer: nobody knows, so they are sent again under the same identity`,
     );
@@ -192,14 +193,18 @@ export class Director {
 
   #tellOpen(): void {
     const { confirmed, open } = this.#cast.orders;
-    this.#tell('orders', `${count(confirmed)} are confirmed and must be safe, ${count(open)} wait for an answer`);
+    this.#story.tell('orders', `${count(confirmed)} are confirmed and must be safe, ${count(open)} wait for an answer`);
   }
 
   /** Until every order is confirmed and every queue is empty and stays so. */
-  async #finish(depth: QueueDepth): Promise<void> {
+  async #finish(depth: QueueDepth<Service>): Promise<void> {
     const { orders, perSecond } = this.#options;
-    await this.#until('all orders are confirmed', () => this.#cast.orders.done, (orders / perSecond) * 1000 + drainMs);
-    this.#tell('orders', `all ${count(orders)} are confirmed; the services work off what is left`);
+    await this.#story.until(
+      'all orders are confirmed',
+      () => this.#cast.orders.done,
+      (orders / perSecond) * 1000 + drainMs,
+    );
+    this.#story.tell('orders', `all ${count(orders)} are confirmed; the services work off what is left`);
     let received = -1;
     let since = 0;
     const settled = (): boolean => {
@@ -210,7 +215,7 @@ export class Director {
       }
       return now - since > 600;
     };
-    await this.#until('the queues are empty', settled, drainMs);
+    await this.#story.until('the queues are empty', settled, drainMs);
   }
 
   #judge(): Verdict {
@@ -235,6 +240,13 @@ export class Director {
     });
   }
 
+  #queues(): Record<Service, string> {
+    return Object.fromEntries(services.map((service) => [service, queueOf(this.#prefix, service)])) as Record<
+      Service,
+      string
+    >;
+  }
+
   #ordersPart(): OrdersPart {
     const { orders, perSecond } = this.#options;
     return { ...this.#common(), orders, perSecond };
@@ -246,28 +258,14 @@ export class Director {
 
   async #untilConfirmed(orders: number): Promise<void> {
     const what = `${count(Math.floor(orders))} orders are confirmed`;
-    await this.#until(
+    await this.#story.until(
       what,
       () => this.#cast.orders.confirmed >= orders,
       (orders / this.#options.perSecond) * 1000 + drainMs,
     );
   }
 
-  #until(what: string, condition: () => boolean, timeoutMs: number): Promise<void> {
-    return until(what, condition, timeoutMs, this.#options.signal, () => this.#cast.check());
-  }
-
-  async #pause(ms: number): Promise<void> {
-    await sleep(ms, undefined, { signal: this.#options.signal });
-  }
-
-  #tell(who: string, what: string): void {
-    const { screen } = this.#options;
-    const seconds = ((performance.now() - this.#begun) / 1000).toFixed(1).padStart(5);
-    screen.say(`${screen.paint.dim(`${seconds} s`)}  ${screen.paint.bold(who.padEnd(9))}  ${what}`);
-  }
-
-  #show(depth: QueueDepth): void {
+  #show(depth: QueueDepth<Service>): void {
     const { orders, screen } = this.#options;
     if (!screen.isLive) return;
     const { confirmed } = this.#cast.orders;

@@ -1,22 +1,25 @@
-/** How many orders wait in each queue, asked of the broker again and again; while it is gone, the last answer stands. */
+/** How many messages wait in each queue, asked of the broker again and again; while it is gone, the last answer stands. */
 import type { Connection } from 'rabbitmq-client';
-import { queueOf, services, type Service } from './store.ts';
 
-export class QueueDepth {
-  readonly waiting: Record<Service, number> = { inventory: 0, payment: 0, shipping: 0 };
+export class QueueDepth<Name extends string> {
+  readonly waiting: Record<Name, number>;
+  /** The most that waited in all queues together. */
+  peak = 0;
   readonly #connection: Connection;
-  readonly #prefix: string;
+  readonly #queues: readonly (readonly [Name, string])[];
   readonly #timer: NodeJS.Timeout;
   #asking = false;
 
-  constructor(connection: Connection, prefix: string, everyMs: number) {
+  /** `queues`: their names on the broker, by what they are called here. */
+  constructor(connection: Connection, queues: Readonly<Record<Name, string>>, everyMs: number) {
     this.#connection = connection;
-    this.#prefix = prefix;
+    this.#queues = Object.entries(queues) as [Name, string][];
+    this.waiting = Object.fromEntries(this.#queues.map(([name]) => [name, 0])) as Record<Name, number>;
     this.#timer = setInterval(() => void this.#ask(), everyMs);
   }
 
   get total(): number {
-    return services.reduce((sum, service) => sum + this.waiting[service], 0);
+    return this.#queues.reduce((sum, [name]) => sum + this.waiting[name], 0);
   }
 
   close(): void {
@@ -27,10 +30,11 @@ export class QueueDepth {
     if (this.#asking || !this.#connection.ready) return;
     this.#asking = true;
     try {
-      for (const service of services) {
-        const answer = await this.#connection.queueDeclare({ queue: queueOf(this.#prefix, service), passive: true });
-        this.waiting[service] = answer.messageCount;
+      for (const [name, queue] of this.#queues) {
+        const answer = await this.#connection.queueDeclare({ queue, passive: true });
+        this.waiting[name] = answer.messageCount;
       }
+      this.peak = Math.max(this.peak, this.total);
     } catch {
       // The broker went away in between; asked again once it is back.
     } finally {

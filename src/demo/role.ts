@@ -19,8 +19,12 @@ export function tell(message: object): void {
   if (process.connected) process.send?.(message, () => undefined);
 }
 
-/** `open`: the shop takes orders from now on. */
-export type Told = { readonly do: 'stop' } | { readonly do: 'open' } | { readonly do: 'rush'; readonly count: number };
+/** `open`: the shop takes orders from now on. `burst`: each sensor publishes some readings. */
+export type Told =
+  | { readonly do: 'stop' }
+  | { readonly do: 'open' }
+  | { readonly do: 'rush'; readonly count: number }
+  | { readonly do: 'burst' };
 
 /** A worker that is told to end has so long for what it has in hand. */
 export const stopMs = 2000;

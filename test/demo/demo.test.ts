@@ -1,31 +1,9 @@
 /** The demo as a user runs it, only shorter. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
 import { run, scratch, start } from '../cli/postrider.ts';
-
-/** Command lines of running programs that hold this word; nothing where there is no /proc to ask. */
-function running(word: string): string[] {
-  if (!existsSync('/proc/self/cmdline')) return [];
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => commandLineOf(pid))
-    .filter((line) => line.includes(word));
-}
-
-function commandLineOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-  } catch {
-    return '';
-  }
-}
-
-/** What the demo left in its temporary directory (tsx caches there too). */
-async function left(directory: string): Promise<string[]> {
-  return (await readdir(directory)).filter((name) => name.startsWith('postrider-'));
-}
+import { left, running } from './leftovers.ts';
 
 describe('the demo', { timeout: 120_000 }, () => {
   it('kills payment and the broker, and loses nothing', async (context) => {
