@@ -278,6 +278,8 @@ export interface Batch {
   settle(lease: Lease, queue: EngineQueue, first: number, count: number, settlement: Settlement): void;
   /** Writes keyed state (null deletes). With `expectedRevision` (0: must not exist) another revision is outcome `conflict`. Revisions grow over the whole store. */
   put(key: string, value: Uint8Array | null, expectedRevision?: number): void;
+  /** What is added from here on becomes durable at one moment: a crash leaves all of it or nothing. What is refused is refused alone, unless the batch is atomic. */
+  together(): void;
   /** Ends the batch. `receiver` is told once it is durable, never before this call returned. */
   commit<T>(receiver: CommitReceiver<T>, token: T): void;
 }

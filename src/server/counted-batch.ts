@@ -27,6 +27,10 @@ export class CountedBatch implements Batch {
     this.#batch!.put(key, value, expectedRevision);
   }
 
+  together(): void {
+    this.#batch!.together();
+  }
+
   commit<T>(receiver: CommitReceiver<T>, token: T): void {
     this.#batch!.commit(receiver, token);
   }

@@ -194,6 +194,7 @@ export class FakeEngine implements Engine {
       settle: (lease, queue, first, count, settlement) =>
         items.push({ op: 'settle', lease, queue: own(queue), first, count, settlement }),
       put: () => undefined,
+      together: () => undefined,
       commit: <T>(receiver: CommitReceiver<T>, token: T) => {
         this.#open = false;
         this.commits += 1;

@@ -321,6 +321,8 @@ export class ModelEngine implements contract.Engine {
     const items: Item[] = [];
     let taken = 0;
     return {
+      // A crash of it loses nothing that it has taken.
+      together: () => undefined,
       append: (targets, view) => {
         const message = this.#defects.has('message-not-copied') || isTooLarge(targets, view) ? view : copyOf(view);
         taken += message.propertiesEnd - message.propertiesStart + message.bodyEnd - message.bodyStart;

@@ -31,6 +31,10 @@ export class CountedBatch implements Batch {
     this.#begun().put(key, value, expectedRevision);
   }
 
+  together(): void {
+    this.#begun().together();
+  }
+
   /** Of nothing it is none, and nobody is told. It may be filled anew then. */
   commit<T>(receiver: CommitReceiver<T>, token: T): void {
     const batch = this.#batch;

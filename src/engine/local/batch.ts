@@ -30,6 +30,7 @@ export class PlainBatch implements Batch {
   #outcomes: ItemOutcome[] | null = null;
   #durable = false;
   #tellsWaiting = true;
+  #isTogether = false;
 
   constructor(host: BatchHost) {
     this.#host = host;
@@ -41,7 +42,15 @@ export class PlainBatch implements Batch {
     this.#items = 0;
     this.#outcomes = null;
     this.#durable = false;
+    if (this.#isTogether) this.#host.journal.atomic = false;
+    this.#isTogether = false;
     return this;
+  }
+
+  /** The open group takes what comes, however much it is. */
+  together(): void {
+    this.#isTogether = true;
+    this.#host.journal.atomic = true;
   }
 
   append(targets: Targets, message: MessageView): void {
@@ -148,6 +157,10 @@ export class AtomicBatch implements Batch {
 
   constructor(host: BatchHost) {
     this.#host = host;
+  }
+
+  together(): void {
+    // It is.
   }
 
   append(targets: Targets, view: MessageView, isKept = false): void {

@@ -15,6 +15,8 @@ export class FailedBatch implements Batch {
 
   put(): void {}
 
+  together(): void {}
+
   commit<T>(receiver: CommitReceiver<T>, token: T): void {
     this.#host.committed(receiver, token, null, false);
   }

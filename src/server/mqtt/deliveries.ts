@@ -444,6 +444,8 @@ export class Deliveries implements LiveSink {
     }
     const claim = connection.brokerSession.claim(tag);
     const batch = connection.batch ?? connection.beginBatch();
+    // A crash must not leave a message that is gone without a PUBREL that is to come.
+    batch.together();
     claim?.settle(batch, 'ack');
     this.window.release(packetId, claim);
     connection.session.packets.release(packetId);

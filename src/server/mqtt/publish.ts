@@ -78,6 +78,8 @@ function publishMessage(connection: Connection, route: Route): void {
     return;
   }
   const batch = connection.batch ?? connection.beginBatch();
+  // A crash must not leave the message without its id, nor the id without its message.
+  if (qos === 2) batch.together();
   const item = batch.items;
   if (retain && !connection.retain(batch, target.topic, message)) {
     if (qos === 2) connection.session.packets.forget(packetId);

@@ -262,11 +262,12 @@ export class Journal {
   /** What `fill` writes stands in one group. */
   whole<T>(fill: () => T): T {
     this.endRun();
+    const before = this.atomic;
     this.atomic = true;
     try {
       return fill();
     } finally {
-      this.atomic = false;
+      this.atomic = before;
     }
   }
 
