@@ -1,44 +1,10 @@
 /** QoS 2 with the broker killed between any two packets of the exchange, in both directions: each message has its effect once. */
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Running, scratch, start } from '../cli/postrider.ts';
 import { MqttClient } from '../server/mqtt/client.ts';
 import { acknowledge, type Packet, publish, type Version } from '../server/mqtt/packet.ts';
-
-/** A broker as a process of its own, on one directory and port. */
-class KilledBroker {
-  port = 0;
-  readonly #directory: string;
-  #running: Running | null = null;
-
-  constructor(directory: string) {
-    this.#directory = directory;
-  }
-
-  async start(): Promise<void> {
-    const ports = ['--amqp-port', 'off', '--ws-port', 'off', '--mqtt-port', String(this.port)];
-    this.#running = start(['serve', '--data', this.#directory, ...ports, '--json', '--stop-with-parent']);
-    this.port = (JSON.parse(await this.#running.line()) as { ports: { mqtt: number } }).ports.mqtt;
-  }
-
-  async kill(): Promise<void> {
-    this.#running?.child.kill('SIGKILL');
-    await this.#running?.finished;
-  }
-
-  async restart(): Promise<void> {
-    await this.kill();
-    await this.start();
-  }
-}
-
-async function begin(context: TestContext): Promise<KilledBroker> {
-  const broker = new KilledBroker(await scratch(context));
-  context.after(() => broker.kill());
-  await broker.start();
-  return broker;
-}
+import { begin, type KilledBroker } from './killed-mqtt-broker.ts';
 
 async function open(broker: KilledBroker, version: Version, name: string): Promise<MqttClient> {
   const client = new MqttClient(broker.port, version, name);

@@ -26,7 +26,7 @@ export function restoreSubscribers(vhosts: ReadonlyMap<string, Vhost>, found: Fo
     vhosts.get(vhost)?.subscribers.find(user, clientId);
   for (const { key } of found.subscribers) {
     const { of, name } = readSubscriberKey(key);
-    if (name === '') vhosts.get(of.vhost)?.subscribers.add(of.user, of.clientId, true);
+    if (name === '') vhosts.get(of.vhost)?.subscribers.add(of.user, of.clientId, { durable: true });
   }
   for (const { key, value } of found.subscribers) {
     const { of, name } = readSubscriberKey(key);

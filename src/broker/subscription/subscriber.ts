@@ -14,12 +14,20 @@ export interface LiveSink {
   take(message: MessageView, route: Route, topic: string, publisher: Subscriber | null): void;
 }
 
+export interface SubscriberOptions {
+  readonly durable: boolean;
+  /** Default: as `durable`. */
+  readonly keepsMessages?: boolean;
+}
+
 /** Who subscribes: a client of a user, for as long as its session lasts. Nobody takes another user's. */
 export class Subscriber {
   readonly user: string;
   readonly clientId: string;
-  /** It outlives connections and restarts. */
+  /** Its records outlive a restart. */
   readonly durable: boolean;
+  /** It outlives its connections, with what it subscribes to and what waits for it; so it is durable as well. */
+  readonly keepsMessages: boolean;
   /** Short, and no other subscriber's of this process. */
   readonly id: number;
   /** Its session has ended. */
@@ -36,11 +44,19 @@ export class Subscriber {
   readonly #keyPrefix: string;
   readonly #names = new Set<string>();
 
-  constructor(topics: Subscriptions, vhost: string, user: string, clientId: string, durable: boolean, id: number) {
+  constructor(
+    topics: Subscriptions,
+    vhost: string,
+    user: string,
+    clientId: string,
+    { durable, keepsMessages = durable }: SubscriberOptions,
+    id: number,
+  ) {
     this.#topics = topics;
     this.user = user;
     this.clientId = clientId;
     this.durable = durable;
+    this.keepsMessages = durable && keepsMessages;
     this.id = id;
     this.#keyPrefix = `${subscriberPrefix}${joinKey([vhost, user, clientId])}/`;
   }

@@ -21,7 +21,7 @@ import type { TopologyGraph } from '../topology-graph.ts';
 import { KeyedWrites } from './keyed-writes.ts';
 import { Mailbox } from './mailbox.ts';
 import { SharedGroup } from './shared-group.ts';
-import { Subscriber } from './subscriber.ts';
+import { Subscriber, type SubscriberOptions } from './subscriber.ts';
 import type { Subscription, SubscriptionRequest } from './subscription.ts';
 import { subscriptionBytes, subscriptionKey, subscriptionValue } from './subscription-state.ts';
 import { bindingKeyOf, requireFilter, subscriptionName } from './topic-filter.ts';
@@ -67,11 +67,11 @@ export class Subscribers {
   }
 
   /** In place of one with the same names, which ends. */
-  create(user: string, clientId: string, { durable }: { readonly durable: boolean }): Subscriber {
+  create(user: string, clientId: string, options: SubscriberOptions): Subscriber {
     const before = this.find(user, clientId);
     if (before !== undefined) this.#tell(this.remove(before));
-    const subscriber = this.add(user, clientId, durable);
-    if (durable) this.#tell(this.#writes.put(subscriber.stateKey(''), exists));
+    const subscriber = this.add(user, clientId, options);
+    if (options.durable) this.#tell(this.#writes.put(subscriber.stateKey(''), exists));
     return subscriber;
   }
 
@@ -164,9 +164,9 @@ export class Subscribers {
   }
 
   /** Broker's own. */
-  add(user: string, clientId: string, durable: boolean): Subscriber {
+  add(user: string, clientId: string, options: SubscriberOptions): Subscriber {
     const { vhost, subscriptions } = this.#graph;
-    const subscriber = new Subscriber(subscriptions, vhost, user, clientId, durable, this.#nextId++);
+    const subscriber = new Subscriber(subscriptions, vhost, user, clientId, options, this.#nextId++);
     let byClient = this.#byUser.get(user);
     if (byClient === undefined) {
       byClient = new Map();
@@ -210,7 +210,7 @@ export class Subscribers {
     const isNew = !subscriber.subscriptions.has(subscriptionName(request.share, request.filter));
     const subscription = this.put(subscriber, request);
     const mailbox = subscription.group?.queue ?? (request.queued ? subscriber.queue : null);
-    const written = subscriber.durable
+    const written = subscriber.keepsMessages
       ? this.#writes.put(this.#keyOf(subscription), subscriptionValue(subscription))
       : undefined;
     try {
@@ -248,8 +248,8 @@ export class Subscribers {
 
   #mailbox(subscriber: Subscriber): void {
     if (subscriber.queue !== null) return;
-    const { user, clientId, durable } = subscriber;
-    const mailbox = new Mailbox(this.#graph.vhost, { kind: 'client', user, clientId }, durable);
+    const { user, clientId, keepsMessages } = subscriber;
+    const mailbox = new Mailbox(this.#graph.vhost, { kind: 'client', user, clientId }, keepsMessages);
     subscriber.queue = mailbox;
     this.#create(mailbox, () => {
       if (subscriber.queue === mailbox) subscriber.queue = null;
@@ -312,7 +312,7 @@ export class Subscribers {
     if (group === null) this.#graph.subscriptions.remove(subscription);
     else this.#leave(group, subscription, changes);
     this.#graph.touchSubscriptions(filter);
-    return subscriber.durable ? [this.#writes.put(this.#keyOf(subscription), null)] : [];
+    return subscriber.keepsMessages ? [this.#writes.put(this.#keyOf(subscription), null)] : [];
   }
 
   #leave(group: SharedGroup, member: Subscription, changes: TopologyChange[]): void {

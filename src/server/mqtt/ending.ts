@@ -65,6 +65,16 @@ export class Ending {
     this.#destroyAfter(silentCloseDelayMs);
   }
 
+  /** The client said DISCONNECT. It sees the end once its session knows, and the disk: then its will is gone for good, for instance. */
+  leave(): void {
+    const connection = this.#connection;
+    connection.enterEnding();
+    this.#destroyAfter(connection.settings.silentCloseDelayMs);
+    this.released()
+      .catch((error: unknown) => connection.logBug(error))
+      .finally(() => connection.output.end());
+  }
+
   /** The peer has not seen yet that its connection ends. */
   peerSent(): void {
     if (Date.now() < this.#cutAt) this.#timer?.refresh();

@@ -29,7 +29,7 @@ export class MailboxConsumer implements ConsumerSink {
     const { group } = this;
     const consumerTag = group === null ? '' : `${group.name}/${group.filter}`;
     // A durable session's packet ids follow from numbers, which are good for that once they are on disk.
-    const afterSync = group === null && subscriber.durable;
+    const afterSync = group === null && subscriber.keepsMessages;
     brokerSession
       .consumeMailbox(group ?? subscriber, { consumerTag, noAck: false, afterSync, prefetch: 0 }, this)
       .then((registered) => {

@@ -80,7 +80,7 @@ function disconnect(connection: Connection, bytes: Buffer, start: number, end: n
   }
   // [MQTT-3.14.4-3]
   ending.isWithoutWill = reason === reasonCode.success;
-  ending.finish();
+  ending.leave();
 }
 
 /** 5.0 §4.12.1: the client shows once more who it is. It stays who it was. */

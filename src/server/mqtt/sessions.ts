@@ -74,6 +74,8 @@ export class Sessions {
         this.#goneOffline(session);
       }
     }
+    // Those that ended with the broker's last run: their wills are out, and must not be once more.
+    this.#sweep();
     this.#timer ??= setInterval(() => this.#sweep(), sweepMs).unref();
   }
 
@@ -161,8 +163,10 @@ export class Sessions {
     if (this.#byKey.size >= this.#server.settings.maxSessions) {
       throw new MqttError(reasonCode.quotaExceeded, `there are ${this.#byKey.size} sessions, as many as there may be`);
     }
-    const durable = this.#server.expirySeconds(connect) > 0;
-    const subscriber = vhost.subscribers.create(principal.user, connect.clientId, { durable });
+    const keepsMessages = this.#server.expirySeconds(connect) > 0;
+    // A will must be published after a crash of the broker as well: its connection has ended with it.
+    const durable = keepsMessages || connect.will !== null;
+    const subscriber = vhost.subscribers.create(principal.user, connect.clientId, { durable, keepsMessages });
     const session = new MqttSession(key, connect.clientId, vhost, principal, subscriber, new PacketState());
     this.#byKey.set(key, session);
     return session;
