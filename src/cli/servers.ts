@@ -21,14 +21,14 @@ export class Servers {
   static async of(
     broker: Broker,
     ways: readonly WayIn[],
-    { consumerTimeout, mqttExchange: exchange, mqttMaxKeepAlive: maxKeepAliveSeconds }: ServeSettings,
+    { consumerTimeout, mqttMaxKeepAlive: maxKeepAliveSeconds }: ServeSettings,
     log: (line: string) => void,
   ): Promise<Servers> {
     const options = { broker, version, log, admission: admission(log) };
     const amqp = new AmqpServer({ ...options, settings: { consumerTimeoutMs: consumerTimeout * 1000 } });
     if (!ways.some(({ protocol }) => overMqtt.has(protocol))) return new Servers(amqp, null);
     const mqtt = await import('../server/mqtt/index.ts');
-    return new Servers(amqp, new mqtt.MqttServer({ ...options, settings: { exchange, maxKeepAliveSeconds } }));
+    return new Servers(amqp, new mqtt.MqttServer({ ...options, settings: { maxKeepAliveSeconds } }));
   }
 
   constructor(amqp: AmqpServer, mqtt: MqttServer | null) {

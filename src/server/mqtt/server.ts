@@ -1,12 +1,5 @@
 import type { AddressInfo } from 'node:net';
-import {
-  type Broker,
-  BrokerError,
-  type MessageView,
-  type Route,
-  type Session,
-  type Subscription,
-} from '../../broker/index.ts';
+import { type Broker, BrokerError, type MessageView, type Route, type Session } from '../../broker/index.ts';
 import type { ConnectPacket } from '../../wire/mqtt/connect-packet.ts';
 import { MqttError } from '../../wire/mqtt/mqtt-error.ts';
 import { reasonCode } from '../../wire/mqtt/reason-code.ts';
@@ -21,7 +14,6 @@ import { credentialsOf, type Credentials } from './credentials.ts';
 import type { Authentication, AuthenticationStep, Authenticator } from './enhanced-authentication.ts';
 import { KeepAliveWheel } from './keep-alive.ts';
 import { Listeners } from './listeners.ts';
-import { sendRetained } from './retained.ts';
 import type { MqttSession } from './session.ts';
 import { neverExpires } from './session-record.ts';
 import { Sessions } from './sessions.ts';
@@ -212,18 +204,13 @@ export class MqttServer {
   /** Where a publish to this topic goes. @throws BrokerError */
   routeOf(session: Session, topic: string, clientId: string): Route {
     if (topic.startsWith('$SYS/')) throw new BrokerError('ACCESS_REFUSED', "$SYS is the server's own");
-    return session.vhost.routeTopic(session.principal, this.settings.exchange, topic, clientId);
+    return session.vhost.routeTopic(session.principal, this.broker.context.settings.mqttExchange, topic, clientId);
   }
 
   /** Keeps the message for those who subscribe later; an empty one ends that. False: there is no room. */
   retain(owner: MqttSession, batch: CountedBatch, topic: string, message: MessageView): boolean {
     const { vhost, principal, clientId } = owner;
     return vhost.retained.put(batch, topic, message, { user: principal?.user ?? '', clientId });
-  }
-
-  /** Sends what is retained for a subscription that is new, or made again. */
-  sendRetained(connection: Connection, subscription: Subscription): void {
-    sendRetained(connection, subscription);
   }
 
   /** A client may not publish where it wants to. It may want to often. */

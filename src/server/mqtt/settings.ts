@@ -1,7 +1,5 @@
 /** What an operator can set of the MQTT server. Sizes in bytes, times in milliseconds unless a name says otherwise. */
 export interface MqttSettings {
-  /** The topic exchange of each vhost on which topics live. */
-  readonly exchange: string;
   /** Of clients whose user name names none (`vhost:user`). */
   readonly vhost: string;
   /** Until a CONNECT is let in, its login among it; as long again for the request of a WebSocket. */
@@ -43,7 +41,6 @@ export interface MqttSettings {
 }
 
 export const defaultMqttSettings: MqttSettings = {
-  exchange: 'amq.topic',
   vhost: '/',
   connectTimeoutMs: 10_000,
   maxConnectBytes: 16 * 1024,

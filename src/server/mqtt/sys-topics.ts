@@ -13,7 +13,6 @@ const periodMs = 10_000;
 export interface SysSource {
   readonly broker: Broker;
   readonly version: string;
-  readonly settings: { readonly exchange: string };
   readonly sessions: { readonly count: number; readonly offlineCount: number };
   readonly traffic: {
     readonly mostConnections: number;
@@ -88,11 +87,11 @@ export class SysTopics {
 
   /** What has changed, to all who subscribe to it and are connected. Every ten seconds by itself. */
   send(): void {
-    const { broker, settings } = this.#source;
+    const { broker } = this.#source;
     for (const [i, topic] of topics.entries()) {
       let message: MessageView | null = null;
       for (const vhost of broker.vhosts) {
-        const exchange = vhost.graph.exchanges.get(settings.exchange);
+        const exchange = vhost.graph.exchanges.get(broker.context.settings.mqttExchange);
         if (exchange === undefined) continue;
         const sinks = sinksOf(vhost, topic);
         if (sinks.size === 0) continue;

@@ -16,7 +16,6 @@ async function opened() {
   const source = {
     broker: bench.broker,
     version: '1.2.3',
-    settings: { exchange: 'amq.topic' },
     sessions: { count: 5, offlineCount: 2 },
     traffic: { mostConnections: 0, bytesReceived: 0, messagesReceived: 0, messagesSent: 0, dropped: 0 },
     bytesSent: 7,
