@@ -76,9 +76,14 @@ export class RetainedMessages implements CommitReceiver<null> {
 
   /** Those whose topics the filter matches and that have not expired, found step by step: they may change meanwhile. */
   *matching(filter: string): Generator<RetainedMessage> {
+    for (const message of this.search(filter)) if (message !== null) yield message;
+  }
+
+  /** The same; null where nothing was found for a while, and whoever searches may let others go first. */
+  *search(filter: string): Generator<RetainedMessage | null> {
     const { clock } = this.#context;
-    for (const message of this.#topics.matching(filter)) {
-      if (message.isOver(clock.now())) this.#expire(message);
+    for (const message of this.#topics.search(filter)) {
+      if (message?.isOver(clock.now()) === true) this.#expire(message);
       else yield message;
     }
   }

@@ -23,6 +23,9 @@ interface Search {
   readonly isFirst: boolean;
 }
 
+/** Levels that a search looks at between two rests. */
+const levelsBetween = 16;
+
 export class RetainedTopics {
   readonly #root = new Node(null, '');
   readonly #byTopic = new Map<string, Node>();
@@ -67,6 +70,12 @@ export class RetainedTopics {
    * that begins with `$`.
    */
   *matching(filter: string): Generator<RetainedMessage> {
+    for (const message of this.search(filter)) if (message !== null) yield message;
+  }
+
+  /** The same; null after each few levels. */
+  *search(filter: string): Generator<RetainedMessage | null> {
+    let left = levelsBetween;
     const levels = filter.split('/');
     // Not recursive: a topic may have thousands of levels.
     const open: Search[] = [{ nodes: [this.#root].values(), at: 0, rest: false, isFirst: false }];
@@ -75,6 +84,10 @@ export class RetainedTopics {
       if (next.done === true) {
         open.pop();
         continue;
+      }
+      if (--left === 0) {
+        left = levelsBetween;
+        yield null;
       }
       if (search.isFirst && next.value.level.startsWith('$')) continue;
       const { rest, at } = search;

@@ -2,8 +2,16 @@
  * Hot path: what goes out to one client, from its session's mailbox, from those of shared subscriptions, at once from publishers (live), and
  * of what is retained.
  */
-import type { DeliveryView, LiveSink, MessageView, Route, SharedGroup, Subscription } from '../../broker/index.ts';
-import { readEnvelope } from '../../broker/index.ts';
+import {
+  type DeliveryView,
+  LARGE_BODY_BYTES,
+  type LiveSink,
+  type MessageView,
+  readEnvelope,
+  type Route,
+  type SharedGroup,
+  type Subscription,
+} from '../../broker/index.ts';
 import { packetType, type ProtocolVersion, type Qos } from '../../wire/mqtt/packet-type.ts';
 import {
   publishBytes,
@@ -15,6 +23,7 @@ import {
 } from '../../wire/mqtt/publish-packet.ts';
 import { reasonCode } from '../../wire/mqtt/reason-code.ts';
 import { copyBytes } from '../../format/copy.ts';
+import type { OutputBudget, Waiting } from '../socket/output-budget.ts';
 import { Output } from '../socket/output.ts';
 import { noItem } from './acknowledgements.ts';
 import type { Connection } from './connection.ts';
@@ -27,8 +36,6 @@ import { qosOf, retainAsPublished } from './subscription-options.ts';
 const sent = new SentProperties();
 const noBytes = Buffer.alloc(0);
 const noView = new DataView(noBytes.buffer, noBytes.byteOffset, 0);
-/** What may wait for a client that takes nothing. */
-const maxForRoom = 64;
 /** Topics of which a client's plans are kept. */
 const maxPlans = 1_024;
 
@@ -51,6 +58,7 @@ export class Deliveries implements LiveSink {
   readonly window = new OutboundWindow();
   readonly #connection: Connection;
   readonly #output: Output;
+  readonly #budget: OutputBudget;
   readonly #version: ProtocolVersion;
   readonly #maxPacketBytes: number;
   #plans = new Map<string, Plan>();
@@ -66,8 +74,8 @@ export class Deliveries implements LiveSink {
   readonly #groups = new Map<SharedGroup, MailboxConsumer>();
   /** Consumers that wait for the output to drain. */
   #stopped: MailboxConsumer[] = [];
-  /** What else waits for that. */
-  #forRoom: (() => void)[] = [];
+  /** What else waits for that, or for room among all. */
+  #forRoom: Waiting | null = null;
   /** Consumers of shared subscriptions that wait until less is in flight. */
   #waiting: MailboxConsumer[] = [];
   /** Messages that were taken over and have not come back yet. */
@@ -84,6 +92,7 @@ export class Deliveries implements LiveSink {
     const { agreed, recipient, settings, output } = connection;
     this.#connection = connection;
     this.#output = output;
+    this.#budget = connection.server.outputBudget;
     this.#version = connection.version as ProtocolVersion;
     this.#maxPacketBytes = recipient.maxPacketBytes;
     this.#aliases = Math.min(agreed.connect.properties.topicAliasMaximum ?? 0, settings.maxTopicAliasesOut);
@@ -182,8 +191,7 @@ export class Deliveries implements LiveSink {
 
   /** Hot. A message as it is published. Dropped where the client does not take what it is sent [THREATS: frozen subscriber]. */
   take(message: MessageView, route: Route, topic: string): void {
-    const output = this.#output;
-    if (output.unsent >= output.limit) {
+    if (!this.hasRoom(message.bodyEnd - message.bodyStart)) {
       this.dropped++;
       this.#connection.server.traffic.dropped++;
       return;
@@ -197,14 +205,25 @@ export class Deliveries implements LiveSink {
     this.#write(message, plan, 0, false, sent.retain && plan.retainAsPublished, 0);
   }
 
-  /** Whether the client takes more now. */
-  get hasRoom(): boolean {
-    return this.#output.unsent < this.#output.limit;
+  /** Whether the client takes more now. A large message is more than a limit, whoever gets it: all of those together have one. */
+  hasRoom(bodyBytes: number): boolean {
+    const output = this.#output;
+    if (output.unsent >= output.limit) return false;
+    return bodyBytes <= LARGE_BODY_BYTES || this.#budget.hasRoom(bodyBytes);
   }
 
-  /** Calls it once the client has taken what it has too much, if it ever does, and not too many wait for that. */
-  whenRoom(task: () => void): void {
-    if (this.#forRoom.length < maxForRoom) this.#forRoom.push(task);
+  /** Calls it once there is room, if there ever is, or the connection ends. One may wait. */
+  whenRoom(bytes: number, task: () => void): void {
+    const waiting = { bytes, proceed: () => this.#proceed(waiting, task) };
+    this.#forRoom = waiting;
+    if (this.#output.unsent < this.#output.limit) this.#budget.wait(waiting);
+  }
+
+  #proceed(waiting: Waiting, task: () => void): void {
+    if (this.#forRoom !== waiting) return;
+    this.#forRoom = null;
+    this.#budget.forget(waiting);
+    task();
   }
 
   /** A retained message of QoS 0, for one subscription that is new or made again. */
@@ -489,15 +508,18 @@ export class Deliveries implements LiveSink {
   // Its consumers
 
   resume(): void {
-    if (this.#forRoom.length > 0) {
-      const tasks = this.#forRoom;
-      this.#forRoom = [];
-      for (const task of tasks) task();
-    }
+    this.#forRoom?.proceed();
     if (this.#stopped.length === 0) return;
     const stopped = this.#stopped;
     this.#stopped = [];
     for (const consumer of stopped) consumer.resume();
+  }
+
+  /** A consumer has waited for something else. */
+  goOn(consumer: MailboxConsumer): void {
+    const output = this.#output;
+    if (output.unsent < output.limit) consumer.resume();
+    else this.#stopped.push(consumer);
   }
 
   /** The connection ends; its broker session gives back what is unacknowledged. */
@@ -505,9 +527,11 @@ export class Deliveries implements LiveSink {
     this.#ended = true;
     const { subscriber } = this.#connection.session;
     if (subscriber.sink === this) subscriber.sink = null;
+    this.#mailbox?.gone();
+    for (const consumer of this.#groups.values()) consumer.gone();
     this.#stopped = [];
     this.#waiting = [];
-    this.#forRoom = [];
+    this.#forRoom?.proceed();
   }
 }
 

@@ -5,6 +5,7 @@ import {
   type SessionConsumer,
   type SharedGroup,
 } from '../../broker/index.ts';
+import type { Waiting } from '../socket/output-budget.ts';
 import type { Connection } from './connection.ts';
 import type { Deliveries } from './deliveries.ts';
 
@@ -16,6 +17,8 @@ export class MailboxConsumer implements ConsumerSink {
   readonly #deliveries: Deliveries;
   #registered: SessionConsumer | null = null;
   #ended = false;
+  /** For room among all. */
+  #waiting: Waiting | null = null;
 
   constructor(connection: Connection, deliveries: Deliveries, group: SharedGroup | null) {
     this.#connection = connection;
@@ -46,6 +49,28 @@ export class MailboxConsumer implements ConsumerSink {
     return this.#deliveries.deliver(tag, delivery, this);
   }
 
+  /** A large message is more than a client's limit, whoever gets it: all of those together have one. It is delivered at once where this is true. */
+  hasRoom(bodyBytes: number): boolean {
+    const { outputBudget } = this.#connection.server;
+    if (outputBudget.hasRoom(bodyBytes)) return true;
+    this.#waiting = { bytes: bodyBytes, proceed: () => this.#proceed() };
+    outputBudget.wait(this.#waiting);
+    return false;
+  }
+
+  /** There is some among all; perhaps not for this client. */
+  #proceed(): void {
+    this.#waiting = null;
+    this.#deliveries.goOn(this);
+  }
+
+  /** The connection ends, and its consumers with it. */
+  gone(): void {
+    this.#ended = true;
+    if (this.#waiting !== null) this.#connection.server.outputBudget.forget(this.#waiting);
+    this.#waiting = null;
+  }
+
   /** The mailbox is gone, or was stopped by damage. */
   cancelled(): void {
     if (!this.#ended) this.#connection.log('its session gives no more messages');
@@ -57,7 +82,7 @@ export class MailboxConsumer implements ConsumerSink {
 
   /** The client has left the shared subscription. */
   end(): void {
-    this.#ended = true;
+    this.gone();
     if (this.#registered !== null) this.#cancel(this.#registered);
   }
 

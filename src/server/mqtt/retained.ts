@@ -3,64 +3,41 @@ import type { Batch, CommitReceiver, RetainedMessage, Subscription } from '../..
 import type { Connection } from './connection.ts';
 import { qosOf } from './subscription-options.ts';
 
-/** Messages that go into a session's mailbox in one turn. */
+/** Messages that are sent, or go into a session's mailbox, in one turn; or pieces of a search that finds none. */
 const pageLength = 500;
 
-/** Sends what is retained for a subscription that is new, or made again. */
-export function sendRetained(connection: Connection, subscription: Subscription): void {
-  connection.server.sys.sendTo(connection.deliveries, subscription);
-  new RetainedSending(connection, subscription).send();
+/** A subscription that is new or made again, and what is retained for it. */
+interface Sending {
+  readonly subscription: Subscription;
+  readonly sinceMs: number;
+  readonly found: Iterator<RetainedMessage | null>;
+  /** Found, and not sent yet. */
+  next: RetainedMessage | null;
 }
 
 /**
- * One filter may match more than a client takes at once, and one subscribes with a few bytes: messages are found as it takes them. What is
- * to be acknowledged goes through the session's mailbox, so that it is kept, bounded and sent again like any other message.
+ * Sends one client what is retained, one of its subscriptions after the other. One filter may match more than a client takes at once, or make
+ * for a long search, and one subscribes with a few bytes: messages are found as it takes them, in turns of their own. What is to be
+ * acknowledged goes through the session's mailbox, so that it is kept, bounded and sent again like any other message.
  */
-class RetainedSending implements CommitReceiver<null> {
+export class RetainedSender implements CommitReceiver<null> {
   readonly #connection: Connection;
-  readonly #subscription: Subscription;
-  readonly #found: Iterator<RetainedMessage>;
-  #next: RetainedMessage | null;
-  readonly #sinceMs: number;
+  /** By name: one that is made again stands for the one before. The first is under way. */
+  readonly #due = new Map<string, Sending>();
+  #isWaiting = false;
 
-  constructor(connection: Connection, subscription: Subscription) {
+  constructor(connection: Connection) {
     this.#connection = connection;
-    this.#subscription = subscription;
-    this.#sinceMs = connection.broker.context.clock.now();
-    this.#found = connection.agreed.vhost.retained.matching(subscription.filter);
-    this.#next = this.#step();
   }
 
-  /** As much as there is room for now. */
-  send(): void {
-    const { subscriber, name } = this.#subscription;
-    // It is not subscribed to any more, or was once more.
-    if (subscriber.removed || subscriber.subscriptions.get(name) !== this.#subscription) return;
-    const { broker, agreed, deliveries } = this.#connection;
-    // It waited, and its topic may have another since.
-    if (this.#next !== null && agreed.vhost.retained.get(this.#next.topic) !== this.#next) this.#next = this.#step();
-    let batch: Batch | null = null;
-    let deposited = 0;
-    for (; this.#next !== null; this.#next = this.#step()) {
-      const { topic, qos, message } = this.#next;
-      if (Math.min(qos, qosOf(this.#subscription.options)) === 0) {
-        if (!this.#connection.isRunning) continue;
-        if (!deliveries.hasRoom) {
-          // Nothing of this is acknowledged: a client that goes on asking and takes nothing gets nothing.
-          deliveries.whenRoom(() => this.send());
-          break;
-        }
-        deliveries.takeRetained(message, topic, this.#subscription);
-      } else {
-        if (deposited++ === pageLength) {
-          setImmediate(() => this.send());
-          break;
-        }
-        batch ??= broker.begin(undefined, false);
-        agreed.vhost.subscribers.deposit(batch, subscriber, topic, message);
-      }
-    }
-    batch?.commit(this, null);
+  send(subscription: Subscription): void {
+    const { broker, agreed, deliveries, server } = this.#connection;
+    server.sys.sendTo(deliveries, subscription);
+    const { name, filter } = subscription;
+    this.#due.delete(name);
+    const found = agreed.vhost.retained.search(filter);
+    this.#due.set(name, { subscription, sinceMs: broker.context.clock.now(), found, next: null });
+    if (!this.#isWaiting) this.#run();
   }
 
   committed(): void {
@@ -71,18 +48,82 @@ class RetainedSending implements CommitReceiver<null> {
     // The engine has ended, and so will the connection.
   }
 
-  #step(): RetainedMessage | null {
-    for (;;) {
-      const next = this.#found.next();
-      if (next.done === true) return null;
-      if (this.#isWanted(next.value)) return next.value;
+  #run(): void {
+    this.#isWaiting = false;
+    const { broker } = this.#connection;
+    let batch: Batch | null = null;
+    let left = pageLength;
+    // What is made again meanwhile comes last.
+    for (const [name, sending] of this.#due) {
+      while (this.#isWanted(sending) && this.#find(sending)) {
+        if (left-- === 0) {
+          this.#isWaiting = true;
+          setImmediate(() => this.#run());
+          break;
+        }
+        if (sending.next === null) continue;
+        if (this.#isAtMostOnce(sending)) {
+          if (this.#waitsForRoom(sending.next)) break;
+          this.#sendNow(sending);
+        } else {
+          batch ??= broker.begin(undefined, false);
+          this.#deposit(batch, sending);
+        }
+      }
+      if (this.#isWaiting) break;
+      if (this.#due.get(name) === sending) this.#due.delete(name);
     }
+    batch?.commit(this, null);
   }
 
-  /** What came later was published to the subscription itself. */
-  #isWanted({ storedAt, user, clientId }: RetainedMessage): boolean {
-    const { subscriber, noLocal } = this.#subscription;
-    if (storedAt > this.#sinceMs) return false;
-    return !noLocal || user !== subscriber.user || clientId !== subscriber.clientId;
+  /** It may not be subscribed to any more; and who is gone gets nothing that is sent once at most. */
+  #isWanted({ subscription }: Sending): boolean {
+    if (subscription.subscriber.subscriptions.get(subscription.name) !== subscription) return false;
+    return this.#connection.isRunning || qosOf(subscription.options) > 0;
   }
+
+  /** Goes on with the search. False: it has ended. */
+  #find(sending: Sending): boolean {
+    const { retained } = this.#connection.agreed.vhost;
+    // What waited may have been replaced.
+    if (sending.next !== null && retained.get(sending.next.topic) === sending.next) return true;
+    const found = sending.found.next();
+    if (found.done === true) return false;
+    sending.next = found.value !== null && isBefore(sending, found.value) ? found.value : null;
+    return true;
+  }
+
+  #isAtMostOnce({ next, subscription }: Sending): boolean {
+    return Math.min(next!.qos, qosOf(subscription.options)) === 0;
+  }
+
+  /** Nothing of this is acknowledged: a client that goes on asking and takes nothing gets nothing. */
+  #waitsForRoom({ bytes }: RetainedMessage): boolean {
+    const { isRunning, deliveries } = this.#connection;
+    if (!isRunning || deliveries.hasRoom(bytes.length)) return false;
+    this.#isWaiting = true;
+    deliveries.whenRoom(bytes.length, () => this.#run());
+    return true;
+  }
+
+  #sendNow(sending: Sending): void {
+    const { message, topic } = sending.next!;
+    sending.next = null;
+    const { isRunning, deliveries } = this.#connection;
+    if (isRunning) deliveries.takeRetained(message, topic, sending.subscription);
+  }
+
+  #deposit(batch: Batch, sending: Sending): void {
+    const { message, topic } = sending.next!;
+    sending.next = null;
+    const { subscribers } = this.#connection.agreed.vhost;
+    subscribers.deposit(batch, sending.subscription.subscriber, topic, message);
+  }
+}
+
+/** What came later was published to the subscription itself; and who wants nothing of its own gets none here either. */
+function isBefore({ subscription, sinceMs }: Sending, { storedAt, user, clientId }: RetainedMessage): boolean {
+  const { subscriber, noLocal } = subscription;
+  if (storedAt > sinceMs) return false;
+  return !noLocal || user !== subscriber.user || clientId !== subscriber.clientId;
 }

@@ -17,7 +17,7 @@ export function subscribe(
   connection: Connection,
   { packetId, subscriptionIdentifier, subscriptions }: SubscribePacket,
 ): void {
-  const { session, agreed, server } = connection;
+  const { session, agreed } = connection;
   const { vhost, principal } = agreed;
   for (const { filter } of subscriptions) checkLength(filter, connection.settings.maxTopicBytes);
   const requests = subscriptions.map((asked) => requestOf(asked, subscriptionIdentifier));
@@ -43,7 +43,7 @@ export function subscribe(
         if (subscription.share !== null) continue;
         const handling = retainHandlingOf(subscription.options);
         if (handling === retainHandling.always || (handling === retainHandling.ifNew && isNew)) {
-          server.sendRetained(connection, subscription);
+          connection.retained.send(subscription);
         }
       }
     })

@@ -7,7 +7,8 @@ import { startTarget } from './broker.ts';
 import { MqttClient } from './client.ts';
 import { subscribe } from './packet.ts';
 
-const target = await startTarget({ settings: { maxUnsentBytes: 64 * 1024 } });
+const mostOfAll = 16 * 1024 * 1024;
+const target = await startTarget({ settings: { maxUnsentBytes: 64 * 1024, maxUnsentBytesOfAll: mostOfAll } });
 
 async function opened(name: string, version: 4 | 5 = 5): Promise<MqttClient> {
   const client = new MqttClient(target.port, version, `${name}${process.pid}`);
@@ -102,4 +103,53 @@ test('$SYS says at once how the server fares, and takes no publish', async () =>
   assert.equal(reason, 0x87);
   client.drop();
   refused.drop();
+});
+
+test('a search that finds nothing for long lets others go first', async () => {
+  if (target.own === null) return;
+  const { retained } = target.own.broker.vhost('/')!;
+  await retain(target.own, 'wide/and', 20_000, 1);
+  await retain(target.own, 'wide/last', 1, 1);
+  const other = await opened('other');
+  const client = await opened('searching');
+  const filters = Array.from({ length: 100 }, (_, i) => `+/and/+/${i}`);
+  client.send(subscribe(5, 1, [...filters, 'wide/last/#'], { qos: 0 }));
+  await client.expect('suback');
+  let found = false;
+  const message = client.message('0 ').finally(() => (found = true));
+  for (let i = 0; i < 10; i++) await other.ping();
+  assert.equal(found, false, 'others waited for the whole search');
+  await message;
+  assert.ok(retained.count > 20_000);
+  client.drop();
+  other.drop();
+});
+
+test('large messages that nobody takes have a limit for all of their receivers together', async () => {
+  if (target.own === null) return;
+  const { outputBudget } = target.own.server;
+  const body = 'x'.repeat(8 * 1024 * 1024);
+  const publisher = await opened('publisher');
+  await publisher.publish('large/retained', body, { qos: 1, retain: true });
+  const clients = await Promise.all(Array.from({ length: 12 }, (_, i) => opened(`frozen${i}`)));
+  for (const [i, client] of clients.entries()) {
+    client.socket.pause();
+    client.send(subscribe(5, 1, ['large/#'], { qos: i % 2 }));
+  }
+  for (let i = 0; i < 20; i++) await publisher.ping();
+  await publisher.publish('large/live', body, { qos: 1 });
+  for (let i = 0; i < 20; i++) await publisher.ping();
+  const { heldBytes } = outputBudget;
+  assert.ok(heldBytes > mostOfAll && heldBytes <= 2 * mostOfAll + 1024 * 1024, `${heldBytes} bytes wait`);
+  // What is acknowledged comes once there is room.
+  const last = clients.findLastIndex((_, i) => i % 2 === 1);
+  for (const [i, client] of clients.entries()) if (i !== last) client.drop();
+  clients[last]!.socket.resume();
+  await clients[last]!.expect('suback');
+  assert.deepEqual((await clients[last]!.messages(2)).map(({ topic }) => topic).sort(), [
+    'large/live',
+    'large/retained',
+  ]);
+  for (const client of clients) client.drop();
+  publisher.drop();
 });
