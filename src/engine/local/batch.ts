@@ -23,6 +23,8 @@ import type { BatchHost } from './batch-host.ts';
 
 /** Room for what is noted of most identities; a longer one makes its group grow. */
 const IDENTITY_BYTES = 512;
+/** What one read of a socket may bring, at most, that a plain batch wants together. */
+const TOGETHER_BYTES = 256 * 1024;
 
 export class PlainBatch implements Batch {
   readonly #host: BatchHost;
@@ -47,10 +49,13 @@ export class PlainBatch implements Batch {
     return this;
   }
 
-  /** The open group takes what comes, however much it is. */
+  /** The open group takes what comes, however much it is. It has room for what is usual: a group that every batch enlarges would never end. */
   together(): void {
+    if (this.#isTogether) return;
     this.#isTogether = true;
-    this.#host.journal.atomic = true;
+    const { journal } = this.#host;
+    journal.roomTogether(Math.min(TOGETHER_BYTES, journal.window.blockBytes / 4));
+    journal.atomic = true;
   }
 
   append(targets: Targets, message: MessageView): void {

@@ -35,3 +35,22 @@ for (const together of [true, false]) {
     assert.equal((await fixture.engine.state('batch ')).length, 60);
   });
 }
+
+test('a group ends though every batch in it wants to be together and nobody waits for the disk', async (t) => {
+  const { fixture, directory } = await crashing(t, small);
+  const queue = await fixture.declare({}, { durable: false });
+  const batches = Array.from({ length: 100 }, () =>
+    fixture.commit((batch) => {
+      batch.together();
+      fixture.append(batch, queue, 'a'.repeat(1000));
+    }),
+  );
+  await Promise.all(batches);
+  const durable = await fixture.declare();
+  await fixture.commit((batch) => fixture.append(batch, durable, 'b'));
+  const counts = (await groupsIn(directory())).map((group) =>
+    group.reduce((sum, entry) => sum + (entry.kind === 'run' ? entry.count : 0), 0),
+  );
+  // As many as a block has room for.
+  assert.ok(Math.max(...counts) < 20, counts.join(' '));
+});
