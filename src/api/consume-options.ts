@@ -12,6 +12,7 @@ import {
   signal,
 } from './option-check.ts';
 import { defaultRetry, type RetryPolicy } from './retry-policy.ts';
+import type { TopicNotation } from './topic-name.ts';
 
 /** How a queue is consumed: `queue.consume(handler, options)`. */
 export interface ConsumeOptions {
@@ -61,6 +62,8 @@ export interface ConsumeSettings {
   readonly exclusive: boolean;
   readonly priority: number;
   readonly deadLetterQueue: string | null;
+  /** How its messages tell their topic. */
+  readonly notation: TopicNotation;
 }
 
 const retryChecks: Checks<RetryPolicy> = {
@@ -90,6 +93,7 @@ export function consumeSettings(
   where: string,
   options: ConsumeOptions,
   deadLetterQueue: string | null,
+  notation: TopicNotation,
 ): ConsumeSettings {
   checkOptions(where, options, consumeChecks);
   const { concurrency = 1, ack = 'auto', delivery = 'at-least-once', retry = {}, timeoutMs = halfAnHourMs } = options;
@@ -116,6 +120,7 @@ export function consumeSettings(
     exclusive,
     priority,
     deadLetterQueue,
+    notation,
   };
 }
 

@@ -128,7 +128,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
 
   /** @internal */
   deliver(delivery: Delivery): boolean {
-    const message = new Message(this, this.queue, undefined as Payload, delivery);
+    const message = new Message(this, this.queue, undefined as Payload, delivery, this.#settings.notation);
     // To be read in a turn of its own, and published again, should its handler fail.
     this.#bodies.keep(message, delivery);
     this.#take(message);

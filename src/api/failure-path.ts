@@ -40,7 +40,7 @@ export class FailurePath {
   async deadLetter(link: LinkConsumer, message: Message, error: Error, reason: DeadLetterReason): Promise<void> {
     if (this.#dead === null) return link.acked(message.tag);
     const { expiration: _expires, ...properties } = message.properties;
-    const { topic, attempt } = message;
+    const { routingKey: topic, attempt } = message;
     const letter = { queue: this.#queue, topic, reason, error, attempts: attempt, atMs: Date.now() };
     await link.replace(message.tag, this.#dead, {
       body: message.bytes,

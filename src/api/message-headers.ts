@@ -6,7 +6,7 @@ import { delayPrefix } from './names.ts';
 export const header = {
   /** Attempts so far, of a message that is tried again. */
   attempt: 'x-attempt',
-  /** What it was published to, before it was tried again or given up. */
+  /** What it was published to, as a routing key, before it was tried again or given up. */
   topic: 'x-topic',
   /** The queue that a dead letter comes from. */
   queue: 'x-dead-letter-queue',
@@ -69,11 +69,11 @@ export interface Death {
 /** Of a message that is tried again. */
 export function retryHeaders(message: {
   readonly headers: FieldTable;
-  readonly topic: string;
+  readonly routingKey: string;
   readonly queue: string;
   readonly attempt: number;
 }): FieldTable {
-  const { headers, topic, queue, attempt } = message;
+  const { headers, routingKey: topic, queue, attempt } = message;
   const kept = without(headers, ['x-delivery-count', ...alsoRouted]);
   return { ...kept, ...topicHeader(topic, queue), [header.attempt]: attempt + 1 };
 }

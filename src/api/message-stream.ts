@@ -4,6 +4,7 @@ import type { Message } from './message.ts';
 import type { MqCore } from './mq-core.ts';
 import { checkOptions, type Checks, waitMs } from './option-check.ts';
 import type { PayloadCodec } from './payload-codec.ts';
+import type { TopicNotation } from './topic-name.ts';
 
 /** How `queue.messages()` consumes: see `ConsumeOptions`. */
 export interface StreamOptions extends Pick<
@@ -45,6 +46,7 @@ export class MessageStream<Payload> implements AsyncIterable<Message<Payload>> {
     codec: PayloadCodec<Payload, never>,
     options: StreamOptions,
     deadLetterQueue: string | null,
+    notation: TopicNotation,
   ) {
     const where = `messages() of queue '${queue}'`;
     checkOptions(where, options, checks);
@@ -52,7 +54,12 @@ export class MessageStream<Payload> implements AsyncIterable<Message<Payload>> {
     this.#core = core;
     this.#queue = queue;
     this.#codec = codec;
-    this.#settings = consumeSettings(where, { ...others, ack: 'manual', timeoutMs: Infinity }, deadLetterQueue);
+    this.#settings = consumeSettings(
+      where,
+      { ...others, ack: 'manual', timeoutMs: Infinity },
+      deadLetterQueue,
+      notation,
+    );
     this.#signal = options.signal;
     this.#idleMs = idleMs;
   }

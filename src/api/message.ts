@@ -1,9 +1,11 @@
 import type { FieldTable } from '../format/field-table.ts';
 import { asError, PostriderError } from './errors.ts';
 import type { BasicProperties } from '../format/basic-properties.ts';
+import type { Delivery } from './link.ts';
 import { type DeadLetterReason, type Death, deathOf, header } from './message-headers.ts';
 import { checkOptions, type Checks, milliseconds } from './option-check.ts';
 import type { Place } from './places.ts';
+import { type TopicNotation, writtenTopic } from './topic-name.ts';
 
 /** Headers of a message: a flat or nested table of plain values. */
 export type Headers = Readonly<FieldTable>;
@@ -24,8 +26,6 @@ export class Message<Payload = unknown> {
   readonly payload: Payload;
   /** The queue that it was consumed from. */
   readonly queue: string;
-  /** What it was published to: a topic, or the name of a queue. */
-  readonly topic: string;
   /** From 1: which attempt of its handler this is. Attempts that ended with their process are counted by `deliveryCount`. */
   readonly attempt: number;
   /** It may have been delivered before. */
@@ -34,6 +34,8 @@ export class Message<Payload = unknown> {
   readonly deliveryCount: number;
   /** @internal */
   readonly tag: number;
+  /** @internal What it was published to, whatever became of it since. */
+  readonly routingKey: string;
   /** @internal AMQP's properties. */
   readonly properties: BasicProperties;
   /** @internal Among the handlers that run. */
@@ -48,6 +50,7 @@ export class Message<Payload = unknown> {
   decoded = false;
   /** @internal Its payload is being read. */
   decoding = false;
+  readonly #notation: TopicNotation;
   #holder: MessageHolder | null;
   #abort: AbortController | null = null;
 
@@ -56,7 +59,8 @@ export class Message<Payload = unknown> {
     holder: MessageHolder | null,
     queue: string,
     payload: Payload,
-    from: { tag: number; properties: BasicProperties; routingKey: string; redelivered: boolean; deliveryCount: number },
+    from: Pick<Delivery, 'tag' | 'properties' | 'exchange' | 'routingKey' | 'redelivered' | 'deliveryCount'>,
+    notation: TopicNotation,
   ) {
     this.#holder = holder;
     this.queue = queue;
@@ -64,11 +68,21 @@ export class Message<Payload = unknown> {
     this.tag = from.tag;
     this.properties = from.properties;
     const topic = from.properties.headers?.[header.topic];
-    this.topic = typeof topic === 'string' ? topic : from.routingKey;
+    this.routingKey = typeof topic === 'string' ? topic : from.routingKey;
+    // Published to the queue itself, by its name.
+    this.#notation = typeof topic !== 'string' && from.exchange === '' ? 'words' : notation;
     this.redelivered = from.redelivered;
     this.deliveryCount = from.deliveryCount;
     const attempt = from.properties.headers?.[header.attempt];
     this.attempt = typeof attempt === 'number' && attempt > 0 ? attempt : 1;
+  }
+
+  /**
+   * What it was published to: a topic, or the name of a queue. In a subscription to `site/+/temperature` topics are written with `/`, in
+   * one to `orders.*` with dots, and so in a queue from `mq.queue()`.
+   */
+  get topic(): string {
+    return writtenTopic(this.#notation, this.routingKey, this.properties.headers);
   }
 
   /** As given when it was published; undefined: none was. */

@@ -6,7 +6,7 @@ import { closedError, PostriderError } from './errors.ts';
 import type { Link, LinkEvents, QueueTraits } from './link.ts';
 import type { Message } from './message.ts';
 import type { MqCore } from './mq-core.ts';
-import { checkExchangeName, checkQueueName, checkTopic, defaultExchange } from './names.ts';
+import { checkExchangeName, checkQueueName, defaultExchange } from './names.ts';
 import { checkOptions, type Checks, closeChecks, text } from './option-check.ts';
 import { PayloadCodec } from './payload-codec.ts';
 import { Queue } from './queue.ts';
@@ -22,6 +22,7 @@ import { Answers } from './request.ts';
 import type { Serializer } from './serializer.ts';
 import type { SchemaInput, SchemaOutput, StandardSchema, WithSchema } from './standard-schema.ts';
 import { Topic } from './topic.ts';
+import { topicName, type TopicNotation } from './topic-name.ts';
 
 /** What a topic may be set to. */
 export interface TopicOptions<Input = unknown, Output = Input> {
@@ -138,6 +139,8 @@ export class Mq extends EventEmitter<MqEvents> {
 
   /**
    * A topic: words parted by dots, `orders.placed`. As a pattern for subscriptions `*` stands for one word and `#` for any number.
+   * Or, where there is a `/`, levels as MQTT writes them, `site/7/temperature`, with `+` for one and a last `#` for any number. That is
+   * the same topic as `site.7.temperature`, on the same exchange as MQTT's publishers and subscribers.
    * @throws PostriderError INVALID_NAME, INVALID_OPTION, CLOSED
    */
   topic<Schema extends StandardSchema>(
@@ -147,7 +150,7 @@ export class Mq extends EventEmitter<MqEvents> {
   topic<Payload = unknown>(name: string, options?: TopicOptions<Payload>): Topic<Payload>;
   topic(name: string, options: TopicOptions = {}): Topic {
     this.#requireOpen('use a topic');
-    checkTopic(name);
+    const written = topicName(name);
     const where = `topic '${name}'`;
     checkOptions(where, options, topicChecks);
     const { schema, serializer, exchange = defaultExchange } = options;
@@ -157,14 +160,14 @@ export class Mq extends EventEmitter<MqEvents> {
       ...(serializer === undefined ? {} : { serializer }),
     });
     const codec = new PayloadCodec<unknown, unknown>(where, schema, serializer);
-    return new Topic(this.#core, name, exchange, codec, async (subscription, queueOptions) => {
+    return new Topic(this.#core, name, written, exchange, codec, async (subscription, queueOptions) => {
       this.#requireOpen('subscribe');
       checkQueueName(subscription, 'subscription');
       checkQueueOptions(subscription, queueOptions);
       if (exchange !== defaultExchange) await this.#core.link.declareExchange(exchange, 'topic');
-      const dead = await this.#declare(subscription, queueOptions);
-      await this.#core.link.bindQueue(subscription, exchange, name);
-      return new Queue(this.#core, subscription, codec, dead);
+      const dead = await this.#declare(subscription, queueOptions, written.notation);
+      await this.#core.link.bindQueue(subscription, exchange, written.routingKey);
+      return new Queue(this.#core, subscription, codec, dead, written.notation);
     });
   }
 
@@ -202,7 +205,7 @@ export class Mq extends EventEmitter<MqEvents> {
     this.#services.push(close);
   }
 
-  async #declare(name: string, options: QueueOptions): Promise<Queue | null> {
+  async #declare(name: string, options: QueueOptions, notation?: TopicNotation): Promise<Queue | null> {
     const { link } = this.#core;
     const isDead = isDeadLetterName(name) || this.#deadLetterQueues.get(name) === true;
     const deadName = deadLetterQueueOf(name, options, isDead);
@@ -229,7 +232,7 @@ export class Mq extends EventEmitter<MqEvents> {
     // What each was first is what it stays.
     if (!this.#deadLetterQueues.has(name)) this.#deadLetterQueues.set(name, false);
     if (!this.#deadLetterQueues.has(deadName)) this.#deadLetterQueues.set(deadName, true);
-    return new Queue(this.#core, deadName, PayloadCodec.ofDeadLetters(deadName), null);
+    return new Queue(this.#core, deadName, PayloadCodec.ofDeadLetters(deadName), null, notation);
   }
 
   /** Unless somebody uses it by now. RabbitMQ deletes no quorum queue on condition. */

@@ -2,7 +2,8 @@
 import { PostriderError } from './errors.ts';
 import { describe } from './option-check.ts';
 
-const mostBytes = 255;
+/** Of names, and of routing keys. */
+export const mostBytes = 255;
 /** What is added to a queue's name for its dead-letter queue. */
 export const deadSuffix = '.dead';
 /** Where topics are published to, unless they name another. MQTT's topics share it. */
@@ -68,11 +69,6 @@ export function checkTopic(topic: unknown): asserts topic is string {
   checkCharacters(topic, 'a topic');
 }
 
-/** Words are parted by dots; `*` stands for one, `#` for any number. */
-export function isPattern(topic: string): boolean {
-  return topic.split('.').some((word) => word === '*' || word === '#');
-}
-
-function short(name: string): string {
+export function short(name: string): string {
   return name.length > 40 ? `${name.slice(0, 40)}...` : name;
 }

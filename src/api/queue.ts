@@ -11,6 +11,7 @@ import type { PayloadCodec } from './payload-codec.ts';
 import { plainProperties, publishProperties, type PublishOptions } from './publish-options.ts';
 import { redrive, type RedriveOptions } from './redrive.ts';
 import { request, type RequestOptions } from './request.ts';
+import type { TopicNotation } from './topic-name.ts';
 
 /** What `queue.stats()` counts. */
 export interface QueueStats {
@@ -33,16 +34,25 @@ export class Queue<Out = unknown, In = Out> {
   readonly #core: MqCore;
   readonly #codec: PayloadCodec<Out, In>;
   readonly #address: Address;
+  /** Of its messages' topics. */
+  readonly #notation: TopicNotation;
   /** For errors. */
   readonly #where: string;
 
   /** @internal Use `mq.queue()`. */
-  constructor(core: MqCore, name: string, codec: PayloadCodec<Out, In>, deadLetters: Queue | null) {
+  constructor(
+    core: MqCore,
+    name: string,
+    codec: PayloadCodec<Out, In>,
+    deadLetters: Queue | null,
+    notation: TopicNotation = 'words',
+  ) {
     this.#core = core;
     this.name = name;
     this.#codec = codec;
     this.deadLetters = deadLetters;
     this.#address = { exchange: '', routingKey: name, mandatory: true };
+    this.#notation = notation;
     this.#where = `queue '${name}'`;
   }
 
@@ -74,7 +84,8 @@ export class Queue<Out = unknown, In = Out> {
         `consume() of ${this.#where} wants a handler: a function of (payload, message)`,
       );
     }
-    const settings = consumeSettings(`consume() of ${this.#where}`, options, this.deadLetters?.name ?? null);
+    const deadLetterQueue = this.deadLetters?.name ?? null;
+    const settings = consumeSettings(`consume() of ${this.#where}`, options, deadLetterQueue, this.#notation);
     const codec = this.#codec as PayloadCodec<Out, never>;
     const consumer = await this.#core.consume(this.name, codec, handler, settings, options.signal);
     consumer.closed.catch((error: unknown) => this.#core.consumerEnded(error as PostriderError, this.name));
@@ -93,6 +104,7 @@ export class Queue<Out = unknown, In = Out> {
       this.#codec as PayloadCodec<Out, never>,
       options,
       this.deadLetters?.name ?? null,
+      this.#notation,
     );
   }
 
@@ -170,11 +182,11 @@ export class Queue<Out = unknown, In = Out> {
   }
 
   #peeked(delivery: Delivery): Promise<Message<Out>> {
-    const { tag, properties, routingKey, redelivered, deliveryCount } = delivery;
-    const from = { tag, properties, routingKey, redelivered, deliveryCount };
+    const { tag, properties, exchange, routingKey, redelivered, deliveryCount } = delivery;
+    const from = { tag, properties, exchange, routingKey, redelivered, deliveryCount };
     const bytes = (): Out => Buffer.from(delivery.body.subarray(delivery.bodyStart, delivery.bodyEnd)) as Out;
     const raw = bytes();
-    const made = (payload: Out): Message<Out> => new Message(null, this.name, payload, from);
+    const made = (payload: Out): Message<Out> => new Message(null, this.name, payload, from, this.#notation);
     try {
       const payload = this.#codec.decode(delivery);
       return payload instanceof Promise ? payload.then(made, () => made(raw)) : Promise.resolve(made(payload));

@@ -1,11 +1,12 @@
 import type { Address } from './link.ts';
 import type { MqCore } from './mq-core.ts';
 import { PostriderError } from './errors.ts';
-import { checkQueueName, isPattern } from './names.ts';
+import { checkQueueName } from './names.ts';
 import type { PayloadCodec } from './payload-codec.ts';
 import type { PublishOptions } from './publish-options.ts';
 import { publishAllTo, publishTo, type Queue } from './queue.ts';
 import type { QueueOptions } from './queue-options.ts';
+import type { TopicName } from './topic-name.ts';
 
 /** What a subscription's queue may be set to: the payload is the topic's affair. */
 export type SubscriptionOptions = Omit<QueueOptions, 'schema' | 'serializer' | 'declare'>;
@@ -15,7 +16,7 @@ export type Subscribe<Out, In> = (name: string, options: SubscriptionOptions) =>
 
 /**
  * A topic, as `mq.topic()` gives it: what is published to it goes to every subscription, and to nobody where there is none. A
- * pattern (`orders.*`, `orders.#`) can only be subscribed to.
+ * pattern (`orders.*`, `orders.#`; `site/+/temperature`, `site/#`) can only be subscribed to.
  */
 export class Topic<Out = unknown, In = Out> {
   /** As given to `mq.topic()`: a topic, or a pattern. */
@@ -23,6 +24,7 @@ export class Topic<Out = unknown, In = Out> {
   readonly #core: MqCore;
   readonly #codec: PayloadCodec<Out, In>;
   readonly #address: Address;
+  readonly #isPattern: boolean;
   /** For errors. */
   readonly #where: string;
   readonly #subscribe: Subscribe<Out, In>;
@@ -31,6 +33,7 @@ export class Topic<Out = unknown, In = Out> {
   constructor(
     core: MqCore,
     name: string,
+    { routingKey, isPattern }: TopicName,
     exchange: string,
     codec: PayloadCodec<Out, In>,
     subscribe: Subscribe<Out, In>,
@@ -39,7 +42,8 @@ export class Topic<Out = unknown, In = Out> {
     this.name = name;
     this.#codec = codec;
     this.#subscribe = subscribe;
-    this.#address = { exchange, routingKey: name, mandatory: false };
+    this.#address = { exchange, routingKey, mandatory: false };
+    this.#isPattern = isPattern;
     this.#where = `topic '${name}'`;
   }
 
@@ -70,11 +74,11 @@ export class Topic<Out = unknown, In = Out> {
   async unsubscribe(name: string): Promise<void> {
     this.#core.requireOpen('unsubscribe');
     checkQueueName(name, 'subscription');
-    await this.#core.link.unbindQueue(name, this.#address.exchange, this.name);
+    await this.#core.link.unbindQueue(name, this.#address.exchange, this.#address.routingKey);
   }
 
   #pattern(): PostriderError | null {
-    if (!isPattern(this.name)) return null;
+    if (!this.#isPattern) return null;
     return new PostriderError(
       'INVALID_NAME',
       `'${this.name}' is a pattern: it can be subscribed to, but not published to`,

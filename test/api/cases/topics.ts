@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { Topic } from '../../../src/index.ts';
+import type { Queue, Topic } from '../../../src/index.ts';
 import { evenNumber } from '../schemas.ts';
 import { type Bench, rejects, settledTo, take } from '../bench.ts';
 
@@ -70,6 +70,88 @@ export function topicCases(bench: Bench): void {
       assert.equal((await all.stats()).ready, 4);
       await rejects(bench.mq.topic(`${base}.*`).publish(1), 'INVALID_NAME', /pattern/);
       await rejects(bench.mq.topic(`${base}.#`).publishAll([1]), 'INVALID_NAME');
+    });
+
+    it("takes MQTT's way of writing topics, which are the same topics", async () => {
+      const base = name();
+      const levels = await bench.mq.topic<string>(`${base}/+/temperature`).subscribe(name());
+      const words = await bench.mq.topic<string>(`${base}.*.temperature`).subscribe(name());
+      const below = await bench.mq.topic<string>(`${base}/#`).subscribe(name());
+      for (const topic of [
+        `${base}/7/temperature`,
+        `${base}.8.temperature`,
+        `${base}/7/humidity`,
+        base,
+        `${base}/v1.5/x`,
+      ])
+        await bench.mq.topic<string>(topic).publish(topic);
+      const topicsIn = async (queue: Queue<string>, count: number): Promise<string[]> => {
+        await settledTo(queue, count);
+        return (await take(queue, count)).map(({ topic }) => topic);
+      };
+      assert.deepEqual(await topicsIn(levels, 2), [`${base}/7/temperature`, `${base}/8/temperature`]);
+      assert.deepEqual(await topicsIn(words, 2), [`${base}.7.temperature`, `${base}.8.temperature`]);
+      const all = ['/7/temperature', '/8/temperature', '/7/humidity', '', '/v1.5/x'];
+      assert.deepEqual(
+        await topicsIn(below, 5),
+        all.map((rest) => base + rest),
+      );
+    });
+
+    it('tells a topic as its subscription writes it at every attempt, and of dead letters', async () => {
+      const base = name();
+      const queue = await bench.mq.topic<string>(`${base}/#`).subscribe(name());
+      const topics: string[] = [];
+      const consumer = await queue.consume(
+        (_payload, message) => {
+          topics.push(message.topic);
+          throw new Error('no');
+        },
+        { retry: { attempts: 2, minDelayMs: 1 } },
+      );
+      await bench.mq.topic<string>(`${base}/50%/a.b`).publish('reading');
+      await settledTo(queue.deadLetters!, 1);
+      await consumer.close();
+      assert.deepEqual(topics, [`${base}/50%/a.b`, `${base}/50%/a.b`]);
+      const [peeked] = await queue.deadLetters!.peek();
+      assert.equal(peeked!.topic, `${base}/50%/a.b`);
+      // Whoever writes topics with dots reads the same message so.
+      const plain = await bench.mq.queue(queue.name);
+      assert.equal((await plain.deadLetters!.peek())[0]!.topic, `${base}.50%25.a/b`);
+    });
+
+    it('tells the name of a queue that was published to as it is', async () => {
+      const queue = await bench.mq.topic<string>(`${name()}/+`).subscribe(`${name()}.a/b`);
+      await queue.publish('direct');
+      const [message] = await take(queue, 1);
+      assert.equal(message!.topic, queue.name);
+    });
+
+    it("ends a subscription to MQTT's pattern", async () => {
+      const base = name();
+      const topic = bench.mq.topic<number>(`${base}/+`);
+      const queue = await topic.subscribe(name());
+      await bench.mq.topic<number>(`${base}/1`).publish(1);
+      await settledTo(queue, 1);
+      await topic.unsubscribe(queue.name);
+      await bench.mq.topic<number>(`${base}/1`).publish(2);
+      await settledTo(queue, 1);
+    });
+
+    it("publishes to no pattern of MQTT's, and subscribes to none that MQTT has not", async () => {
+      const { mq } = bench;
+      await rejects(mq.topic('site/+/temperature').publish(1), 'INVALID_NAME', /'site\/\+\/temperature' is a pattern/);
+      await rejects(mq.topic('site/#').publishAll([1]), 'INVALID_NAME', /pattern/);
+      await rejects(mq.topic('+').publish(1), 'INVALID_NAME', /pattern/);
+      for (const [topic, why] of [
+        ['site/#/x', /has a # before its end/],
+        ['site/a+', /has a wildcard beside other characters: 'a\+'/],
+        ['site/*/x', /write \+ for any one/],
+        ['$share/group/site/#', /consumers of the same subscription share it/],
+        ['$SYS/uptime', /the server's own/],
+        [`a/${'%'.repeat(100)}`, /has 302 bytes as a routing key/],
+      ] as const)
+        assert.throws(() => mq.topic(topic), { code: 'INVALID_NAME', message: why });
     });
 
     it('uses an exchange of its own where it is told to', async () => {
