@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { Broker } from '../../../src/broker/index.ts';
+import type { Files } from '../../../src/engine/local/journal/files.ts';
 import { localEngine, memoryEngine } from '../../../src/engine/local/index.ts';
 import { type MqttServerOptions, MqttServer } from '../../../src/server/mqtt/index.ts';
 import { Mosquitto } from './mosquitto.ts';
@@ -11,6 +12,8 @@ import { Mosquitto } from './mosquitto.ts';
 export interface TargetOptions extends Partial<Omit<MqttServerOptions, 'broker'>> {
   /** On disk, so that a restart finds what was stored. Default: in memory. */
   readonly durable?: boolean;
+  /** How it reaches that disk. */
+  readonly files?: Files;
 }
 
 export interface Target {
@@ -45,8 +48,11 @@ class Own implements Target {
   }
 
   async start(): Promise<void> {
-    const { durable: _, settings, ...others } = this.#options;
-    const broker = new Broker({ engine: this.#directory === null ? memoryEngine() : localEngine(this.#directory) });
+    const { durable: _, files, settings, ...others } = this.#options;
+    const broker = new Broker({
+      engine:
+        this.#directory === null ? memoryEngine() : localEngine(this.#directory, files === undefined ? {} : { files }),
+    });
     await broker.open();
     // A test that breaks the protocol need not wait for the punishment.
     const quick = { silentCloseDelayMs: 50, ...settings };
