@@ -455,6 +455,7 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
 
   /** From now on nothing but the end matters. */
   enterEnding(): void {
+    this.#deliveries?.end();
     this.commitBatch();
     this.state = 'ending';
     this.#stopKeepAlive();
@@ -467,13 +468,13 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
    * next connection's before all that it committed is durable, or refused: that one answers, and sends, what follows from it.
    */
   async release(): Promise<void> {
-    this.#deliveries?.end();
     await this.#brokerSession?.close();
     if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#allBack = resolve));
   }
 
   #closed(): void {
     if (this.state === 'closed') return;
+    this.#deliveries?.end();
     this.commitBatch();
     this.state = 'closed';
     this.#stopKeepAlive();

@@ -137,6 +137,7 @@ export class Deliveries implements LiveSink {
 
   /** Hot. A delivery of the client's own mailbox (`group` null) or of a shared one's. False: no more for now. */
   deliver(tag: number, delivery: DeliveryView, consumer: MailboxConsumer): boolean {
+    if (this.#ended) return false;
     sent.read(delivery.head, delivery.propertiesStart, delivery.propertiesEnd);
     if (delivery.envelopeId !== this.#lastEnvelope) this.#takeEnvelope(delivery);
     const plan = consumer.group === null ? this.#lastEnvelopePlan! : this.#planOfGroup(delivery, consumer.group);
@@ -145,7 +146,8 @@ export class Deliveries implements LiveSink {
     if (this.#takenOver > 0 && consumer.group === null) this.#takenOver--;
     const retain = this.#lastIsRetained || (sent.retain && plan.retainAsPublished);
     if (qos === 0) {
-      this.#write(delivery, plan, 0, false, retain, 0);
+      // It may have been sent before a crash, and is sent once at most.
+      if (!delivery.redelivered) this.#write(delivery, plan, 0, false, retain, 0);
       this.#settleLater(tag);
     } else {
       const packetId = this.window.add(consumer.group === null ? delivery.number : 0, tag);
@@ -497,12 +499,16 @@ export class Deliveries implements LiveSink {
     this.#doneDue = true;
     setImmediate(() => {
       this.#doneDue = false;
-      const tags = this.#done;
-      this.#done = [];
       if (this.#ended) return;
-      for (const each of tags) this.#settle(each);
+      this.#settleDone();
       this.#connection.commitBatch();
     });
+  }
+
+  #settleDone(): void {
+    const tags = this.#done;
+    this.#done = [];
+    for (const tag of tags) this.#settle(tag);
   }
 
   // Its consumers
@@ -522,9 +528,12 @@ export class Deliveries implements LiveSink {
     else this.#stopped.push(consumer);
   }
 
-  /** The connection ends; its broker session gives back what is unacknowledged. */
+  /** The connection ends, and sends no message any more [MQTT-3.14.4-1]; its broker session gives back what is unacknowledged. */
   end(): void {
+    if (this.#ended) return;
     this.#ended = true;
+    // What was sent once at most must not be sent again.
+    this.#settleDone();
     const { subscriber } = this.#connection.session;
     if (subscriber.sink === this) subscriber.sink = null;
     this.#mailbox?.gone();

@@ -146,6 +146,8 @@ export class Sessions {
   async #leave(connection: Connection, session: MqttSession): Promise<void> {
     if (session.connection !== connection) return;
     session.connection = null;
+    // Its user is gone, say.
+    if (session.ended) return;
     session.offlineAt = this.#now();
     const { isWithoutWill, expirySeconds } = connection.ending;
     if (isWithoutWill) session.will = null;
