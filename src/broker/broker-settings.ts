@@ -9,6 +9,8 @@ export interface BrokerSettings {
   readonly maxCachedRoutes: number;
   /** And about how many bytes they may take: a route to a thousand queues takes as much as fifty to one. */
   readonly maxCachedRouteBytes: number;
+  /** A route that was looked for longer than this lets others go before the next publish of its channel. */
+  readonly longSearchMs: number;
   /** What a vhost may have of each. All of it is held in memory; what was there at a start stays, however much it is. */
   readonly maxQueues: number;
   readonly maxExchanges: number;
@@ -44,6 +46,7 @@ export function brokerSettings(given: Partial<BrokerSettings> = {}): BrokerSetti
     memorySampleMs: 1000,
     maxCachedRoutes: 65_536,
     maxCachedRouteBytes: 64 * 1024 * 1024,
+    longSearchMs: 2,
     maxQueues: 200_000,
     maxExchanges: 100_000,
     maxBindings: 1_000_000,

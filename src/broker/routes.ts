@@ -131,6 +131,7 @@ export class Routes {
   readonly #byQueues = new Map<string, CachedRoute>();
   #byQueuesBytes = 0;
   #byQueuesVersion = 0;
+  #tookLong = false;
 
   constructor(graph: TopologyGraph, engine: Engine, settings: BrokerSettings) {
     this.#graph = graph;
@@ -142,11 +143,25 @@ export class Routes {
     return this.#graph.cachedRoutes + this.#byQueues.size;
   }
 
+  /** Whether a search for a publish took long since this was asked: who had it should let others go first. */
+  tookLong(): boolean {
+    if (!this.#tookLong) return false;
+    this.#tookLong = false;
+    return true;
+  }
+
+  #timed(search: () => Found): Found {
+    const startedMs = performance.now();
+    const found = search();
+    if (performance.now() - startedMs > this.#settings.longSearchMs) this.#tookLong = true;
+    return found;
+  }
+
   /** The route by routing key alone; where headers decide, it has no targets. */
   route(exchange: Exchange, routingKey: string): CachedRoute {
     const known = exchange.routes.get(routingKey);
     if (known !== undefined && (known.version === this.#graph.version || this.#refresh(exchange, known))) return known;
-    const found = this.find(exchange, [routingKey], null, null);
+    const found = this.#timed(() => this.find(exchange, [routingKey], null, null));
     const targets = found.byHeaders ? null : this.targets(found.queues, exchange.name, routingKey);
     const route = new CachedRoute(this.#graph, exchange.name, routingKey, found, targets);
     this.#remember(exchange, route, known);
@@ -216,7 +231,8 @@ export class Routes {
     message: MessageView | null = null,
     delayed = false,
   ): CachedRoute {
-    return this.routeFound(exchange, routingKeys, this.find(exchange, routingKeys, headers, message, delayed));
+    const found = this.#timed(() => this.find(exchange, routingKeys, headers, message, delayed));
+    return this.routeFound(exchange, routingKeys, found);
   }
 
   /** The route that leads to what was found. */

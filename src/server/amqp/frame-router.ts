@@ -143,6 +143,11 @@ export class FrameRouter {
     channel.settleReady();
   }
 
+  /** A publish of the channel took long: what comes behind it waits until others had their turn. */
+  rest(channel: Channel): void {
+    if (channel.state === 'open') this.#wait(channel, basicPublish.id, this.#connection.server.turns.next());
+  }
+
   // Methods that wait for the broker
 
   /** Whether a method may begin while earlier ones of its channel wait. */

@@ -56,6 +56,7 @@ export function runFrames(connection: Connection, bytes: Buffer, at: number, end
       switch (view.getUint32(at + frameHeadBytes)) {
         case basicPublish.id:
           at = publish(connection, channel, bytes, view, at, next, end);
+          if (only?.waiting === true) return at;
           continue;
         case basicAck.id:
         case basicNack.id:
@@ -139,9 +140,11 @@ export function publishMessage(connection: Connection, channel: Channel): void {
   const { target, session } = channel;
   if (target.immediate) throw new ConnectionError('NOT_IMPLEMENTED', 'immediate=true');
   let route = target.route;
+  let searched = false;
   if (route === null || route.version !== session.vhost.version) {
     route = session.vhost.route(session.principal, target.exchange, target.routingKey);
     target.route = route;
+    searched = true;
   }
   checkProperties(message.head, message.propertiesStart, message.propertiesEnd);
   message.expiresAt = 0;
@@ -152,18 +155,22 @@ export function publishMessage(connection: Connection, channel: Channel): void {
   }
   if (session.transaction !== null) {
     publishInTransaction(channel, session.transaction, route, message);
+    if (session.vhost.routes.tookLong()) connection.frames.rest(channel);
     return;
   }
   const taken = target.isSpecial && connection.server.takeSpecial(channel, message);
   // What the server takes itself needs no room: who only asks is never held back.
   if (!connection.publishing && !taken) connection.startPublishing();
-  route = session.resolve(route, message);
+  const resolved = session.resolve(route, message);
+  searched ||= resolved !== route;
+  route = resolved;
   if (route.unroutable && target.mandatory && !taken) connection.returnUnroutable(channel, message);
   const batch = connection.batch ?? connection.beginBatch();
   const item = batch.items;
   session.publish(batch, route, message);
   if (route.deadLettersRefused) connection.token.keep(connection.broker, item, route, message);
   if (channel.confirming) connection.token.cover(channel, ++channel.published, batch.items > item ? item : -1);
+  if (searched && session.vhost.routes.tookLong()) connection.frames.rest(channel);
 }
 
 /** ack := tag u64, multiple    nack := tag u64, multiple | requeue    reject := tag u64, requeue */

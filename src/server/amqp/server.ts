@@ -12,6 +12,7 @@ import { FrozenClients } from '../socket/frozen-clients.ts';
 import { listening } from '../socket/listening.ts';
 import { OutputBudget } from '../socket/output-budget.ts';
 import { controlKey, topologyKey } from './reply-to.ts';
+import { Turns } from './turns.ts';
 import { readEvents, readInto, type Reader } from '../socket/shared-read-buffer.ts';
 import { defaultAmqpSettings, type AmqpSettings } from './settings.ts';
 import { TlsListener, type TlsIdentity } from '../socket/tls-listener.ts';
@@ -37,6 +38,7 @@ export class AmqpServer {
   /** Only one batch is open at a time, so one counter serves all connections. */
   readonly batch: CountedBatch;
   readonly replies = new DirectReplies();
+  readonly turns = new Turns();
   readonly topology: TopologyAnswers;
   readonly control = new ControlAnswers();
   /** Of all connections. */
