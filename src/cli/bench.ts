@@ -13,7 +13,8 @@ import { Terminal } from './terminal.ts';
 const examples = `
 Examples:
   postrider bench --quick                            a few rows, a second each: does it run, is every message right
-  postrider bench                                    everything; takes about 20 minutes
+  postrider bench                                    everything; takes about 40 minutes
+  postrider bench --suites mqtt                      the rows of MQTT
   postrider bench --rows pair-100b,mqtt-qos1         these rows alone
   postrider bench --peer lavinmq=amqp://127.0.0.1:5673
   postrider bench --rows memory-10m --messages 1000000
@@ -23,6 +24,7 @@ message was lost, duplicated, reordered or altered, or a row could not be measur
 
 interface Options {
   quick?: boolean;
+  suites?: string[];
   rows?: string[];
   rounds?: number;
   seconds?: number;
@@ -44,6 +46,7 @@ export function registerBench(program: Command): void {
       'measure this broker and its API, against RabbitMQ, Mosquitto, Aedes and BullMQ where they are installed',
     )
     .option('--quick', 'few rows, one round of a second each, under a minute in all')
+    .option('--suites <SUITE,...>', 'only these suites of rows: amqp, mqtt, api, api-amqp', list)
     .option('--rows <ROW,...>', 'only these rows (--rows list names them)', list)
     .option('--rounds <N>', 'rounds a row (default: 3)', atLeast(1))
     .option('--seconds <S>', 'measured seconds a round (default: 5)', atLeast(0.2))
@@ -79,6 +82,11 @@ async function bench(options: Options): Promise<void> {
   for (const id of options.rows ?? []) {
     if (known.some((row) => row.id === id)) continue;
     throw usage(`--rows: there is no row "${id}"; there are ${known.map((row) => row.id).join(', ')}`);
+  }
+  const suites = [amqp, ...mqtt, ...api].map(({ id }) => id);
+  for (const id of options.suites ?? []) {
+    if (suites.includes(id)) continue;
+    throw usage(`--suites: there is no suite "${id}"; there are ${suites.join(', ')}`);
   }
   const interrupted = new AbortController();
   const releaseSignals = onSignal((signal) => {
@@ -117,6 +125,7 @@ async function runSuite<R extends Running>(
   signal: AbortSignal,
   terminal: Terminal,
 ): Promise<BenchResult | null> {
+  if (options.suites?.includes(suite.id) === false) return null;
   const quick = options.quick === true;
   const wanted = options.rows;
   const rows = suite.rows.filter((row) =>
