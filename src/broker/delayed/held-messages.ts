@@ -17,6 +17,7 @@ import type {
   MessageView,
   Sink,
 } from '../../engine/engine.ts';
+import type { BrokerSettings } from '../broker-settings.ts';
 import { identityOf } from '../deduplication.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { Route } from '../route.ts';
@@ -28,12 +29,15 @@ import { HeldMessage } from './held-message.ts';
 const mostMessages = 256;
 /** Most bytes of them, but for one message more. */
 const mostBytes = 1024 * 1024;
+/** Routes that take long to find are so many times one such search in a turn: others wait meanwhile. */
+const searchesInTurn = 5;
 /** What a full disk has no space for is tried again after so long. */
 const retryMs = 1000;
 
 export interface HeldContext {
   readonly engine: Engine;
   readonly clock: Clock;
+  readonly settings: BrokerSettings;
   readonly log: (line: string) => void;
 }
 
@@ -164,18 +168,23 @@ class Release implements Sink, CommitReceiver<Run> {
   }
 
   #commit(messages: readonly HeldMessage[]): void {
-    const { engine, clock } = this.#context;
+    const { engine, clock, settings } = this.#context;
     const { handle } = this.#exchange.holding!;
     if (this.#stopped || handle === null || handle.deleted) return;
-    const run: Run = { messages, items: [], live: [] };
+    const taken: HeldMessage[] = [];
+    const run: Run = { messages: taken, items: [], live: [] };
     const batch = engine.begin(engine.capabilities.atomic);
     const nowMs = clock.now();
+    const endMs = performance.now() + searchesInTurn * settings.longSearchMs;
     for (const message of messages) {
       this.#append(batch, run, message, nowMs);
       batch.settle(this.#lease, handle, message.number, 1, 'ack');
       run.items.push({ message, to: 'out' });
+      taken.push(message);
+      if (performance.now() > endMs) break;
     }
     batch.commit(this, run);
+    if (taken.length < messages.length) clock.defer(() => this.#commit(messages.slice(taken.length)));
   }
 
   #append(batch: Batch, run: Run, message: HeldMessage, nowMs: number): void {

@@ -252,6 +252,26 @@ test('what is held keeps priority, headers routing and its time to live for when
   assert.equal(await heldBy(bench, 'later'), 0);
 });
 
+test('what is due together is routed in several turns where that takes long, in its order', async () => {
+  const clock = new ManualClock();
+  const bench = new Bench(memoryEngine(clock));
+  const broker = new Broker({ engine: bench.engine, clock, settings: { longSearchMs: -1 } });
+  Object.assign(bench, { broker });
+  await bench.open();
+  const session = bench.session();
+  await bench.exchange(session, 'later', 'x-delayed-message', { 'x-delayed-type': 'headers' });
+  await bench.queue(session, 'q');
+  await bench.bind(session, 'q', 'later', '', { 'x-match': 'all' });
+  for (let n = 0; n < 50; n++) await bench.publish(session, 'later', '', `${n}`, delayed(10));
+  await clock.jump(10);
+  while ((await bench.count('q')) === 0) await rest(1);
+  assert.ok((await bench.count('q')) < 50, 'all in one turn');
+  await rest(100);
+  for (let n = 0; n < 50; n++) assert.equal((await bench.get(session, 'q'))?.body, `${n}`);
+  assert.equal(await heldBy(bench, 'later'), 0);
+  await broker.close();
+});
+
 test('a queue that refuses a message keeps it from no other', async () => {
   const { bench, clock, session } = await opened();
   await bench.exchange(session, 'later', 'x-delayed-message', { 'x-delayed-type': 'fanout' });
