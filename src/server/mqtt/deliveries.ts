@@ -31,6 +31,7 @@ import { MailboxConsumer } from './mailbox-consumer.ts';
 import { OutboundWindow } from './outbound-window.ts';
 import { SentProperties } from './sent-properties.ts';
 import { qosOf, retainAsPublished } from './subscription-options.ts';
+import { TakeOvers } from './take-overs.ts';
 
 /** One is enough: a message is written whole before the next is looked at. */
 const sent = new SentProperties();
@@ -76,10 +77,7 @@ export class Deliveries implements LiveSink {
   #stopped: MailboxConsumer[] = [];
   /** What else waits for that, or for room among all. */
   #forRoom: Waiting | null = null;
-  /** Consumers of shared subscriptions that wait until less is in flight. */
-  #waiting: MailboxConsumer[] = [];
-  /** Messages that were taken over and have not come back yet. */
-  #takenOver = 0;
+  readonly #takeOvers: TakeOvers;
   /** Delivery tags of messages that nobody acknowledges, to be settled at the end of the turn. */
   #done: number[] = [];
   #doneDue = false;
@@ -93,6 +91,7 @@ export class Deliveries implements LiveSink {
     this.#connection = connection;
     this.#output = output;
     this.#budget = connection.server.outputBudget;
+    this.#takeOvers = new TakeOvers(connection, () => this.window.count);
     this.#version = connection.version as ProtocolVersion;
     this.#maxPacketBytes = recipient.maxPacketBytes;
     this.#aliases = Math.min(agreed.connect.properties.topicAliasMaximum ?? 0, settings.maxTopicAliasesOut);
@@ -142,8 +141,12 @@ export class Deliveries implements LiveSink {
     if (delivery.envelopeId !== this.#lastEnvelope) this.#takeEnvelope(delivery);
     const plan = consumer.group === null ? this.#lastEnvelopePlan! : this.#planOfGroup(delivery, consumer.group);
     const qos = Math.min(sent.qos, plan.qos) as Qos;
-    if (qos === 2 && consumer.group !== null) return this.#takeOver(tag, delivery, consumer);
-    if (this.#takenOver > 0 && consumer.group === null) this.#takenOver--;
+    if (qos === 2 && consumer.group !== null) {
+      const goesOn = this.#takeOvers.take(tag, delivery, consumer);
+      if (this.#mailbox === null) this.follow();
+      return goesOn;
+    }
+    if (consumer.group === null) this.#takeOvers.cameBack();
     const retain = this.#lastIsRetained || (sent.retain && plan.retainAsPublished);
     if (qos === 0) {
       // It may have been sent before a crash, and is sent once at most.
@@ -160,35 +163,6 @@ export class Deliveries implements LiveSink {
     if (output.unsent < output.limit) return true;
     this.#stopped.push(consumer);
     return false;
-  }
-
-  /**
-   * A shared subscription's message of QoS 2 becomes this session's: from here on no other member gets it, whatever becomes of the connection
-   * [MQTT-4.8.2-4, MQTT-4.8.2-5]. It comes back through the session's own mailbox.
-   */
-  #takeOver(tag: number, delivery: DeliveryView, consumer: MailboxConsumer): boolean {
-    const connection = this.#connection;
-    const { agreed, session, brokerSession } = connection;
-    const batch = connection.beginBatch();
-    const taken = agreed.vhost.subscribers.takeOver(batch, session.subscriber, delivery);
-    // A mailbox that was stopped by damage takes nothing: another member may.
-    if (taken) brokerSession.ack(batch, tag, false);
-    else brokerSession.reject(batch, tag, false, true);
-    connection.commitBatch();
-    if (!taken) {
-      consumer.end();
-      return false;
-    }
-    if (this.#mailbox === null) this.follow();
-    this.#takenOver++;
-    if (this.#mayTakeOver) return true;
-    this.#waiting.push(consumer);
-    return false;
-  }
-
-  /** No more than the client may have in flight. */
-  get #mayTakeOver(): boolean {
-    return this.#takenOver + this.window.count < this.#connection.session.receiveMaximum;
   }
 
   /** Hot. A message as it is published. Dropped where the client does not take what it is sent [THREATS: frozen subscriber]. */
@@ -444,7 +418,7 @@ export class Deliveries implements LiveSink {
   acknowledged(packetId: number): void {
     const tag = this.window.take(packetId);
     if (tag > 0) this.#settle(tag);
-    if (this.#waiting.length > 0) this.#takeMore();
+    this.#takeOvers.goOn();
   }
 
   /** PUBREC. */
@@ -477,14 +451,7 @@ export class Deliveries implements LiveSink {
   completed(packetId: number): void {
     this.window.complete(packetId);
     this.#connection.session.packets.complete(packetId);
-    if (this.#waiting.length > 0) this.#takeMore();
-  }
-
-  #takeMore(): void {
-    if (!this.#mayTakeOver) return;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const consumer of waiting) consumer.resume();
+    this.#takeOvers.goOn();
   }
 
   #settle(tag: number): void {
@@ -539,7 +506,7 @@ export class Deliveries implements LiveSink {
     this.#mailbox?.gone();
     for (const consumer of this.#groups.values()) consumer.gone();
     this.#stopped = [];
-    this.#waiting = [];
+    this.#takeOvers.end();
     this.#forRoom?.proceed();
   }
 }
