@@ -52,6 +52,15 @@ conforms('a protocol version to come ends the connection', { v3: '3.1.2-2', v5: 
   }
 });
 
+conforms('a client of MQTT 3.1 is served by that', { v3: '3.1.2-1' }, async ({ raw, open, topic }) => {
+  const old = raw('old');
+  await old.connect({ protocol: 'MQIsdp', level: 3 });
+  await old.subscribe(topic, { qos: 2 });
+  await (await open('publisher')).publish(topic, 'm', { qos: 2 });
+  await old.message('m');
+  await old.disconnect();
+});
+
 conforms('the reserved connect flag must be 0', { v3: '3.1.2-3 3.1.4-1', v5: '3.1.2-3 3.1.4-1' }, async (world) => {
   const client = world.raw();
   client.send(connect(world.version, { clientId: client.clientId, flags: 3 }));

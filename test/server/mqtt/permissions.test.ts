@@ -69,6 +69,23 @@ if (target.own === null) {
   );
 
   conforms(
+    'why a subscription is refused is told where the client wants to know, and has room for it',
+    { v5: '3.1.2-29 3.9.2-1' },
+    async ({ open, topic }) => {
+      const told = await (await open('told', ann)).subscribe(topic);
+      assert.ok((told.properties.reasonString?.length ?? 0) > 0);
+      for (const [name, properties] of [
+        ['silent', { requestProblemInfo: 0 }],
+        ['small', { maximumPacketSize: 20 }],
+      ] as const) {
+        const suback = await (await open(name, { ...ann, properties })).subscribe(topic);
+        assert.deepEqual(suback.properties, {});
+        assert.equal(suback.reasons.length, 1);
+      }
+    },
+  );
+
+  conforms(
     'what is not permitted is not retained',
     { v3: '3.3.5-2', v5: '3.4.2-1' },
     async ({ open, topic, version }) => {

@@ -266,6 +266,30 @@ conforms(
   },
 );
 
+conforms(
+  'why a message is refused is told where the client wants to know, and has room for it',
+  { v5: '3.1.2-29 3.4.2-1 3.4.2-2 3.5.2-1 3.5.2-2 4.3.3-9' },
+  async ({ open, topic }) => {
+    if (target.own === null) return;
+    // More than is stored beside a message.
+    const properties = { userProperty: Array.from({ length: 15_000 }, (_, at) => [`k${at}`, 'v'] as const) };
+    for (const [name, asked] of [
+      ['told', {}],
+      ['silent', { requestProblemInfo: 0 }],
+      ['small', { maximumPacketSize: 20 }],
+    ] as const) {
+      const client = await open(name, { properties: asked });
+      for (const qos of [1, 2]) {
+        const answer = await client.publish(topic, 'x', { qos, id: 9, properties });
+        assert.equal(answer.reason, 0x97);
+        assert.equal(answer.properties.reasonString === undefined, name !== 'told');
+      }
+      // The identifier is free again.
+      await client.publish(topic, 'x', { qos: 2, id: 9 });
+    }
+  },
+);
+
 conforms('a SUBSCRIBE may have user properties', { v5: '3.8.4-1' }, async ({ open, topic }) => {
   const client = await open();
   client.send(subscribe(5, 3, [topic], { properties: { userProperty: [['a', 'b']], subscriptionIdentifier: 9 } }));
