@@ -89,7 +89,8 @@ test('on a full disk what comes back again and again leaves settlements their sp
   const loop = await fixture.consume(busy, { credit: 1 });
   const { deliveries } = loop.sink;
   let last = Date.now();
-  for (let seen = 0; seen < 3000 && Date.now() - last < 300;) {
+  const takesMore = (): boolean => Date.now() - last < 300 || engine().journal.takesCounts(32);
+  for (let seen = 0; seen < 3000 && (deliveries.length > seen || takesMore());) {
     if (deliveries.length === seen) {
       await turn();
       continue;
