@@ -158,6 +158,7 @@ export class SensorsDirector {
     await this.#broker.kill();
     this.#story.tell('broker', `killed (SIGKILL, pid ${pid}) in the middle of it`);
     await this.#story.pause(awayMs);
+    await this.#story.until('the sensors notice', () => sensors().connected === 0, readyMs);
     const { confirmed, unknown, waiting } = sensors();
     this.#story.tell(
       'sensors',

@@ -66,8 +66,7 @@ export interface SensorsReport {
   readonly open: number;
   /** Taken while there was no connection; not sent yet. */
   readonly waiting: number;
-  /** The last burst that began, from 1, and of how many bursts all readings were taken. */
-  readonly begun: number;
+  /** Bursts of which every sensor has taken its readings. */
   readonly taken: number;
 }
 

@@ -31,13 +31,20 @@ export interface Tally {
   waiting: number;
 }
 
+/** Who brings sensors in. */
+export interface Gate {
+  /** An attempt to connect has ended, well or not. */
+  passed(): void;
+  /** It is not connected any more, or never was. */
+  lost(sensor: Sensor, reason: string): void;
+}
+
 export class Sensor implements MqttEvents {
   readonly #number: number;
   readonly #port: number;
   readonly #recorder: FileRecorder;
   readonly #tally: Tally;
-  /** It is not connected any more, or never was. */
-  readonly #lost: (sensor: Sensor, reason: string) => void;
+  readonly #gate: Gate;
   /** By packet id, which is the reading's number: one sensor doesn't take 65,535. In the order of their numbers. */
   readonly #kept = new Map<number, Kept>();
   #taken = 0;
@@ -45,18 +52,12 @@ export class Sensor implements MqttEvents {
   #isConnected = false;
   #packets: Buffer[] = [];
 
-  constructor(
-    number: number,
-    port: number,
-    recorder: FileRecorder,
-    tally: Tally,
-    lost: (sensor: Sensor, reason: string) => void,
-  ) {
+  constructor(number: number, port: number, recorder: FileRecorder, tally: Tally, gate: Gate) {
     this.#number = number;
     this.#port = port;
     this.#recorder = recorder;
     this.#tally = tally;
-    this.#lost = lost;
+    this.#gate = gate;
   }
 
   connect(): void {
@@ -89,6 +90,7 @@ export class Sensor implements MqttEvents {
 
   connected(resumed: boolean): void {
     this.#isConnected = true;
+    this.#gate.passed();
     this.#tally.connected += 1;
     if (resumed) this.#tally.resumed += 1;
     for (const [number, kept] of this.#kept) this.#attempt(number, kept);
@@ -108,6 +110,7 @@ export class Sensor implements MqttEvents {
 
   ended(reason: string): void {
     if (this.#isConnected) this.#tally.connected -= 1;
+    else this.#gate.passed();
     this.#isConnected = false;
     this.#connection = null;
     this.#packets = [];
@@ -118,7 +121,7 @@ export class Sensor implements MqttEvents {
       this.#tally.unknown += 1;
       this.#recorder.unknown(kept.id, kept.attempt);
     }
-    this.#lost(this, reason);
+    this.#gate.lost(this, reason);
   }
 
   #attempt(number: number, kept: Kept): void {
