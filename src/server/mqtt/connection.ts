@@ -188,9 +188,17 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
     }
     if (at < end && this.listening) at = runPackets(this, bytes, at, end);
     if (at >= end || !this.hears) return;
+    this.#checkKept(end - at);
     this.#carry ??= new PacketCarry();
     this.#carry.add(bytes, at, end);
     if (!this.listening) this.pause('greeting', true);
+  }
+
+  /** Nobody who has not logged in has more kept than a CONNECT. @throws MqttError */
+  #checkKept(bytes: number): void {
+    const { maxConnectBytes } = this.settings;
+    if (this.greeting === null || this.greeting.isLoggedIn || bytes <= maxConnectBytes) return;
+    throw new MqttError(reasonCode.quotaExceeded, `more than ${maxConnectBytes} bytes came behind CONNECT`);
   }
 
   /** CONNECT was looked at: what came behind it is handled now. */

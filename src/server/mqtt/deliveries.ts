@@ -37,11 +37,14 @@ import { TakeOvers } from './take-overs.ts';
 const sent = new SentProperties();
 const noBytes = Buffer.alloc(0);
 const noView = new DataView(noBytes.buffer, noBytes.byteOffset, 0);
-/** Topics of which a client's plans are kept. */
+/** Topics of which a client's plans are kept, and how long they may be together: it is others who choose them. */
 const maxPlans = 1_024;
+const maxPlanLength = 64 * 1024;
+/** The longest topic that gets an alias, since those are kept as long as the connection. */
+const maxAliasedLength = 1_024;
 
 /** How messages of one topic go out to one client. */
-interface Plan {
+export interface Plan {
   readonly topic: Buffer;
   readonly topicView: DataView;
   /** The highest that its matching subscriptions grant [MQTT-3.3.4-2]. */
@@ -49,7 +52,7 @@ interface Plan {
   readonly retainAsPublished: boolean;
   /** Subscription identifiers, as they are sent. */
   readonly identifiers: Buffer;
-  /** 0: it has none. */
+  /** 0: it has none yet; below: it gets none, since it is made for a few messages. */
   alias: number;
   /** The client knows what the alias stands for. */
   aliasIsKnown: boolean;
@@ -63,6 +66,7 @@ export class Deliveries implements LiveSink {
   readonly #version: ProtocolVersion;
   readonly #maxPacketBytes: number;
   #plans = new Map<string, Plan>();
+  #planLength = 0;
   #lastRoute: Route | null = null;
   #lastPlan: Plan | null = null;
   #lastEnvelope = -1;
@@ -117,7 +121,7 @@ export class Deliveries implements LiveSink {
       if (group !== null && !this.#groups.has(group)) this.#groups.set(group, this.#consume(group));
     }
     for (const [group, consumer] of this.#groups) {
-      if (Array.from(group.members).some((member) => member.subscriber === subscriber)) continue;
+      if (consumer.own?.group === group) continue;
       this.#groups.delete(group);
       consumer.end();
     }
@@ -139,7 +143,7 @@ export class Deliveries implements LiveSink {
     if (this.#ended) return false;
     sent.read(delivery.head, delivery.propertiesStart, delivery.propertiesEnd);
     if (delivery.envelopeId !== this.#lastEnvelope) this.#takeEnvelope(delivery);
-    const plan = consumer.group === null ? this.#lastEnvelopePlan! : this.#planOfGroup(delivery, consumer.group);
+    const plan = consumer.group === null ? this.#lastEnvelopePlan! : this.#planOfGroup(delivery, consumer);
     const qos = Math.min(sent.qos, plan.qos) as Qos;
     if (qos === 2 && consumer.group !== null) {
       const goesOn = this.#takeOvers.take(tag, delivery, consumer);
@@ -341,7 +345,7 @@ export class Deliveries implements LiveSink {
 
   #aliasOf(plan: Plan): number {
     if (plan.alias === 0 && this.#nextAlias <= this.#aliases) plan.alias = this.#nextAlias++;
-    return plan.alias;
+    return Math.max(0, plan.alias);
   }
 
   // Plans
@@ -357,15 +361,19 @@ export class Deliveries implements LiveSink {
     const known = this.#plans.get(topic);
     if (known !== undefined) return known;
     const plan = this.#planFor(topic, this.#connection.session.subscriber.matching(topic));
-    if (this.#plans.size >= maxPlans) this.#dropPlans();
+    if (topic.length <= maxAliasedLength) plan.alias = 0;
+    if (this.#plans.size >= maxPlans || this.#planLength + topic.length > maxPlanLength) this.#dropPlans();
     this.#plans.set(topic, plan);
+    this.#planLength += topic.length;
     return plan;
   }
 
-  #planOfGroup(delivery: DeliveryView, group: SharedGroup): Plan {
-    const { subscriptions } = this.#connection.session.subscriber;
-    const own = Array.from(subscriptions.values()).filter((subscription) => subscription.group === group);
-    return this.#planFor(sent.topic(delivery.envelopeStart), own);
+  #planOfGroup(delivery: DeliveryView, consumer: MailboxConsumer): Plan {
+    if (consumer.plan !== null && consumer.envelopeId === delivery.envelopeId) return consumer.plan;
+    const { own } = consumer;
+    consumer.envelopeId = delivery.envelopeId;
+    consumer.plan = this.#planFor(sent.topic(delivery.envelopeStart), own === null ? [] : [own]);
+    return consumer.plan;
   }
 
   /** Without a subscription it is a message of one that is gone since [MQTT-3.10.4-2]: it goes out as it was published. */
@@ -385,7 +393,7 @@ export class Deliveries implements LiveSink {
       qos,
       retainAsPublished: isAsPublished,
       identifiers: this.#version === 5 ? identifierBytes(identifiers) : noBytes,
-      alias: 0,
+      alias: -1,
       aliasIsKnown: false,
     };
   }
@@ -395,6 +403,7 @@ export class Deliveries implements LiveSink {
     const kept = new Map<string, Plan>();
     for (const [topic, plan] of this.#plans) if (plan.alias > 0) kept.set(topic, plan);
     this.#plans = kept;
+    this.#planLength = 0;
   }
 
   #forgetPlans(): void {
@@ -402,10 +411,12 @@ export class Deliveries implements LiveSink {
     this.#lastPlan = null;
     this.#lastEnvelope = -1;
     this.#lastEnvelopePlan = null;
+    for (const consumer of this.#groups.values()) consumer.plan = null;
     const before = this.#plans;
     this.#plans = new Map();
+    this.#planLength = 0;
     for (const [topic, { alias, aliasIsKnown }] of before) {
-      if (alias === 0) continue;
+      if (alias <= 0) continue;
       const plan = this.#planOf(topic);
       plan.alias = alias;
       plan.aliasIsKnown = aliasIsKnown;

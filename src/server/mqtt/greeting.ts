@@ -27,6 +27,8 @@ export class Greeting {
   awaits = true;
   /** CONNECT was read: an answer can be understood. */
   isUnderstood = false;
+  /** It is known who the client is. */
+  isLoggedIn = false;
   readonly #connection: Connection;
   readonly #timer: NodeJS.Timeout;
   #connect: ConnectPacket | null = null;
@@ -170,6 +172,7 @@ export class Greeting {
         `user ${JSON.stringify(user)} may not enter vhost ${JSON.stringify(vhostName)}`,
       );
     }
+    this.isLoggedIn = true;
     this.#enter(principal, vhost, data).catch((error: unknown) => connection.ending.fail(error));
   }
 

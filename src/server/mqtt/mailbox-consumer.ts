@@ -4,15 +4,20 @@ import {
   type DeliveryView,
   type SessionConsumer,
   type SharedGroup,
+  type Subscription,
+  subscriptionName,
 } from '../../broker/index.ts';
 import type { Waiting } from '../socket/output-budget.ts';
 import type { Connection } from './connection.ts';
-import type { Deliveries } from './deliveries.ts';
+import type { Deliveries, Plan } from './deliveries.ts';
 
 /** What a client gets out of its session's mailbox, or out of that of a shared subscription. */
 export class MailboxConsumer implements ConsumerSink {
   /** Null: its own mailbox. */
   readonly group: SharedGroup | null;
+  /** How messages of one envelope go out, of a shared subscription. */
+  plan: Plan | null = null;
+  envelopeId = -1;
   readonly #connection: Connection;
   readonly #deliveries: Deliveries;
   #registered: SessionConsumer | null = null;
@@ -43,6 +48,13 @@ export class MailboxConsumer implements ConsumerSink {
         if (error instanceof BrokerError && this.#connection.state !== 'running') return;
         this.#connection.ending.fail(error);
       });
+  }
+
+  /** What the client shares with others; null: nothing any more, or it is its own mailbox. */
+  get own(): Subscription | null {
+    const { group } = this;
+    if (group === null) return null;
+    return this.#connection.session.subscriber.subscriptions.get(subscriptionName(group.name, group.filter)) ?? null;
   }
 
   deliver(tag: number, delivery: DeliveryView): boolean {
