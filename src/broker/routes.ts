@@ -22,6 +22,8 @@ import type { TopologyGraph } from './topology-graph.ts';
 
 /** Of a route to no queue at all. */
 const baseBytes = 512;
+/** Routes of those who don't want their own, kept with the one of all others: each takes as much as that. */
+const maxWithoutLocal = 16;
 /** In front of a topic whose key says too little to remember its route by: longer than any key. */
 const topicMark = ' '.repeat(256);
 
@@ -86,14 +88,15 @@ export class CachedRoute implements Route {
     this.seen = found.seen;
     this.seenVersions = found.seen.map(versionOf);
     this.exchangesVersion = graph.exchangesVersion;
+    const receiversBytes = 32 * found.queues.length + 8 * (found.live?.length ?? 0);
+    const copies = Math.min(found.noLocal?.length ?? 0, maxWithoutLocal);
     this.bytes =
       baseBytes +
       4 * rememberedBy.length +
-      32 * found.queues.length +
       16 * found.seen.length +
-      8 * (found.live?.length ?? 0) +
-      baseBytes * (found.noLocal?.length ?? 0) +
-      2 * (found.topic?.length ?? 0);
+      2 * (found.topic?.length ?? 0) +
+      receiversBytes +
+      copies * (baseBytes + receiversBytes);
   }
 
   isPermittedTo(principal: Principal, clientId: string | null): boolean {
@@ -207,6 +210,7 @@ export class Routes {
     };
     const targets = this.targets(queues, route.exchange, route.routingKey);
     const without = new CachedRoute(this.#graph, route.exchange, route.routingKey, found, targets);
+    if (route.withoutLocal.size >= maxWithoutLocal) route.withoutLocal.clear();
     route.withoutLocal.set(publisher, without);
     return without;
   }

@@ -23,6 +23,17 @@ const steps = fc.array(
   { maxLength: 25 },
 );
 
+test('few routes are kept of those who want nothing of their own, however many they are', async () => {
+  const bench = await new Bench().open();
+  const { vhost } = bench;
+  const many = Array.from({ length: 100 }, (_, i) => vhost.subscribers.create('guest', `c${i}`, { durable: false }));
+  for (const each of many) await vhost.subscribers.subscribe(guest, each, [requestOf('a/b', { noLocal: true })]);
+  const route = vhost.routes.routeOfTopic(vhost.graph.exchanges.get('amq.topic')!, 'a/b');
+  for (const each of many) assert.deepEqual(vhost.routes.withoutLocal(route, each).live?.includes(each), false);
+  assert.ok(route.withoutLocal.size <= 16, `${route.withoutLocal.size} copies of ${many.length} receivers`);
+  await bench.broker.close();
+});
+
 test('a cached route is what a fresh search finds, whatever was subscribed, bound and linked meanwhile', async () => {
   await fc.assert(
     fc.asyncProperty(steps, async (script) => {
