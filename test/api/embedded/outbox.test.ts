@@ -23,7 +23,7 @@ class HandBroker {
       append: () => undefined,
       settle: () => undefined,
       put: () => undefined,
-    together: () => undefined,
+      together: () => undefined,
       commit: <T>(receiver: CommitReceiver<T>, token: T) => {
         this.commits.push((outcomes) => receiver.committed(token, outcomes));
       },

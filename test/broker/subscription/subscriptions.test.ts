@@ -13,7 +13,8 @@ const subscriptions = (): { trie: Subscriptions; add: (filter: string, client?: 
   return {
     trie,
     add: (filter, client = 'c') => {
-      const subscriber = clients.get(client) ?? new Subscriber(trie, '/', 'u', client, { durable: false }, clients.size);
+      const subscriber =
+        clients.get(client) ?? new Subscriber(trie, '/', 'u', client, { durable: false }, clients.size);
       clients.set(client, subscriber);
       const subscription = subscriptionOf(subscriber, filter);
       trie.add(subscription);
