@@ -13,7 +13,7 @@ import {
 } from '../../broker/index.ts';
 import type { ConnectPacket } from '../../wire/mqtt/connect-packet.ts';
 import { MqttError } from '../../wire/mqtt/mqtt-error.ts';
-import { packetName, packetType, type ProtocolVersion } from '../../wire/mqtt/packet-type.ts';
+import { type AckType, packetName, packetType, type ProtocolVersion } from '../../wire/mqtt/packet-type.ts';
 import type { Recipient as PacketRecipient } from '../../wire/mqtt/packet-writer.ts';
 import { reasonCode, type ReasonCode } from '../../wire/mqtt/reason-code.ts';
 import { encodeAck } from '../../wire/mqtt/server-packets.ts';
@@ -22,7 +22,7 @@ import type { Entrant } from '../socket/entrance.ts';
 import type { Recipient } from '../socket/frozen-clients.ts';
 import { beginTurn, Output } from '../socket/output.ts';
 import { ReadPauses, type PauseReason } from '../socket/read-pauses.ts';
-import { Acknowledgements, noItem } from './acknowledgements.ts';
+import { Acknowledgements, answerOf, noItem } from './acknowledgements.ts';
 import { Deliveries } from './deliveries.ts';
 import { Ending } from './ending.ts';
 import type { Authentication } from './enhanced-authentication.ts';
@@ -96,6 +96,8 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
   #keepAlive: KeepAlive | null = null;
   /** PUBLISH packets of QoS 1 and 2 that are not answered to the end. */
   #inFlight = 0;
+  /** Of publishes that were refused, by packet id: what is to be told beside the reason code. */
+  #whys: Map<number, string> | null = null;
   /** Batches whose commits have not come back. */
   #underWay = 0;
   #allBack: (() => void) | null = null;
@@ -370,6 +372,7 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
   /** Hot. Sends it. */
   acknowledge(type: number, packetId: number, reason: number): void {
     if (type === packetType.puback || type === packetType.pubcomp) this.#inFlight--;
+    if (reason === reasonCode.quotaExceeded && this.#tellWhy(type, packetId)) return;
     const { output } = this;
     output.reserve(5);
     const { bytes } = output;
@@ -381,6 +384,17 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
     bytes[at++] = packetId & 0xff;
     if (hasReason) bytes[at++] = reason;
     output.at = at;
+  }
+
+  /** False: there is nothing to say but the reason code. */
+  #tellWhy(type: number, packetId: number): boolean {
+    const why = this.#whys?.get(packetId);
+    if (why === undefined) return false;
+    this.#whys?.delete(packetId);
+    const explanation = { reasonString: why };
+    const packet = encodeAck(this.recipient, type as AckType, packetId, reasonCode.quotaExceeded, explanation);
+    if (packet !== null) this.output.writeFrame(packet);
+    return true;
   }
 
   /** A client that says nothing of QoS may not have more on the way than the server announced. @throws MqttError */
@@ -414,7 +428,7 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
     if (qos === 0) return;
     if (this.version < 5) throw new MqttError(reasonCode.notAuthorized, refusal.message);
     if (qos === 2) this.#inFlight--;
-    this.answer(qos === 1 ? packetType.puback : packetType.pubrec, packetId, noItem, reasonCode.notAuthorized);
+    this.answer(answerOf(qos), packetId, noItem, reasonCode.notAuthorized);
   }
 
   /** PUBREL came. */
@@ -427,10 +441,11 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
   /** What comes with a message is more than is stored. @throws MqttError where it can't be told otherwise */
   publishTooLarge(qos: number, packetId: number, why: string): void {
     if (this.version < 5 || qos === 0) throw new MqttError(reasonCode.quotaExceeded, why);
-    this.#inFlight--;
-    const type = qos === 1 ? packetType.puback : packetType.pubrec;
-    const packet = encodeAck(this.recipient, type, packetId, reasonCode.quotaExceeded, { reasonString: why });
-    if (packet !== null) this.output.writeFrame(packet);
+    this.server.tellRefused(this, why);
+    if (qos === 2) this.#inFlight--;
+    // In its turn, behind what waits for the disk.
+    (this.#whys ??= new Map()).set(packetId, why);
+    this.answer(answerOf(qos), packetId, noItem, reasonCode.quotaExceeded);
   }
 
   /** Where a publish to this topic goes. @throws BrokerError, MqttError */

@@ -34,6 +34,26 @@ for (const version of [4, 5] as const) {
   }
 }
 
+test('a publish that is too large is answered in its turn', { timeout: 30_000 }, async () => {
+  const keeper = await open(5, 'keeper');
+  await keeper.subscribe('order', { qos: 1 });
+  const client = await open(5, 'large');
+  const userProperty = Array.from({ length: 40 }, (_, at): [string, string] => [`${at}`, 'x'.repeat(4_000)]);
+  for (const qos of [1, 2]) {
+    const stored = publish(5, 'order', 'stored', { qos, id: 1 });
+    client.send(stored, publish(5, 'order', 'large', { qos, id: 2, properties: { userProperty } }));
+    const type = qos === 1 ? 'puback' : 'pubrec';
+    const answers = [await client.expect(type), await client.expect(type)];
+    assert.deepEqual(
+      answers.map(({ id, reason }) => [id, reason]),
+      [
+        [1, 0],
+        [2, 0x97],
+      ],
+    );
+  }
+});
+
 async function open(version: Version, clientId: string): Promise<MqttClient> {
   const client = new MqttClient(target.port, version, clientId);
   await client.connect({ durable: true });
