@@ -185,7 +185,7 @@ export class Subscribers {
     const subscription: Subscription = { ...request, name, subscriber, group };
     const before = subscriber.subscriptions.get(name);
     subscriber.subscriptions.set(name, subscription);
-    if (before === undefined) this.#bytes += subscriptionBytes(filter);
+    if (before === undefined) this.#bytes += subscriptionBytes(request);
     if (group === null) {
       this.#graph.subscriptions.add(subscription);
     } else {
@@ -226,7 +226,8 @@ export class Subscribers {
   }
 
   /** @throws BrokerError */
-  #check(principal: Principal, subscriber: Subscriber, { filter, share }: SubscriptionRequest): void {
+  #check(principal: Principal, subscriber: Subscriber, request: SubscriptionRequest): void {
+    const { filter, share } = request;
     const { settings } = this.#context;
     const { vhost, subscriptions } = this.#graph;
     requireFilter(filter, share, settings.maxTopicLevels);
@@ -234,7 +235,7 @@ export class Subscribers {
     this.#requireRead(principal, subscriber, filter);
     if (subscriber.subscriptions.has(subscriptionName(share, filter))) return;
     const { maxSubscriptions, maxSubscriptionBytes } = settings;
-    if (subscriptions.size >= maxSubscriptions || this.#bytes + subscriptionBytes(filter) > maxSubscriptionBytes) {
+    if (subscriptions.size >= maxSubscriptions || this.#bytes + subscriptionBytes(request) > maxSubscriptionBytes) {
       throw new BrokerError('PRECONDITION_FAILED', `vhost '${vhost}' has as many subscriptions as it may have`);
     }
   }
@@ -308,7 +309,7 @@ export class Subscribers {
   #drop(subscription: Subscription, changes: TopologyChange[]): Promise<void>[] {
     const { subscriber, name, filter, group } = subscription;
     subscriber.subscriptions.delete(name);
-    this.#bytes -= subscriptionBytes(filter);
+    this.#bytes -= subscriptionBytes(subscription);
     if (group === null) this.#graph.subscriptions.remove(subscription);
     else this.#leave(group, subscription, changes);
     this.#graph.touchSubscriptions(filter);

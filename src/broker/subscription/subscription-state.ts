@@ -45,7 +45,11 @@ export function readSubscriberKey(key: string): { readonly of: SubscriberAddress
   return { of: { vhost, user, clientId }, name: key.slice(subscriberPrefix.length + joinKey(parts).length + 1) };
 }
 
-/** About how much memory a subscription takes: nodes of the trie, and the filter a few times. */
-export function subscriptionBytes(filter: string): number {
-  return 400 + 200 * filter.split('/').length + 4 * filter.length;
+/**
+ * About how much memory a subscription takes: nodes of the trie, and the filter a few times. A shared one that is its group's only member brings
+ * the group and its mailbox, which both have its name.
+ */
+export function subscriptionBytes({ filter, share }: Pick<SubscriptionRequest, 'filter' | 'share'>): number {
+  const own = 400 + 200 * filter.split('/').length + 4 * filter.length;
+  return share === null ? own : own + 2_000 + 8 * share.length + 4 * filter.length;
 }

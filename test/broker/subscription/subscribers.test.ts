@@ -517,6 +517,10 @@ test('a vhost has as many subscriptions as it may have', async () => {
   const other = new Reader(small.bench, 'r');
   await other.subscribe('a');
   await assert.rejects(other.subscribe(`b/${'x'.repeat(400)}`), { code: 'PRECONDITION_FAILED' });
+  const shared = await opened({ maxSubscriptionBytes: 10_000 });
+  const member = new Reader(shared.bench, 'r');
+  await member.subscribe('a', { share: 'short' });
+  await assert.rejects(member.subscribe('a', { share: 'x'.repeat(2_000) }), { code: 'PRECONDITION_FAILED' });
 });
 
 test("a user's and a vhost's sessions go with it", async () => {
