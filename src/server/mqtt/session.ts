@@ -66,6 +66,13 @@ export class MqttSession {
     batch.put(this.subscriber.stateKey(stateName.packets), this.packets.isEmpty ? null : this.packets.encode());
   }
 
+  /** Writes in the batch of its will that there is none any more: after a crash it would be published once more. */
+  storeRecord(batch: Batch): void {
+    if (!this.subscriber.durable || this.subscriber.removed) return;
+    batch.together();
+    batch.put(this.subscriber.stateKey(stateName.record), this.record());
+  }
+
   record(): Buffer {
     const { expirySeconds, offlineAt, will } = this;
     return encodeRecord({ expirySeconds, offlineAt, will });

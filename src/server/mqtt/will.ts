@@ -48,7 +48,7 @@ export function willOf({ will }: ConnectPacket): Will | null {
   };
 }
 
-/** Publishes it as the user that it was left by, whose permissions are asked now. Never throws. */
+/** Publishes it, which its session has no more, as the user that it was left by; permissions are asked now. Never throws. */
 export function publishWill(server: MqttServer, owner: MqttSession, will: Will): void {
   const { vhost, principal, clientId, subscriber } = owner;
   if (principal === null) {
@@ -77,6 +77,7 @@ export function publishWill(server: MqttServer, owner: MqttSession, will: Will):
     const batch = new CountedBatch();
     batch.begin(server.broker.begin(undefined, false));
     try {
+      owner.storeRecord(batch);
       const route = session.resolve(found, message);
       if (will.retain && !server.retain(owner, batch, will.topic, message)) {
         server.log(`mqtt: the will of ${JSON.stringify(clientId)} is not retained: there is no room`);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Batch } from '../../../src/broker/index.ts';
 import { startTarget } from './broker.ts';
 import { MqttClient } from './client.ts';
 import { conformsOn, type World } from './conforms.ts';
@@ -173,6 +174,44 @@ conforms('a will is sent to the session of its own client as well', { v3: '3.1.2
   const watcher = await world.open('watcher');
   await watcher.subscribe(world.topic, { qos: 1 });
   await (await world.open('keeper', { durable: true })).message('to myself');
+});
+
+test('a will goes out of its session in the batch that publishes it', { timeout: 30_000 }, async (t) => {
+  if (target.own === null) return;
+  const { broker } = target.own;
+  const watcher = new MqttClient(target.port, 5, 'together-watcher');
+  await watcher.connect();
+  await watcher.subscribe('together', { qos: 2 });
+  const client = new MqttClient(target.port, 5, 'together');
+  await client.connect({ durable: true, will: { topic: 'together', payload: 'once', qos: 2 } });
+  const batches: string[][] = [];
+  const begin = broker.begin.bind(broker);
+  t.mock.method(broker, 'begin', (atomic?: 'required' | 'idempotent', tellsWaiting?: boolean): Batch => {
+    const batch = begin(atomic, tellsWaiting);
+    const done: string[] = [];
+    batches.push(done);
+    return {
+      append: (targets, message, isKept) => {
+        done.push(message.body.toString('utf8', message.bodyStart, message.bodyEnd));
+        batch.append(targets, message, isKept);
+      },
+      settle: (...given) => batch.settle(...given),
+      put: (key, value, expected) => {
+        if (key.endsWith('/session')) done.push(Buffer.from(value!).toString());
+        batch.put(key, value, expected);
+      },
+      together: () => batch.together(),
+      commit: (receiver, token) => batch.commit(receiver, token),
+    };
+  });
+  client.drop();
+  await watcher.message('once');
+  const publishing = batches.find((done) => done.includes('once'));
+  assert.ok(
+    publishing?.some((record) => record.startsWith('{') && !record.includes('will')),
+    JSON.stringify(publishing),
+  );
+  watcher.drop();
 });
 
 test('a will that may not be published ends like any other', { timeout: 30_000 }, async () => {
