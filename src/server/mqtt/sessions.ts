@@ -113,9 +113,12 @@ export class Sessions {
       session.expirySeconds = this.#server.expirySeconds(connect);
       session.will = willOf(connect);
       if (session.subscriber.durable) await this.#store(session);
-      if (connection.state === 'greeting') return { session, isPresent };
+      const mayEnter = principal.entersVhost(vhost.name);
+      if (connection.state === 'greeting' && mayEnter) return { session, isPresent };
+      if (!mayEnter) session.will = null;
       await this.#leave(connection, session);
-      return null;
+      if (mayEnter) return null;
+      throw new MqttError(reasonCode.notAuthorized, `user ${JSON.stringify(principal.user)} may not enter any more`);
     });
   }
 

@@ -6,7 +6,7 @@ import { MailboxConsumer } from '../../../src/server/mqtt/mailbox-consumer.ts';
 import { startTarget } from './broker.ts';
 import { MqttClient } from './client.ts';
 import { conformsOn } from './conforms.ts';
-import { disconnect, packet, publish } from './packet.ts';
+import { connect, disconnect, packet, publish } from './packet.ts';
 
 const target = await startTarget();
 const conforms = conformsOn(target);
@@ -57,6 +57,26 @@ test('a message of QoS 0 that may have been sent before a crash is not sent agai
   await client.publish('crashed', 'once at least', { qos: 1 });
   assert.equal((await client.message('once at least')).dup, true);
   client.drop();
+});
+
+test('a user that is deleted while it connects does not come in', { timeout: 30_000 }, async (t) => {
+  if (target.own === null) return;
+  const { broker, server } = target.own;
+  await broker.users.put('late', { password: 'secret', tags: [] }, 'new');
+  await broker.users.setPermissions('late', '/', { configure: '.*', write: '.*', read: '.*' }, () => true);
+  const { subscribers } = broker.requireVhost('/');
+  const setRecord = subscribers.setRecord.bind(subscribers);
+  const before = server.sessions.count;
+  const mocked = t.mock.method(subscribers, 'setRecord', async (...given: Parameters<typeof setRecord>) => {
+    mocked.mock.restore();
+    await setRecord(...given);
+    await broker.users.delete('late');
+  });
+  const client = new MqttClient(target.port, 5, 'late');
+  client.send(connect(5, { clientId: 'late', user: 'late', password: 'secret', properties: { sessionExpiry: 100 } }));
+  await client.refusedConnect(0x87);
+  while (server.sessions.count > before) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(server.sessions.offlineCount <= before, true);
 });
 
 test('a session whose user is deleted leaves nothing', { timeout: 30_000 }, async () => {
