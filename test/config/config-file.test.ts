@@ -75,6 +75,8 @@ describe('the configuration file', () => {
       mqttsPort: 8883,
       wsPort: 8083,
       wssPort: 8084,
+      mqttExchange: 'amq.topic',
+      mqttMaxKeepAlive: 65_535,
       tlsCert: '',
       tlsKey: '',
       tlsClientCa: '',
