@@ -151,7 +151,7 @@ export class BatchBuilder {
       (queue) =>
         queue.limits.maxLength !== undefined &&
         !client.isConsumed(queue) &&
-        full(queue, queue.fewestReady(nowMs, client.wasBlocked), 0),
+        full(queue, queue.fewestReady(nowMs, client.wasBlocked, this.unit), 0),
     );
     const { identity } = request;
     // Where space is missing, nobody but the engine knows for which of them there is still some.
@@ -224,7 +224,8 @@ export class BatchBuilder {
       for (const copy of copies) {
         session.held.delete(copy);
         copy.holder = null;
-        if (settlement !== 'requeue') copy.removal = { kind: settlement, unit, maybe: false };
+        if (settlement === 'requeue') copy.givenBackBy = unit;
+        else copy.removal = { kind: settlement, unit, maybe: false };
         world.history.settle(
           this.#client.historyName(queue),
           session.name,
@@ -674,7 +675,8 @@ export class Client implements EngineListener {
           continue;
         }
         // As if it had never been asked: it is still held, or came back with its lease.
-        if (item.settlement !== 'requeue')
+        // Unless it was delivered since: then what is under way is another settlement's.
+        if (item.settlement !== 'requeue' && copy.removal?.unit === item.unit)
           copy.removal = copy.purged === null ? null : { kind: 'purge', unit: copy.purged, maybe: true };
         if (copy.holder === null && !item.session.hold.released) {
           copy.holder = item.session.hold;
@@ -1195,7 +1197,10 @@ export class Client implements EngineListener {
     for (const copy of doubtful) copy.purged = unit;
     const maybeGone = [...queue.copies.values()].filter((copy) => copy.removal?.maybe === true).length;
     const inMotion = purged.some(
-      (copy) => this.#comesDue(copy, nowMs) || (copy.expiresAt !== 0 && copy.expiresAt <= nowMs),
+      (copy) =>
+        this.#comesDue(copy, nowMs) ||
+        copy.mayStayHeld(this.#wasBlocked) ||
+        (copy.expiresAt !== 0 && copy.expiresAt <= nowMs),
     );
     for (const copy of purged) {
       copy.removal = { kind: 'purge', unit, maybe: !exact || inMotion || copy.refusable };
@@ -1310,6 +1315,7 @@ export class Client implements EngineListener {
         (copy) =>
           !this.#comesDue(copy, nowMs) &&
           copy.removal?.maybe !== true &&
+          !copy.mayStayHeld(this.#wasBlocked) &&
           !this.#mayBeRefused(copy.removal?.unit) &&
           !this.#mayBeRefused(copy.appendedBy) &&
           (copy.stored === 'yes' || (!copy.refusable && copy.appendedBy?.refusable !== true)) &&

@@ -100,6 +100,7 @@ export function processEnded(client: Client, unclean: boolean): void {
       queue.groups.forget();
       for (const copy of queue.copies.values()) {
         copy.holder = null;
+        copy.givenBackBy = null;
         copy.number = -1;
         if (unclean) copy.uncleanEnds++;
         copy.deliveredInThisLife = false;
@@ -296,10 +297,11 @@ function judgeQueue(client: Client, queue: ModelQueue, recovered: Recovered, evi
     copy.overflown = false;
   }
   // Where they stand now they stay.
+  const moved = [...present].some((copy) => copy.displaced);
   let before = -1;
   for (const copy of [...present].sort((a, b) => a.number - b.number)) {
     // Of what is absent some may come back, to the place that it had.
-    if (copy.displaced || copy.dueAt !== 0) copy.order = before + 1 / 1024;
+    if (copy.displaced || copy.dueAt !== 0 || copy.order <= before) copy.order = before + 1 / 1024;
     copy.displaced = false;
     before = copy.order;
   }
@@ -330,6 +332,8 @@ function judgeQueue(client: Client, queue: ModelQueue, recovered: Recovered, evi
     if (queue.limits.handOverRemoved !== true && queue.removable(copy, nowMs) !== null)
       copy.removal = { kind: 'engine', unit: null, maybe: true };
     else queue.forget(copy);
+    // It may come back, and nobody knows on which side of those that may have moved.
+    if (moved) copy.displaced = true;
   }
   // What came back may have been too many, and be pushed out from now on.
   queue.press();

@@ -65,6 +65,8 @@ export class Copy {
   /** A purge may have taken it, if what was settling it was refused. */
   purged: Unit | null = null;
   holder: Hold | null = null;
+  /** Who requeued it last: refused as a whole, that leaves it with its holder. */
+  givenBackBy: Unit | null = null;
   /** Of a grouped queue: who has its key with it, while it is held. */
   owner = '';
   /** Its number in the queue, as last seen in this life of the engine. */
@@ -115,6 +117,12 @@ export class Copy {
 
   get isReady(): boolean {
     return this.removal === null && this.holder === null && this.stored !== 'no';
+  }
+
+  /** Ready only if the batch that requeues it is not refused. `within`: asked for an item of that batch, which fails with it. */
+  mayStayHeld(blocked: boolean, within?: Unit): boolean {
+    const unit = this.givenBackBy;
+    return unit?.state === 'open' && unit !== within && (unit.refusable || blocked);
   }
 
   /** Just due: the engine may be about to notice. */
@@ -204,12 +212,13 @@ export class ModelQueue {
 
   /** Fewest messages that are ready for certain. */
   /** `held`: what was delayed may still be, since there was no space to note that it is due. */
-  fewestReady(nowMs: number, held: boolean): number {
+  fewestReady(nowMs: number, held: boolean, within?: Unit): number {
     let count = 0;
     for (const copy of this.copies.values())
       if (
         copy.stored === 'yes' &&
         copy.isReady &&
+        !copy.mayStayHeld(held, within) &&
         copy.dueAt <= nowMs &&
         !(held && copy.dueAt > 0) &&
         !copy.comesDue(nowMs) &&
