@@ -42,6 +42,7 @@ export type { Subscription, SubscriptionRequest } from './subscription/subscript
 export { isFilter, isTopic, subscriptionName } from './subscription/topic-filter.ts';
 export { Session } from './session.ts';
 export type { Transaction } from './transaction/transaction.ts';
+export { emptyMessage } from './empty-message.ts';
 export { readEnvelope } from './envelope.ts';
 export { isShortened, routingKeyOf, topicHeader, topicOf } from './subscription/topic-key.ts';
 

@@ -2,15 +2,16 @@
  * Hot: what the API asks for within a turn becomes one batch at its end, so that publishers and handlers that run side by side
  * share a group of the journal. While the engine is blocked or behind, publishes wait here; settlements go on.
  */
-import type {
-  Batch,
-  Broker,
-  CommitReceiver,
-  EngineError,
-  ItemOutcome,
-  MessageView,
-  Route,
-  Session,
+import {
+  type Batch,
+  type Broker,
+  type CommitReceiver,
+  type EngineError,
+  type ItemOutcome,
+  type MessageView,
+  type Route,
+  type Session,
+  emptyMessage,
 } from '../../broker/index.ts';
 import { type BasicProperties, encodeProperties } from '../../format/basic-properties.ts';
 import { PostriderError } from '../errors.ts';
@@ -81,20 +82,7 @@ export class Outbox implements CommitReceiver<Committed> {
   readonly #answer = (): void => this.#answerAll();
   #sweeping = false;
   readonly #aborted = (): void => this.#sweepSoon();
-  readonly #message: MessageView = {
-    head: noBytes,
-    envelopeStart: 0,
-    envelopeEnd: 0,
-    propertiesStart: 0,
-    propertiesEnd: 0,
-    body: noBytes,
-    bodyStart: 0,
-    bodyEnd: 0,
-    expiresAt: 0,
-    priority: 0,
-    dueAt: 0,
-    identity: null,
-  };
+  readonly #message = emptyMessage();
   #encoded: BasicProperties | null = null;
   #encodedBytes = noBytes;
   #address: Address | null = null;

@@ -12,26 +12,14 @@ import type { DeadMessage } from '../dead-letter/dead-message.ts';
 import type { Queue } from '../queue.ts';
 import type { Route } from '../route.ts';
 import type { Session } from '../session.ts';
+import { emptyMessage } from '../empty-message.ts';
 import { handToLive } from '../subscription/live.ts';
 import { KeptMessages } from './kept-messages.ts';
 import { KeptSettlements } from './kept-settlements.ts';
 import { refusalOf } from './refusal.ts';
 import type { TransactionBudget } from './transaction-budget.ts';
 
-const view: MessageView = {
-  head: Buffer.alloc(0),
-  envelopeStart: 0,
-  envelopeEnd: 0,
-  propertiesStart: 0,
-  propertiesEnd: 0,
-  body: Buffer.alloc(0),
-  bodyStart: 0,
-  bodyEnd: 0,
-  expiresAt: 0,
-  priority: 0,
-  dueAt: 0,
-  identity: null,
-};
+const view = emptyMessage();
 
 /** Rejected deliveries are copied so many at once. */
 const maxLoaded = 256;

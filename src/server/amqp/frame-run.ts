@@ -4,7 +4,7 @@
  * basic.publish with all its frames in the buffer, basic.ack, basic.nack and basic.reject of a ready channel are handled here,
  * and nothing is allocated for them; every other frame goes to `FrameRouter.handle`.
  */
-import type { MessageView } from '../../broker/index.ts';
+import { emptyMessage } from '../../broker/index.ts';
 import { checkProperties, propertyFlag, propertyFlags } from '../../format/basic-properties.ts';
 import { viewOf } from '../../format/copy.ts';
 import { ChannelError, ConnectionError } from '../../wire/amqp/amqp-error.ts';
@@ -17,20 +17,7 @@ import type { Connection } from './connection.ts';
 import { publishInTransaction, settleInTransaction } from './tx-publish.ts';
 
 /** Filled again for each message: whoever gets it copies what it keeps. */
-export const message: MessageView = {
-  head: Buffer.alloc(0),
-  envelopeStart: 0,
-  envelopeEnd: 0,
-  propertiesStart: 0,
-  propertiesEnd: 0,
-  body: Buffer.alloc(0),
-  bodyStart: 0,
-  bodyEnd: 0,
-  expiresAt: 0,
-  priority: 0,
-  dueAt: 0,
-  identity: null,
-};
+export const message = emptyMessage();
 
 const methodHeadBytes = frameHeadBytes + 4;
 const headerHeadBytes = frameHeadBytes + headerFixedBytes;

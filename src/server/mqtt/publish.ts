@@ -1,5 +1,5 @@
 /** Hot path: PUBLISH from a client. */
-import type { MessageView, Route } from '../../broker/index.ts';
+import { emptyMessage, type Route } from '../../broker/index.ts';
 import { packetType, type ProtocolVersion } from '../../wire/mqtt/packet-type.ts';
 import { PublishView } from '../../wire/mqtt/publish-view.ts';
 import { reasonCode } from '../../wire/mqtt/reason-code.ts';
@@ -11,20 +11,7 @@ const view = new PublishView();
 const stored = new StoredProperties();
 
 /** Filled again for each message: whoever gets it copies what it keeps. */
-const message: MessageView = {
-  head: Buffer.alloc(0),
-  envelopeStart: 0,
-  envelopeEnd: 0,
-  propertiesStart: 0,
-  propertiesEnd: 0,
-  body: Buffer.alloc(0),
-  bodyStart: 0,
-  bodyEnd: 0,
-  expiresAt: 0,
-  priority: 0,
-  dueAt: 0,
-  identity: null,
-};
+const message = emptyMessage();
 
 /** @throws MqttError, BrokerError */
 export function publish(connection: Connection, bytes: Buffer, first: number, start: number, end: number): void {
