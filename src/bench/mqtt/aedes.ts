@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { endGroup, freePort, spawnGroup, type Contender } from '../broker.ts';
+import { freePort, type Contender } from '../broker.ts';
 import type { MqttBroker } from './load-run.ts';
-import { untilConnected } from './mosquitto.ts';
+import { startPeer } from './peer.ts';
 
 /** Runs as compiled JavaScript from dist, and as TypeScript where the benchmark runs from src. */
 const extension = extname(fileURLToPath(import.meta.url));
@@ -18,22 +18,7 @@ export function findAedes(): Contender<MqttBroker> | undefined {
 async function startAedes(version: string): Promise<MqttBroker> {
   const port = await freePort();
   const args = [...process.execArgv, program, String(port)];
-  const server = spawnGroup(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  let said = '';
-  server.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    said = (said + text).slice(-1000);
-  });
-  const address = { host: '127.0.0.1', port };
-  try {
-    await untilConnected(address, () => {
-      if (server.exitCode !== null) throw new Error(`Aedes ended before it listened: ${said.trim()}`);
-    });
-  } catch (cause) {
-    await endGroup(server);
-    throw cause;
-  }
-  const { pid } = server;
-  return { address, version, ...(pid === undefined ? {} : { pid }), stop: () => endGroup(server, 10_000) };
+  return startPeer('Aedes', version, port, process.execPath, args);
 }
 
 function installedVersion(): string | undefined {

@@ -1,14 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { execFileSync } from 'node:child_process';
-import { endGroup, freePort, spawnGroup, type Contender } from '../broker.ts';
+import { freePort, type Contender } from '../broker.ts';
 import { findProgram } from '../find-program.ts';
-import { monotonicMs } from '../load.ts';
-import { MqttConnection, type MqttAddress } from './connection.ts';
 import type { MqttBroker } from './load-run.ts';
-
-const startWithinMs = 30_000;
+import { startPeer } from './peer.ts';
 
 /** Mosquitto as found on this machine, or nothing where it is absent. */
 export function findMosquitto(): Contender<MqttBroker> | undefined {
@@ -44,43 +40,7 @@ async function startMosquitto(program: string, dataDir: string): Promise<MqttBro
   await writeFile(file, lines.join(''));
   // It does not raise its limit of open files by itself, as Node does.
   const script = 'ulimit -n "$(ulimit -Hn)"; exec "$0" -c "$1"';
-  const server = spawnGroup('/bin/sh', ['-c', script, program, file], { stdio: ['ignore', 'ignore', 'pipe'] });
-  let said = '';
-  server.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    said = (said + text).slice(-1000);
-  });
-  const address = { host: '127.0.0.1', port };
-  try {
-    await untilConnected(address, () => {
-      if (server.exitCode !== null) throw new Error(`Mosquitto ended before it listened: ${said.trim()}`);
-    });
-  } catch (cause) {
-    await endGroup(server);
-    throw cause;
-  }
-  const { pid } = server;
-  return {
-    address,
-    version: versionOf(program),
-    ...(pid === undefined ? {} : { pid }),
-    stop: () => endGroup(server, 10_000),
-  };
-}
-
-/** Polls until somebody completes a handshake there. */
-export async function untilConnected(address: MqttAddress, checkAlive: () => void): Promise<void> {
-  const deadlineMs = monotonicMs() + startWithinMs;
-  for (;;) {
-    checkAlive();
-    try {
-      const connection = await MqttConnection.open(address, { clientId: 'bench-probe' });
-      await connection.close();
-      return;
-    } catch (cause) {
-      if (monotonicMs() > deadlineMs) throw cause;
-      await sleep(50);
-    }
-  }
+  return startPeer('Mosquitto', versionOf(program), port, '/bin/sh', ['-c', script, program, file]);
 }
 
 /** It has no option that says just that: its help does, and ends with code 3. */
