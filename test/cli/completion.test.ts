@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { commandLine } from '../../src/cli/command-line.ts';
 import { postrider, run, scratch } from './postrider.ts';
@@ -11,8 +11,8 @@ import { fileBroker, servedBroker } from './verb.ts';
 const execute = promisify(execFile);
 
 /** A bash in which `postrider` is this one, and its completion is sourced; answers what TAB would offer. */
-async function bash(context: TestContext) {
-  const directory = await scratch(context);
+async function bash() {
+  const directory = await scratch();
   const script = join(directory, 'completion.bash');
   await writeFile(script, (await run(['completion', 'bash'])).stdout);
   const program = `#!/bin/sh\nexec ${postrider.map((word) => `'${word}'`).join(' ')} "$@"\n`;
@@ -35,8 +35,8 @@ async function bash(context: TestContext) {
 }
 
 describe('completion', { timeout: 300_000 }, () => {
-  it('of bash offers commands and options', async (context) => {
-    const complete = await bash(context);
+  it('of bash offers commands and options', async () => {
+    const complete = await bash();
     assert.deepEqual(await complete('postrider pu'), ['publish', 'purge']);
     assert.deepEqual(await complete('postrider publish --c'), ['--create', '--content-type']);
     assert.deepEqual(await complete('postrider consume orders --no'), ['--no-wait']);
@@ -50,7 +50,7 @@ describe('completion', { timeout: 300_000 }, () => {
   });
 
   it('of bash offers the queues of a broker that runs, and of a directory', async (context) => {
-    const complete = await bash(context);
+    const complete = await bash();
     const { mq, url } = await servedBroker(context, { orders: {}, other: {} });
     // A name that a shell would run is not offered.
     await mq.queue('o$(touch pwned)', { deadLetter: false });
@@ -61,16 +61,16 @@ describe('completion', { timeout: 300_000 }, () => {
     assert.deepEqual(await complete('postrider peek ', broker.url), ['from-disk']);
   });
 
-  it('offers no queue, and says nothing, where none can be asked', async (context) => {
-    const nowhere = `file:${join(await scratch(context), 'nothing')}`;
+  it('offers no queue, and says nothing, where none can be asked', async () => {
+    const nowhere = `file:${join(await scratch(), 'nothing')}`;
     for (const url of [nowhere, 'memory:', 'amqp://127.0.0.1:1', 'nonsense']) {
       const { code, stdout, stderr } = await run(['completion', 'queues'], { POSTRIDER_URL: url });
       assert.deepEqual([code, stdout, stderr], [0, '', ''], url);
     }
   });
 
-  it('reads a directory without touching it', async (context) => {
-    const directory = join(await scratch(context), 'empty');
+  it('reads a directory without touching it', async () => {
+    const directory = join(await scratch(), 'empty');
     await mkdir(directory);
     await run(['completion', 'queues'], { POSTRIDER_URL: `file:${directory}` });
     assert.deepEqual(await execute('ls', ['-A', directory]), { stdout: '', stderr: '' });
@@ -81,7 +81,7 @@ describe('completion', { timeout: 300_000 }, () => {
       const { stdout } = await run(['completion', shell]);
       for (const command of ['serve', 'publish', 'queues', 'completion'])
         assert.match(stdout, new RegExp(`\\b${command}\\b`));
-      const file = join(await scratch(context), 'script');
+      const file = join(await scratch(), 'script');
       await writeFile(file, stdout);
       try {
         await execute(shell, ['-n', file]);

@@ -26,7 +26,7 @@ it(
     context.after(async () => {
       if (child?.kill('SIGKILL') === true) await once(child, 'exit');
     });
-    const data = await scratch(context);
+    const data = await scratch();
     const args = [...postrider, 'serve', '--data', data, '--amqp-port', '0', ...withoutMqtt, '--json'];
     // exec: the process that listens is the one that is killed.
     child = spawn('/bin/sh', ['-c', 'ulimit -n 200 && exec "$@"', 'sh', ...args]);

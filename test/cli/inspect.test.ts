@@ -12,7 +12,7 @@ const body = 'a letter for somebody';
 
 /** A journal with three messages in a queue, left behind by SIGKILL. */
 async function journal(context: TestContext): Promise<string> {
-  const directory = await scratch(context);
+  const directory = await scratch();
   const data = join(directory, 'data');
   const launcher = new Launcher();
   context.after(() => launcher.endAll());
@@ -68,8 +68,8 @@ describe('inspect', { timeout: 60_000 }, () => {
     assert.equal(code, 1);
   });
 
-  it('says that there is nothing to inspect', async (context) => {
-    const directory = await scratch(context);
+  it('says that there is nothing to inspect', async () => {
+    const directory = await scratch();
     const { code, stdout, stderr } = await run(['inspect', join(directory, 'none')]);
     assert.match(stderr, /^postrider: .*none/);
     assert.equal(stderr.trimEnd().split('\n').length, 1);

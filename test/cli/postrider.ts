@@ -1,9 +1,9 @@
 /** Runs the command line from its sources, as a process. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -92,9 +92,14 @@ export function run(args: readonly string[], env?: NodeJS.ProcessEnv): Promise<F
   return running.finished;
 }
 
-/** A directory that is gone after the test. */
-export async function scratch(context: TestContext): Promise<string> {
+const scratched: string[] = [];
+process.once('exit', () => {
+  for (const directory of scratched) rmSync(directory, { recursive: true, force: true });
+});
+
+/** A directory that is gone after the tests of a file: a test's hooks run in the order they were given, and its broker may still write. */
+export async function scratch(): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'postrider-cli-'));
-  context.after(() => rm(directory, { recursive: true, force: true }));
+  scratched.push(directory);
   return directory;
 }

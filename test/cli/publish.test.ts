@@ -74,8 +74,8 @@ describe('publish', { timeout: 300_000 }, () => {
     assert.equal((await failing.finished).code, 1);
   });
 
-  it('makes neither a queue nor a directory unless it is told to', async (context) => {
-    const url = `file:${await scratch(context)}/data`;
+  it('makes neither a queue nor a directory unless it is told to', async () => {
+    const url = `file:${await scratch()}/data`;
     const nothing = await runVerb(['publish', 'orders', 'x'], '', { POSTRIDER_URL: url });
     assert.equal(nothing.code, 3);
     assert.match(
@@ -90,7 +90,7 @@ describe('publish', { timeout: 300_000 }, () => {
 
   it('takes no directory for an empty input', async (context) => {
     const broker = await fileBroker(context, { orders: {} });
-    const directory = openSync(await scratch(context), 'r');
+    const directory = openSync(await scratch(), 'r');
     const [program, ...args] = [...postrider, 'publish', 'orders', '--url', broker.url];
     const child = spawn(program, args, { stdio: [directory, 'pipe', 'pipe'] });
     closeSync(directory);

@@ -78,7 +78,7 @@ describe('serve with MQTT', { timeout: 60_000 }, () => {
   });
 
   it('serves each alone, and over TLS, where the certificate can change', async (context) => {
-    const directory = await scratch(context);
+    const directory = await scratch();
     const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
     const own = selfSigned('the broker');
     await Promise.all([writeFile(cert, own.cert), writeFile(key, own.key)]);
@@ -98,7 +98,7 @@ describe('serve with MQTT', { timeout: 60_000 }, () => {
   });
 
   it('names the option whose port is taken, and leaves no data directory', async (context) => {
-    const data = join(await scratch(context), 'data');
+    const data = join(await scratch(), 'data');
     const other = createServer();
     context.after(() => other.close());
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));

@@ -11,7 +11,7 @@ interface Listening {
 }
 
 async function serve(context: TestContext, ...more: string[]) {
-  const directory = await scratch(context);
+  const directory = await scratch();
   const [cert, key] = [join(directory, 'cert.pem'), join(directory, 'key.pem')];
   const own = selfSigned('the broker');
   await Promise.all([writeFile(cert, own.cert), writeFile(key, own.key)]);
@@ -81,15 +81,15 @@ describe('serve with TLS', { timeout: 60_000 }, () => {
 
   it('asks clients for their certificate', async (context) => {
     const client = selfSigned('a client');
-    const ca = join(await scratch(context), 'clients.pem');
+    const ca = join(await scratch(), 'clients.pem');
     await writeFile(ca, client.cert);
     const served = await serve(context, '--tls-client-ca', ca);
     await served.works(served.own.cert, { cert: client.cert, key: client.key });
     await assert.rejects(served.works(served.own.cert));
   });
 
-  it('refuses files that do not fit, before anything is touched', async (context) => {
-    const directory = await scratch(context);
+  it('refuses files that do not fit, before anything is touched', async () => {
+    const directory = await scratch();
     const [one, two] = [selfSigned('one'), selfSigned('two')];
     const [cert, key, bad] = ['cert.pem', 'key.pem', 'bad.pem'].map((name) => join(directory, name)) as [
       string,

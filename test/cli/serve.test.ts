@@ -46,7 +46,7 @@ function assertComplaint({ code, stdout, stderr }: Finished, exitCode: number, l
 
 describe('serve', { timeout: 60_000 }, () => {
   it('says in JSON that it listens, and where', async (context) => {
-    const data = join(await scratch(context), 'data');
+    const data = join(await scratch(), 'data');
     const { listening, child, finished } = await serve(context, data);
     assert.deepEqual(listening, {
       event: 'listening',
@@ -65,7 +65,7 @@ describe('serve', { timeout: 60_000 }, () => {
 
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     it(`keeps what was confirmed over ${signal}`, async (context) => {
-      const data = join(await scratch(context), 'data');
+      const data = join(await scratch(), 'data');
       const first = await serve(context, data);
       await publish(first.listening.ports.amqp, 'q', signal);
       first.child.kill(signal);
@@ -81,7 +81,7 @@ describe('serve', { timeout: 60_000 }, () => {
   }
 
   it('serves from memory alone, with options from a file', async (context) => {
-    const directory = await scratch(context);
+    const directory = await scratch();
     const config = join(directory, 'postrider.yaml');
     await writeFile(config, 'data: "memory:"\namqp-port: 1\njson: true\n');
     const running = start(['serve', '--config', config, '--amqp-port', '0', ...withoutMqtt]);
@@ -119,7 +119,7 @@ describe('serve', { timeout: 60_000 }, () => {
 
 describe('serve refuses in one line', { timeout: 60_000 }, () => {
   it('a port in use, and leaves no data directory', async (context) => {
-    const data = join(await scratch(context), 'data');
+    const data = join(await scratch(), 'data');
     const other = createServer();
     context.after(() => other.close());
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
@@ -130,29 +130,29 @@ describe('serve refuses in one line', { timeout: 60_000 }, () => {
   });
 
   it('a directory that another process has open, naming it', async (context) => {
-    const data = join(await scratch(context), 'data');
+    const data = join(await scratch(), 'data');
     const { child } = await serve(context, data);
     const finished = await run(['serve', '--data', data, '--amqp-port', '0', ...withoutMqtt]);
     assertComplaint(finished, 3, new RegExp(`\\b${child.pid}\\b`));
     assert.ok(finished.stderr.includes(data));
   });
 
-  it('a directory of something else, and leaves it alone', async (context) => {
-    const data = await scratch(context);
+  it('a directory of something else, and leaves it alone', async () => {
+    const data = await scratch();
     await writeFile(join(data, 'letters.txt'), 'Dear reader');
     assertComplaint(await run(['serve', '--data', data, '--amqp-port', '0', ...withoutMqtt]), 3, new RegExp(data));
     assert.deepEqual(await readdir(data), ['letters.txt']);
   });
 
-  it('a directory that is a file', async (context) => {
-    const data = join(await scratch(context), 'data');
+  it('a directory that is a file', async () => {
+    const data = join(await scratch(), 'data');
     await writeFile(data, 'Dear reader');
     const line = new RegExp(`${data} can't be used: it, or something above it, is a file: .*--data`);
     assertComplaint(await run(['serve', '--data', data, '--amqp-port', '0', ...withoutMqtt]), 3, line);
   });
 
-  it('a directory whose marker is none', async (context) => {
-    const data = await scratch(context);
+  it('a directory whose marker is none', async () => {
+    const data = await scratch();
     await mkdir(join(data, 'postrider'));
     const line = new RegExp(`${data}/postrider is not Postrider's`);
     assertComplaint(await run(['serve', '--data', data, '--amqp-port', '0', ...withoutMqtt]), 3, line);
@@ -160,7 +160,7 @@ describe('serve refuses in one line', { timeout: 60_000 }, () => {
   });
 
   it('a damaged journal, with what to do and by its whole path', async (context) => {
-    const data = join(await scratch(context), 'data');
+    const data = join(await scratch(), 'data');
     const { child, finished } = await serve(context, data);
     child.kill('SIGTERM');
     await finished;
@@ -172,8 +172,8 @@ describe('serve refuses in one line', { timeout: 60_000 }, () => {
     assert.deepEqual(await readdir(data), left);
   });
 
-  it('a directory that cannot be made', async (context) => {
-    const file = join(await scratch(context), 'letters.txt');
+  it('a directory that cannot be made', async () => {
+    const file = join(await scratch(), 'letters.txt');
     await writeFile(file, 'Dear reader');
     assertComplaint(
       await run(['serve', '--data', join(file, 'data'), '--amqp-port', '0', ...withoutMqtt]),

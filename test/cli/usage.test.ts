@@ -97,8 +97,8 @@ describe('wrong usage is one line and exit code 2', () => {
 });
 
 describe('a configuration file', () => {
-  it('is refused with file, line and key, and nothing is touched', async (context) => {
-    const directory = await scratch(context);
+  it('is refused with file, line and key, and nothing is touched', async () => {
+    const directory = await scratch();
     const file = join(directory, 'postrider.yaml');
     await writeFile(file, `data: ${join(directory, 'data')}\namqp_port: 0\n`);
     const finished = await told(['serve', '--config', file]);

@@ -6,7 +6,7 @@ import { scratch, start, type Finished } from './postrider.ts';
 
 /** `file:` URL of a directory that is gone after the test, and a way to look into it while no process has it. */
 export async function fileBroker(context: TestContext, queues: Readonly<Record<string, QueueOptions>> = {}) {
-  const url = `file:${join(await scratch(context), 'data')}` as const;
+  const url = `file:${join(await scratch(), 'data')}` as const;
   const open = async <T>(work: (mq: EmbeddedMq) => Promise<T>): Promise<T> => {
     const mq = await connect(url);
     try {

@@ -6,8 +6,8 @@ import { run, scratch, start } from '../cli/postrider.ts';
 import { left, running } from './leftovers.ts';
 
 describe('the demo', { timeout: 120_000 }, () => {
-  it('kills payment and the broker, and loses nothing', async (context) => {
-    const directory = await scratch(context);
+  it('kills payment and the broker, and loses nothing', async () => {
+    const directory = await scratch();
     const { code, stdout, stderr } = await run(['demo', '--orders', '1500', '--rate', '500'], { TMPDIR: directory });
     assert.equal(stderr, '');
     assert.match(stdout, /payment +killed \(SIGKILL/);
@@ -20,8 +20,8 @@ describe('the demo', { timeout: 120_000 }, () => {
     assert.deepEqual(await left(directory), []);
   });
 
-  it('does so with the broker inside the shop', async (context) => {
-    const directory = await scratch(context);
+  it('does so with the broker inside the shop', async () => {
+    const directory = await scratch();
     const { code, stdout, stderr } = await run(['demo', '--embedded', '--orders', '2000', '--rate', '700'], {
       TMPDIR: directory,
     });
@@ -39,8 +39,8 @@ describe('the demo', { timeout: 120_000 }, () => {
     assert.deepEqual(running(directory), []);
   });
 
-  it('says what was lost when the shop forgets', async (context) => {
-    const directory = await scratch(context);
+  it('says what was lost when the shop forgets', async () => {
+    const directory = await scratch();
     const args = ['demo', '--embedded', '--orders', '2000', '--rate', '700', '--data', 'memory:'];
     const { code, stdout } = await run(args, { TMPDIR: directory });
     assert.match(stdout, /at-least-once: BROKEN\n {2}\d+ confirmed messages lost/);
@@ -54,8 +54,8 @@ describe('the demo', { timeout: 120_000 }, () => {
     assert.equal(code, 2);
   });
 
-  it('says what was lost when the broker forgets', async (context) => {
-    const directory = await scratch(context);
+  it('says what was lost when the broker forgets', async () => {
+    const directory = await scratch();
     const args = ['demo', '--orders', '1500', '--rate', '500', '--data', 'memory:'];
     const { code, stdout } = await run(args, { TMPDIR: directory });
     assert.match(stdout, /at-least-once: BROKEN\n {2}\d+ confirmed messages lost/);
@@ -69,7 +69,7 @@ describe('the demo', { timeout: 120_000 }, () => {
 });
 
 async function interrupt(context: TestContext, form: readonly string[]): Promise<void> {
-  const directory = await scratch(context);
+  const directory = await scratch();
   const demo = start(['demo', '--orders', '5000', ...form], { TMPDIR: directory });
   context.after(() => demo.child.kill('SIGKILL'));
   while (!/ orders /.test(await demo.line()));

@@ -8,8 +8,8 @@ import { scratch } from '../cli/postrider.ts';
 const node = process.execPath;
 
 describe('a launched process', () => {
-  it('logs, is talked to, and ends when told', async (context) => {
-    const logFile = join(await scratch(context), 'log');
+  it('logs, is talked to, and ends when told', async () => {
+    const logFile = join(await scratch(), 'log');
     const program = `process.on('message', (m) => { console.log('got', m.word); process.send(m); process.disconnect(); })`;
     const launched = new Launcher().launch({
       name: 'echo',
@@ -25,8 +25,8 @@ describe('a launched process', () => {
     assert.equal(readFileSync(logFile, 'utf8'), 'got hello\n');
   });
 
-  it('is ended with all others', async (context) => {
-    const directory = await scratch(context);
+  it('is ended with all others', async () => {
+    const directory = await scratch();
     const launcher = new Launcher();
     const command = [node, '-e', 'setInterval(() => {}, 1000)'];
     const all = ['a', 'b'].map((name) =>
@@ -36,8 +36,8 @@ describe('a launched process', () => {
     for (const launched of all) assert.deepEqual(await launched.exited, { code: null, signal: 'SIGKILL' });
   });
 
-  it('says why it ended', async (context) => {
-    const logFile = join(await scratch(context), 'log');
+  it('says why it ended', async () => {
+    const logFile = join(await scratch(), 'log');
     const command = [node, '-e', `console.error('first'); console.error('no such luck'); process.exit(3)`];
     const launched = new Launcher().launch({ name: 'x', command, logFile, channel: 'stdin' });
     assert.equal(await launched.firstLine(), null);
@@ -45,8 +45,8 @@ describe('a launched process', () => {
     assert.equal(launched.lastWords(), 'no such luck');
   });
 
-  it('that cannot be started has ended', async (context) => {
-    const logFile = join(await scratch(context), 'log');
+  it('that cannot be started has ended', async () => {
+    const logFile = join(await scratch(), 'log');
     const launched = new Launcher().launch({ name: 'x', command: ['/nowhere/x'], logFile, channel: 'stdin' });
     assert.deepEqual(await launched.exited, { code: null, signal: null });
     assert.equal(launched.pid, 0);

@@ -6,8 +6,8 @@ import { FileRecorder } from '../../src/verify/file-recorder.ts';
 import { scratch } from '../cli/postrider.ts';
 
 describe('what a killed shop knows of its orders', () => {
-  it('is what its histories say, of all its lives', async (context) => {
-    const directory = await scratch(context);
+  it('is what its histories say, of all its lives', async () => {
+    const directory = await scratch();
     const others = FileRecorder.in(directory, 'payment');
     assert.deepEqual(ordersBefore(directory, 'shop'), noOrdersBefore);
     const first = new FileRecorder(`${directory}/shop-1.history.jsonl`, 'shop');

@@ -111,7 +111,7 @@ async function declare(port: number): Promise<void> {
 }
 
 async function begin(context: TestContext): Promise<BrokerProcess> {
-  const directory = await scratch(context);
+  const directory = await scratch();
   const launcher = new Launcher();
   context.after(() => launcher.endAll());
   const broker = new BrokerProcess({

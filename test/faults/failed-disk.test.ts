@@ -13,7 +13,7 @@ import { connect } from './load.ts';
 const queue = 'q';
 
 it('a failed disk confirms nothing and ends the process within a second', { timeout: 60_000 }, async (context) => {
-  const directory = await scratch(context);
+  const directory = await scratch();
   const trigger = join(directory, 'break');
   const launcher = new Launcher();
   context.after(() => launcher.endAll());

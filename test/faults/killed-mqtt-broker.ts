@@ -29,7 +29,7 @@ export class KilledBroker {
 }
 
 export async function begin(context: TestContext): Promise<KilledBroker> {
-  const broker = new KilledBroker(await scratch(context));
+  const broker = new KilledBroker(await scratch());
   context.after(() => broker.kill());
   await broker.start();
   return broker;

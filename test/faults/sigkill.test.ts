@@ -52,7 +52,7 @@ it('SIGKILL under load loses nothing that was confirmed', { timeout: 120_000 }, 
 type Connection_ = ReturnType<typeof connect>;
 
 async function begin(context: TestContext): Promise<{ broker: BrokerProcess; recorder: MemoryRecorder }> {
-  const directory = await scratch(context);
+  const directory = await scratch();
   const launcher = new Launcher();
   context.after(() => launcher.endAll());
   const broker = new BrokerProcess({

@@ -35,7 +35,7 @@ for (const queueType of ['classic', 'quorum']) {
     };
     const options = { cwd: fileURLToPath(source('')), env };
     const first = worker('first');
-    const started = join(await scratch(context), 'started');
+    const started = join(await scratch(), 'started');
     const scene = spawn(python, ['store_scene.py', started], { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
     const ended = once(scene, 'close');
     const said = textOf(scene);

@@ -23,7 +23,7 @@ export interface StoreEnd {
 
 /** The command gets the broker's port as its last argument, says `kill` when the broker is to be killed, and then what came of it. */
 export async function playStore(context: TestContext, command: readonly [string, ...string[]]): Promise<StoreEnd> {
-  const directory = await scratch(context);
+  const directory = await scratch();
   const launcher = new Launcher();
   context.after(() => launcher.endAll());
   const logFile = join(directory, 'broker.log');

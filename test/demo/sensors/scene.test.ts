@@ -9,8 +9,8 @@ import { postrider, run, scratch, start } from '../../cli/postrider.ts';
 import { left, running } from '../leftovers.ts';
 
 describe('the demo of the sensors', { timeout: 120_000 }, () => {
-  it('kills the broker in the middle of a burst, and loses nothing', async (context) => {
-    const directory = await scratch(context);
+  it('kills the broker in the middle of a burst, and loses nothing', async () => {
+    const directory = await scratch();
     const { code, stdout, stderr } = await run(['demo', 'sensors', '--sensors', '300'], { TMPDIR: directory });
     assert.equal(stderr, '');
     assert.match(stdout, /sensors +300 are connected, over MQTT/);
@@ -30,8 +30,8 @@ describe('the demo of the sensors', { timeout: 120_000 }, () => {
     assert.deepEqual(running(directory), []);
   });
 
-  it('says what was lost when the broker forgets', async (context) => {
-    const directory = await scratch(context);
+  it('says what was lost when the broker forgets', async () => {
+    const directory = await scratch();
     const args = ['demo', 'sensors', '--sensors', '300', '--data', 'memory:'];
     const { code, stdout } = await run(args, { TMPDIR: directory });
     assert.match(stdout, /at-least-once: BROKEN\n {2}\d+ confirmed messages lost/);
@@ -40,7 +40,7 @@ describe('the demo of the sensors', { timeout: 120_000 }, () => {
   });
 
   it('leaves nothing behind on Ctrl-C', async (context) => {
-    const directory = await scratch(context);
+    const directory = await scratch();
     const demo = start(['demo', 'sensors', '--sensors', '300'], { TMPDIR: directory });
     context.after(() => demo.child.kill('SIGKILL'));
     while (!/ burst 1/.test(await demo.line()));

@@ -75,7 +75,7 @@ for (const protocolVersion of [4, 5] as const) {
       context.after(() => server.close());
       const { port } = server.address() as AddressInfo;
       const options = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run'];
-      const profile = `--user-data-dir=${await scratch(context)}`;
+      const profile = `--user-data-dir=${await scratch()}`;
       const browser = spawn('chromium', [...options, profile, `http://127.0.0.1:${port}/`], {
         stdio: ['ignore', 'ignore', 'pipe'],
       });

@@ -40,6 +40,8 @@ export async function claimDirectory(directory: string, files: Files): Promise<D
   const lock = await files.lock(directory);
   try {
     if (!marked) await writeMarker(directory, files);
+    // A start before may have been cut short between its rename and its sync: all that is made here hangs on the marker.
+    else await files.syncDirectory(directory);
     names = await files.list(directory);
     for (const name of names.filter((each) => each.endsWith('.new'))) await files.unlink(join(directory, name));
   } catch (error) {
