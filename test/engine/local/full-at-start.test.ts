@@ -118,8 +118,13 @@ test('of what came due meanwhile a full disk takes as much as leaves settlements
     assert.equal((await fixture.publish(fixture.queue(key), ...specs)).length, 1000);
   await fixture.reopen();
   aheadMs = 7_200_000;
-  // Room for a segment of 256 KiB, and too little for another.
+  // Room for a segment of 256 KiB, and none for another, whatever is deleted later.
   disk.freeBytes = 300 * KiB;
+  const rename = disk.rename.bind(disk);
+  disk.rename = async (from, to) => {
+    if (from.endsWith('.seg.new') && disk.freeBytes < Infinity) disk.freeBytes = -Infinity;
+    await rename(from, to);
+  };
   await fixture.reopen();
   const queue = fixture.queue(key);
   assert.ok(fixture.listener.lines.includes('blocked disk'));

@@ -15,7 +15,7 @@ export class Quota extends DiskFiles {
     const write = file.write.bind(file);
     file.write = (bytes, offset, length, position) => {
       const more = Math.max(0, position + length - size);
-      if (more > this.freeBytes) return Promise.reject(full());
+      if (more > 0 && more > this.freeBytes) return Promise.reject(full());
       this.freeBytes -= more;
       size += more;
       return write(bytes, offset, length, position);
