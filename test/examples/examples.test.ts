@@ -49,6 +49,13 @@ const programs: Record<
     prints: [1, 2, 3].flatMap((id) => [`worker ?: order ${id}`, `shop: invoice for order ${id}`]),
     sorted: true,
   },
+  sensors: {
+    prints: [
+      'service: site/7/temperature 21.5',
+      'service: site/7/temperature 31',
+      'sensor 7: site/7/command {"cooling":true}',
+    ],
+  },
   schema: {
     prints: [
       'order 1: lamp',

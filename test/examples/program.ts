@@ -26,7 +26,7 @@ export async function runProgram(path: string): Promise<Ended> {
       env: { ...process.env, TSX_TSCONFIG_PATH: fileURLToPath(new URL('tsconfig.json', root)) },
       stdio: ['ignore', 'pipe', 'pipe'],
       // It has to end by itself; this is for the day when it doesn't.
-      timeout: 60_000,
+      timeout: 300_000,
       killSignal: 'SIGKILL',
     });
     let stdout = '';
