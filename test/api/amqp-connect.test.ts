@@ -117,7 +117,7 @@ describe('connect() over amqp:', () => {
       cwd: root,
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    const patience = setTimeout(() => child.kill('SIGKILL'), 20_000);
+    const patience = setTimeout(() => child.kill('SIGKILL'), 300_000);
     let said = '';
     child.stdout.on('data', (text) => (said += String(text)));
     const code = await new Promise((resolve) => child.once('exit', resolve));

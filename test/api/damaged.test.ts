@@ -29,7 +29,7 @@ async function damaged(context: TestContext): Promise<{ mq: EmbeddedMq; queue: Q
   return { mq, queue: await mq.queue<number>('q') };
 }
 
-describe('a queue whose data is damaged', { timeout: 60_000 }, () => {
+describe('a queue whose data is damaged', { timeout: 300_000 }, () => {
   it('says so when it is looked at, and to whatever is asked of it then', async (context) => {
     const { mq, queue } = await damaged(context);
     await rejects(queue.peek(), 'DATA_CORRUPT', words);

@@ -31,7 +31,7 @@ async function openOn(context: TestContext, files: FullDisk): Promise<EmbeddedMq
   return mq;
 }
 
-it('a redrive that is aborted does not wait until the disk has space', { timeout: 20_000 }, async (context) => {
+it('a redrive that is aborted does not wait until the disk has space', { timeout: 300_000 }, async (context) => {
   const disk = new FullDisk();
   const mq = await openOn(context, disk);
   const queue = await mq.queue<string>('orders');
@@ -64,7 +64,7 @@ it('a redrive that is aborted does not wait until the disk has space', { timeout
 
 it(
   'a publish over the network waits for space, and is not told that its queue is full',
-  { timeout: 20_000 },
+  { timeout: 300_000 },
   async (context) => {
     const disk = new FullDisk();
     const mq = await openOn(context, disk);
@@ -93,7 +93,7 @@ it(
   },
 );
 
-it('what is aborted while it waits for space is never stored', { timeout: 20_000 }, async (context) => {
+it('what is aborted while it waits for space is never stored', { timeout: 300_000 }, async (context) => {
   const disk = new FullDisk();
   const mq = await openOn(context, disk);
   const queue = await mq.queue<string>('orders');
@@ -121,7 +121,7 @@ it('what is aborted while it waits for space is never stored', { timeout: 20_000
   await settledTo(queue, fills.length + 1);
 });
 
-it('a publish that waits for space keeps its process alive', { timeout: 60_000 }, async (context) => {
+it('a publish that waits for space keeps its process alive', { timeout: 300_000 }, async (context) => {
   const directory = await mkdtemp(join(tmpdir(), 'postrider-full-'));
   context.after(() => rm(directory, { recursive: true, force: true }));
   const program = join(import.meta.dirname, 'full-disk-publisher.ts');

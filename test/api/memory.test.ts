@@ -26,7 +26,7 @@ async function closedConsumers(mq: Mq, signal: AbortSignal): Promise<WeakRef<obj
 }
 
 for (const kind of ['embedded', 'amqp:']) {
-  it(`a consumer that was closed is not kept, nor its handler (${kind})`, { timeout: 20_000 }, async (context) => {
+  it(`a consumer that was closed is not kept, nor its handler (${kind})`, { timeout: 300_000 }, async (context) => {
     const here = await connect('memory:', { log: () => undefined });
     const { amqp } = await here.listen({ amqp: { port: 0 } });
     const mq = kind === 'embedded' ? here : await connect(`amqp://127.0.0.1:${amqp!.port}`);

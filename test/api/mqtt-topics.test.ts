@@ -73,7 +73,7 @@ async function taken(queue: Queue, count: number): Promise<[string, string][]> {
 }
 
 for (const [link, open] of Object.entries(links)) {
-  describe(`topics of MQTT on ${link}`, { timeout: 20_000 }, () => {
+  describe(`topics of MQTT on ${link}`, { timeout: 300_000 }, () => {
     it('come from its publishers to a pattern', async (context) => {
       const { mq, mqttPort } = await open(context);
       const readings = await mq.topic('site/+/temperature').subscribe('readings');

@@ -34,7 +34,7 @@ const application = `
 async function life(directory: string, which: string): Promise<{ signal: string | null; handled: string[] }> {
   const args = ['--import', 'tsx', '--input-type=module', '-e', application, directory, which];
   const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
-  const patience = setTimeout(() => child.kill('SIGTERM'), 30_000);
+  const patience = setTimeout(() => child.kill('SIGTERM'), 300_000);
   let said = '';
   child.stdout.on('data', (text) => (said += String(text)));
   const [code, signal] = await new Promise<[number | null, string | null]>((resolve) =>
@@ -45,7 +45,7 @@ async function life(directory: string, which: string): Promise<{ signal: string 
   return { signal, handled: said.split('\n').filter((line) => line !== '') };
 }
 
-describe('a message that kills its process, with the broker inside', { timeout: 180_000 }, () => {
+describe('a message that kills its process, with the broker inside', { timeout: 300_000 }, () => {
   it('is dead-lettered at its delivery limit, alone, and the others are handled', async (context) => {
     const directory = await mkdtemp(join(tmpdir(), 'postrider-poison-'));
     context.after(() => rm(directory, { recursive: true, force: true }));

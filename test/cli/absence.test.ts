@@ -30,7 +30,7 @@ function said(running: Running, text: string): Promise<void> {
   });
 }
 
-describe('a broker that goes away', { timeout: 120_000 }, () => {
+describe('a broker that goes away', { timeout: 300_000 }, () => {
   it('is waited for by a line of publish for 3 seconds', async (context) => {
     const { proxy, queue, url } = await proxied(context);
     const publishing = start(['publish', 'orders', '--url', url, '--json']);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { fileBroker, jsonLines, runVerb, servedBroker } from './verb.ts';
 
-describe('delayed messages', { timeout: 120_000 }, () => {
+describe('delayed messages', { timeout: 300_000 }, () => {
   it('of a broker that runs are listed and cancelled', async (context) => {
     const broker = await servedBroker(context);
     const published = await broker.run([

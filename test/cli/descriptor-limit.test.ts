@@ -19,7 +19,7 @@ const unknown = descriptorLimit() === undefined ? 'this system does not tell its
 
 it(
   'a flood of connections is refused where it would take them',
-  { skip: unknown, timeout: 30_000 },
+  { skip: unknown, timeout: 300_000 },
   async (context) => {
     let child: ChildProcessWithoutNullStreams | null = null;
     // Before its folder goes.

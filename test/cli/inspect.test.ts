@@ -33,7 +33,7 @@ async function contents(directory: string): Promise<Map<string, string>> {
   return new Map(await Promise.all(read));
 }
 
-describe('inspect', { timeout: 60_000 }, () => {
+describe('inspect', { timeout: 300_000 }, () => {
   it('tells what a killed broker left, and writes nothing', async (context) => {
     const data = await journal(context);
     const before = await contents(data);

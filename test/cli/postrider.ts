@@ -40,7 +40,7 @@ export function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Run
     env: { ...process.env, ...env },
   });
   // Whatever a test does, no process of its outlives it by long.
-  const patience = setTimeout(() => child.kill('SIGKILL'), 90_000).unref();
+  const patience = setTimeout(() => child.kill('SIGKILL'), 300_000).unref();
   let stdout = '';
   let stderr = '';
   let read = 0;

@@ -30,7 +30,7 @@ async function works(url: string, options: IClientOptions = {}): Promise<void> {
 
 const free = ['--amqp-port', '0', '--mqtt-port', '0', '--ws-port', '0'];
 
-describe('serve with MQTT', { timeout: 60_000 }, () => {
+describe('serve with MQTT', { timeout: 300_000 }, () => {
   it('speaks it over TCP and WebSocket beside AMQP, and says where', async (context) => {
     const { ports, child, finished } = await serve(context, ...free, '--json');
     assert.deepEqual(Object.keys(ports), ['amqp', 'mqtt', 'ws']);

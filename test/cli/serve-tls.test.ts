@@ -43,7 +43,7 @@ async function serve(context: TestContext, ...more: string[]) {
   return { ...running, directory, cert, key, own, ports, line, works, told: () => told };
 }
 
-describe('serve with TLS', { timeout: 60_000 }, () => {
+describe('serve with TLS', { timeout: 300_000 }, () => {
   it('serves it alone, and takes another certificate on SIGHUP and when the files change', async (context) => {
     const served = await serve(context);
     assert.deepEqual(Object.keys(served.ports), ['amqps']);

@@ -44,7 +44,7 @@ function assertComplaint({ code, stdout, stderr }: Finished, exitCode: number, l
   assert.equal(code, exitCode);
 }
 
-describe('serve', { timeout: 60_000 }, () => {
+describe('serve', { timeout: 300_000 }, () => {
   it('says in JSON that it listens, and where', async (context) => {
     const data = join(await scratch(), 'data');
     const { listening, child, finished } = await serve(context, data);
@@ -117,7 +117,7 @@ describe('serve', { timeout: 60_000 }, () => {
   });
 });
 
-describe('serve refuses in one line', { timeout: 60_000 }, () => {
+describe('serve refuses in one line', { timeout: 300_000 }, () => {
   it('a port in use, and leaves no data directory', async (context) => {
     const data = join(await scratch(), 'data');
     const other = createServer();

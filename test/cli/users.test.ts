@@ -4,7 +4,7 @@ import { connect } from '../../src/index.ts';
 import { run } from './postrider.ts';
 import { fileBroker, jsonLines, runVerb, servedBroker } from './verb.ts';
 
-describe('users, vhosts and permissions', { timeout: 120_000 }, () => {
+describe('users, vhosts and permissions', { timeout: 300_000 }, () => {
   it('of a broker that runs', async (context) => {
     const broker = await servedBroker(context);
     const added = await broker.run(

@@ -137,7 +137,7 @@ export function conformanceCases(options: ConformanceOptions): RunnableCase[] {
   return cases;
 }
 
-const caseTimeoutMs = 20_000;
+const caseTimeoutMs = 300_000;
 
 export function runEngineConformance(name: string, options: ConformanceOptions): void {
   const cases = conformanceCases(options);

@@ -68,8 +68,9 @@ export interface Delivery {
 }
 
 /** How long anything that must come may take. */
-let patienceMs = 5_000;
-export function setPatience(ms: number): void {
+const usualPatienceMs = 60_000;
+let patienceMs = usualPatienceMs;
+export function setPatience(ms = usualPatienceMs): void {
   patienceMs = ms;
 }
 

@@ -51,7 +51,7 @@ const defects: Record<Defect, RunnableCase['group']> = {
 describe('planted defects', () => {
   // A case that waits for what a defect withholds need not wait long: the model answers within a few turns.
   before(() => setPatience(200));
-  after(() => setPatience(5_000));
+  after(() => setPatience());
 
   for (const [defect, group] of Object.entries(defects) as [Defect, RunnableCase['group']][]) {
     it(`${defect} is caught by ${group}`, async () => {

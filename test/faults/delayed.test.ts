@@ -22,7 +22,7 @@ const queues = ['first', 'second'] as const;
 
 it(
   'SIGKILL while messages are held and routed neither loses nor doubles one',
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   async (context) => {
     const broker = await begin(context);
     await declare(broker.port);

@@ -5,7 +5,7 @@ import { it } from 'node:test';
 import { exitCode } from '../../src/cli/exit-code.ts';
 import { run, scratch, withoutMqtt } from '../cli/postrider.ts';
 
-it('a start on a full disk ends with one line', { timeout: 60_000 }, async () => {
+it('a start on a full disk ends with one line', { timeout: 300_000 }, async () => {
   const data = join(await scratch(), 'data');
   const preload = new URL('./fill-disk.js', import.meta.url).href;
   const { code, stdout, stderr } = await run(['serve', '--data', data, '--amqp-port', '0', ...withoutMqtt], {

@@ -39,7 +39,7 @@ async function publishFrom(client: MqttClient, topic: string, stage: Stage): Pro
 for (const version of [4, 5] as const) {
   const name = version === 4 ? '3.1.1' : '5.0';
 
-  test(`a publish is received once, wherever a kill meets it (${name})`, { timeout: 60_000 }, async (context) => {
+  test(`a publish is received once, wherever a kill meets it (${name})`, { timeout: 300_000 }, async (context) => {
     const broker = await begin(context);
     const keeper = await open(broker, version, 'keeper');
     for (const at of stages.keys()) await keeper.subscribe(`t/${at}`, { qos: 2 });
@@ -64,7 +64,7 @@ for (const version of [4, 5] as const) {
     back.drop();
   });
 
-  test(`a delivery is completed once, wherever a kill meets it (${name})`, { timeout: 60_000 }, async (context) => {
+  test(`a delivery is completed once, wherever a kill meets it (${name})`, { timeout: 300_000 }, async (context) => {
     const broker = await begin(context);
     const clients = await Promise.all(stages.map((_, at) => open(broker, version, `keeper${at}`)));
     for (const [at, client] of clients.entries()) {
@@ -131,7 +131,7 @@ async function firstOf(client: MqttClient): Promise<Packet | null> {
 
 test(
   'messages of QoS 2 arrive once each while the broker is killed again and again',
-  { timeout: 120_000 },
+  { timeout: 300_000 },
   async (context) => {
     const broker = await begin(context);
     const wanted = 600;

@@ -13,7 +13,7 @@ const rounds = 5;
 const wantedConfirmed = 10_000;
 const quietMs = 700;
 
-it('SIGKILL under load loses nothing that was confirmed', { timeout: 120_000 }, async (context) => {
+it('SIGKILL under load loses nothing that was confirmed', { timeout: 300_000 }, async (context) => {
   const { broker, recorder } = await begin(context);
   const connections = Array.from({ length: 4 }, () => connect(broker.url));
   const [first, second, third, fourth] = connections as [Connection_, Connection_, Connection_, Connection_];

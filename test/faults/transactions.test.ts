@@ -26,7 +26,7 @@ const queues: Readonly<Record<string, FieldTable>> = {
   third: {},
 };
 
-it('SIGKILL during transactions leaves all of each or nothing', { timeout: 120_000 }, async (context) => {
+it('SIGKILL during transactions leaves all of each or nothing', { timeout: 300_000 }, async (context) => {
   const broker = await begin(context);
   await declare(broker.port);
   const progress = { commits: 0, ended: false };

@@ -26,7 +26,7 @@ const { directory, skip } = installed({
 const python = join(directory, 'bin', 'python');
 
 for (const queueType of ['classic', 'quorum']) {
-  test(`Celery, its tasks in ${queueType} queues`, { skip, timeout: 120_000 }, async (context) => {
+  test(`Celery, its tasks in ${queueType} queues`, { skip, timeout: 300_000 }, async (context) => {
     const env = {
       ...process.env,
       POSTRIDER_URL: `${url}//`,

@@ -14,6 +14,6 @@ const { directory, skip } = installed({
   commands: (into) => [['go', 'build', '-o', join(into, 'store'), '.']],
 });
 
-test('a store in Go: payment down, then the broker killed', { skip, timeout: 90_000 }, async (context) => {
+test('a store in Go: payment down, then the broker killed', { skip, timeout: 300_000 }, async (context) => {
   assertServed(await playStore(context, [join(directory, 'store')]));
 });

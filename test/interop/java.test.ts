@@ -17,7 +17,7 @@ const { directory, skip } = installed({
   ],
 });
 
-test('a store in Java: payment down, then the broker killed', { skip, timeout: 90_000 }, async (context) => {
+test('a store in Java: payment down, then the broker killed', { skip, timeout: 300_000 }, async (context) => {
   const classPath = `${join(directory, '*')}:${directory}`;
   assertServed(await playStore(context, ['java', '-cp', classPath, 'Store']));
 });

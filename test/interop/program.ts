@@ -15,7 +15,7 @@ export interface Ended {
 
 /** Runs a program to its end, while this process serves it. */
 export async function run(program: string, args: readonly string[], input = ''): Promise<Ended> {
-  const child = spawn(program, args, { stdio: 'pipe', timeout: 30_000 });
+  const child = spawn(program, args, { stdio: 'pipe', timeout: 300_000 });
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));

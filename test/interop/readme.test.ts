@@ -9,7 +9,7 @@ import { target } from './target.ts';
 const { port } = await target();
 const root = new URL('../../', import.meta.url);
 
-test("README's example consumes what it publishes", { timeout: 30_000 }, async () => {
+test("README's example consumes what it publishes", { timeout: 300_000 }, async () => {
   const readme = readFileSync(new URL('README.md', root), 'utf8');
   const example = /```js\n(.*?)```/s.exec(readme)?.[1] ?? '';
   assert.match(example, /noDelay: true/);

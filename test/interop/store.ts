@@ -31,7 +31,10 @@ export async function playStore(context: TestContext, command: readonly [string,
   await broker.start();
 
   const [program, ...args] = command;
-  const client = spawn(program, [...args, String(broker.port)], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 60_000 });
+  const client = spawn(program, [...args, String(broker.port)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: 300_000,
+  });
   const ended = once(client, 'close');
   let stderr = '';
   client.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));

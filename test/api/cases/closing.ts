@@ -145,7 +145,7 @@ export function closingCases(bench: Bench): void {
       await settledTo(here, 1);
     });
 
-    it('waits no longer than whoever closes last, however it began', { timeout: 10_000 }, async () => {
+    it('waits no longer than whoever closes last, however it began', { timeout: 25_000 }, async () => {
       const other = await bench.other();
       const queue = await other.queue<number>(name());
       await queue.publish(1);

@@ -89,7 +89,7 @@ describe('the outbox', () => {
     assert.deepEqual(await Promise.all(sent), ['stored', 'stored', 'UNROUTABLE', 'UNROUTABLE']);
   });
 
-  it('rejects what found no space while it closes', { timeout: 5_000 }, async () => {
+  it('rejects what found no space while it closes', { timeout: 60_000 }, async () => {
     const { broker, outbox } = open();
     const sent = [publish(outbox), publish(outbox)];
     const closed = outbox.close();

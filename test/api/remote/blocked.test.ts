@@ -100,7 +100,7 @@ test('a message keeps what its publisher wrote, byte by byte, when it is tried a
 
 test(
   'a redrive that is aborted does not wait for a broker that takes nothing',
-  { timeout: 20_000 },
+  { timeout: 300_000 },
   async (context) => {
     const here = await connect('memory:', { log: () => undefined });
     const { amqp } = await here.listen({ amqp: { port: 0 } });

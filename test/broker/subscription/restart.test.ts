@@ -203,7 +203,7 @@ const program = `
 async function killed(directory: string, count: number): Promise<number> {
   const args = ['--import', 'tsx', '--input-type=module', '-e', program, directory];
   const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] });
-  const patience = setTimeout(() => child.kill('SIGTERM'), 60_000);
+  const patience = setTimeout(() => child.kill('SIGTERM'), 300_000);
   let said = '';
   child.stdout.on('data', (text) => {
     said += String(text);

@@ -37,7 +37,7 @@ async function meet(context: TestContext): Promise<Meeting> {
   return { connection, peer, told, until };
 }
 
-describe("a sensor's connection", { timeout: 10_000 }, () => {
+describe("a sensor's connection", { timeout: 300_000 }, () => {
   it('begins with CONNECT, for a session that is kept', async (context) => {
     const { peer } = await meet(context);
     const [bytes] = (await once(peer, 'data')) as [Buffer];

@@ -35,7 +35,7 @@ async function onDisk(options: LocalEngineOptions = small): Promise<Opened> {
 
 const of = (key: string, text: string): MessageSpec => ({ body: text, properties: Buffer.from(`k${key}`) });
 
-test('in memory, whatever consumers do, keys have one owner and their order', { timeout: 120_000 }, () =>
+test('in memory, whatever consumers do, keys have one owner and their order', { timeout: 300_000 }, () =>
   fc.assert(
     fc.asyncProperty(commands([]), fc.boolean(), (all, priorities) =>
       GroupWorld.play(inMemory(), priorities ? { maxPriority: 2 } : {}, all),
@@ -44,7 +44,7 @@ test('in memory, whatever consumers do, keys have one owner and their order', { 
   ),
 );
 
-test('on a disk, over restarts, keys have one owner and their order', { timeout: 120_000 }, () =>
+test('on a disk, over restarts, keys have one owner and their order', { timeout: 300_000 }, () =>
   fc.assert(
     fc.asyncProperty(commands(['reopen']), fc.boolean(), async (all, priorities) =>
       GroupWorld.play(await onDisk(), priorities ? { maxPriority: 2 } : {}, all),
@@ -92,7 +92,7 @@ test('what came back is not stopped by what is passed over', async () => {
 
 test(
   'a deep backlog comes from the disk, each key in order, with few messages remembered',
-  { timeout: 60_000 },
+  { timeout: 300_000 },
   async () => {
     const { fixture, queue } = await openQueue(await onDisk({ ...small, segmentBytes: 256 * KiB }));
     const count = 2_500;

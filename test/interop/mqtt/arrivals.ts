@@ -1,7 +1,7 @@
 /** What arrived at a client, to be waited for. */
 import assert from 'node:assert/strict';
 
-const patienceMs = 10_000;
+const patienceMs = 60_000;
 
 export class Arrivals<T> {
   readonly all: T[] = [];

@@ -55,7 +55,7 @@ for (const protocolVersion of [4, 5] as const) {
   const name = protocolVersion === 4 ? '3.1.1' : '5.0';
   test(
     `a page in a browser publishes and receives over WebSocket, ${name}`,
-    { skip, timeout: 120_000 },
+    { skip, timeout: 300_000 },
     async (context) => {
       const given = { url: `ws://127.0.0.1:${target.ports.ws}/mqtt`, protocolVersion, root: unique('browser') };
       const page = `<!doctype html><meta charset="utf-8"><title>MQTT</title>

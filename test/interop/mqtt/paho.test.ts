@@ -26,7 +26,7 @@ const { directory, skip } = installed({
 });
 
 for (const version of ['3.1.1', '5.0']) {
-  test(`paho-mqtt, ${version}`, { skip, timeout: 120_000 }, async (context) => {
+  test(`paho-mqtt, ${version}`, { skip, timeout: 300_000 }, async (context) => {
     const root = unique('paho');
     let stopEcho = await echo(root);
     context.after(() => stopEcho());

@@ -180,7 +180,7 @@ test('Memory from declared length: partial bodies of one connection are bounded,
 
 test(
   'Memory from declared length: properties count as part of what is not whole, until it is',
-  { timeout: 10_000 },
+  { timeout: 300_000 },
   async () => {
     const client = await strict.client();
     const properties = encodeProperties({ headers: { filler: 'x'.repeat(100_000) } });

@@ -45,7 +45,7 @@ export const allCapabilities: FieldTable = {
 };
 
 /** A test that waits longer for a frame has failed. */
-const patienceMs = 15_000;
+const patienceMs = 60_000;
 
 export class RawClient {
   readonly socket: Socket;

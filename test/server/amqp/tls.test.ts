@@ -140,7 +140,7 @@ describe('over TLS', () => {
     await ended;
   });
 
-  test('sockets that never finish the TLS handshake make room for others', { timeout: 30_000 }, async () => {
+  test('sockets that never finish the TLS handshake make room for others', { timeout: 300_000 }, async () => {
     const narrow = await serveTls(own, { maxConnections: 8, maxHandshakes: 2 });
     const silent = Array.from({ length: 2 }, () =>
       connectSocket(narrow.port, '127.0.0.1').on('error', () => undefined),

@@ -21,7 +21,7 @@ import {
 import type { Properties } from './properties.ts';
 
 /** A test that waits longer for a packet has failed. */
-const patienceMs = 8_000;
+const patienceMs = 60_000;
 
 export interface OpenOptions extends ConnectOptions {
   /** A session that outlives its connection: not clean, and with 5.0 for an hour. */

@@ -38,7 +38,7 @@ export function conformsOn(target: Target) {
 
 function one(target: Target, version: Version, title: string, run: (world: World) => Promise<void>): void {
   const number = ++tests;
-  test(title, { timeout: 30_000 }, async () => {
+  test(title, { timeout: 300_000 }, async () => {
     const clients: MqttClient[] = [];
     const raw: World['raw'] = (name = 'client', ofVersion = version) => {
       const client = new MqttClient(target.port, ofVersion, `t${process.pid}x${number}${name}`);

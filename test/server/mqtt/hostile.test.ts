@@ -92,7 +92,7 @@ for (const version of [4, 5] as const) {
 
   test(
     `conversations with wrong bytes end, and disturb nobody (${name})`,
-    { skip: !own, timeout: 60_000 },
+    { skip: !own, timeout: 300_000 },
     async () => {
       const watcher = new MqttClient(target.port, version, `watcher${version}`);
       await watcher.connect();
@@ -128,7 +128,7 @@ for (const version of [4, 5] as const) {
     },
   );
 
-  test(`answers are the same wherever a conversation is cut (${name})`, { skip: !own, timeout: 60_000 }, async () => {
+  test(`answers are the same wherever a conversation is cut (${name})`, { skip: !own, timeout: 300_000 }, async () => {
     const bytes = Buffer.concat([
       connect(version, { clientId: `cut${version}` }),
       publish(version, 'cut/nobody', 'zero'),
@@ -153,7 +153,7 @@ for (const version of [4, 5] as const) {
     );
   });
 
-  test(`a subscriber that takes nothing holds up nobody (${name})`, { skip: !own, timeout: 60_000 }, async () => {
+  test(`a subscriber that takes nothing holds up nobody (${name})`, { skip: !own, timeout: 300_000 }, async () => {
     const topic = `frozen/${version}`;
     const frozen = new MqttClient(target.port, version, `frozen${version}`);
     const good = new MqttClient(target.port, version, `good${version}`);

@@ -40,7 +40,7 @@ conforms('a message of QoS 0 that was sent is not sent again', { v3: '4.3.1-1', 
   }
 });
 
-test('a message of QoS 0 that may have been sent before a crash is not sent again', { timeout: 30_000 }, async (t) => {
+test('a message of QoS 0 that may have been sent before a crash is not sent again', { timeout: 300_000 }, async (t) => {
   if (target.own === null) return;
   const { deliver } = MailboxConsumer.prototype;
   t.mock.method(
@@ -59,7 +59,7 @@ test('a message of QoS 0 that may have been sent before a crash is not sent agai
   client.drop();
 });
 
-test('a user that is deleted while it connects does not come in', { timeout: 30_000 }, async (t) => {
+test('a user that is deleted while it connects does not come in', { timeout: 300_000 }, async (t) => {
   if (target.own === null) return;
   const { broker, server } = target.own;
   await broker.users.put('late', { password: 'secret', tags: [] }, 'new');
@@ -79,7 +79,7 @@ test('a user that is deleted while it connects does not come in', { timeout: 30_
   assert.equal(server.sessions.offlineCount <= before, true);
 });
 
-test('a session whose user is deleted leaves nothing', { timeout: 30_000 }, async () => {
+test('a session whose user is deleted leaves nothing', { timeout: 300_000 }, async () => {
   if (target.own === null) return;
   const { broker, server } = target.own;
   await broker.users.put('leaver', { password: 'secret', tags: [] }, 'new');

@@ -176,7 +176,7 @@ conforms('a will is sent to the session of its own client as well', { v3: '3.1.2
   await (await world.open('keeper', { durable: true })).message('to myself');
 });
 
-test('a will goes out of its session in the batch that publishes it', { timeout: 30_000 }, async (t) => {
+test('a will goes out of its session in the batch that publishes it', { timeout: 300_000 }, async (t) => {
   if (target.own === null) return;
   const { broker } = target.own;
   const watcher = new MqttClient(target.port, 5, 'together-watcher');
@@ -214,7 +214,7 @@ test('a will goes out of its session in the batch that publishes it', { timeout:
   watcher.drop();
 });
 
-test('a will that may not be published ends like any other', { timeout: 30_000 }, async () => {
+test('a will that may not be published ends like any other', { timeout: 300_000 }, async () => {
   if (target.own === null) return;
   const open = async (name: string, willDelay: number) => {
     const client = new MqttClient(target.port, 5, name);
