@@ -13,7 +13,7 @@ import { listening } from '../socket/listening.ts';
 import { OutputBudget } from '../socket/output-budget.ts';
 import { controlKey, topologyKey } from './reply-to.ts';
 import { Turns } from './turns.ts';
-import { readEvents, readInto, type Reader } from '../socket/shared-read-buffer.ts';
+import { readEvents, readInto, shareReads, type Reader } from '../socket/shared-read-buffer.ts';
 import { defaultAmqpSettings, type AmqpSettings } from './settings.ts';
 import { TlsListener, type TlsIdentity } from '../socket/tls-listener.ts';
 import { TopologyAnswers } from './topology-answers.ts';
@@ -73,6 +73,7 @@ export class AmqpServer {
   /** Resolves once it listens. Port 0 takes a free one. @throws the error of `listen`: EADDRINUSE, EACCES, ... */
   async listen(host: string, port: number): Promise<AddressInfo> {
     const address = await listening(this.#server, host, port, this.#listenFailed);
+    shareReads(this.#server);
     this.#start();
     return address;
   }

@@ -4,7 +4,7 @@ import type { Admission } from '../socket/admission.ts';
 import type { Entrant } from '../socket/entrance.ts';
 import { listening } from '../socket/listening.ts';
 import { isLoopback } from '../socket/loopback.ts';
-import { readEvents, readInto, type Reader } from '../socket/shared-read-buffer.ts';
+import { readEvents, readInto, shareReads, type Reader } from '../socket/shared-read-buffer.ts';
 import { TlsListener, type TlsIdentity } from '../socket/tls-listener.ts';
 import type { Transport } from '../socket/transport.ts';
 import { WebSocketGate } from '../socket/web-socket-gate.ts';
@@ -45,12 +45,14 @@ export class Listeners {
   }
 
   /** Each resolves once it listens; port 0 takes a free one. @throws the error of `listen`: EADDRINUSE, EACCES, ... */
-  listen(host: string, port: number): Promise<AddressInfo> {
+  async listen(host: string, port: number): Promise<AddressInfo> {
     const server = this.#tcp('mqtt', (socket) => {
       const arrival = { protocol: 'mqtt', loopback: isLoopback(socket.remoteAddress ?? '') } as const;
       this.#accept((read) => readInto(socket, server, read), arrival);
     });
-    return this.#listening('mqtt', server, host, port);
+    const address = await this.#listening('mqtt', server, host, port);
+    shareReads(server);
+    return address;
   }
 
   /** @throws what OpenSSL says of the identity, too */

@@ -2,9 +2,14 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { readInto } from '../../../src/server/socket/shared-read-buffer.ts';
+import { readInto, shareReads } from '../../../src/server/socket/shared-read-buffer.ts';
 
-test('all sockets read into one buffer, pause, resume, end and close as sockets do', async () => {
+for (const made of ['once', 'twice'] as const) {
+  test(`all sockets, made ${made}, read into one buffer, pause, resume, end and close as sockets do`, () =>
+    readsShared(made));
+}
+
+async function readsShared(made: 'once' | 'twice'): Promise<void> {
   const buffers = new Set<Buffer>();
   const texts: string[] = [];
   const sockets: Socket[] = [];
@@ -14,11 +19,13 @@ test('all sockets read into one buffer, pause, resume, end and close as sockets 
       texts.push(bytes.toString('utf8', 0, end));
       if (texts.at(-1) === 'pause') socket.pause();
     });
+    assert.equal(socket === accepted, made === 'once');
     sockets.push(socket);
     socket.on('end', () => socket.end('bye'));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
+  if (made === 'once') shareReads(server);
   const { port } = server.address() as AddressInfo;
   const answers = ['one', 'two'].map((text) => answered(connect(port, '127.0.0.1').end(text)));
   assert.deepEqual(await Promise.all(answers), ['bye', 'bye']);
@@ -38,7 +45,7 @@ test('all sockets read into one buffer, pause, resume, end and close as sockets 
   const closed = once(server, 'close');
   server.close();
   await closed;
-});
+}
 
 /** All that comes until the connection is closed. */
 async function answered(client: Socket): Promise<string> {
