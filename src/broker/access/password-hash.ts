@@ -21,7 +21,9 @@ const saltBytes = 16;
 const hashBytes = 32;
 const derive = promisify(scrypt) as (password: string, salt: Buffer, size: number, cost: Cost) => Promise<Buffer>;
 
-/** Of the password `guest`, which is no secret: a new broker must not spend its start on hashing it. */
+/** What every broker begins with, and everybody knows. */
+export const guestPassword = 'guest';
+/** Its hash: a new broker must not spend its start on that. */
 export const guestHash = '$scrypt$ln=14,r=8,p=1$EI6fsSSyhyGMddAVCcbTfA$JSgLMiClebJ7AO8vZtcvcS5gqgB6TN4gyZFRaDNY9tI';
 
 export async function hashPassword(password: string): Promise<string> {

@@ -68,7 +68,7 @@ export class Users {
     for (const { kind, value } of entries) {
       if (kind !== entryKind.user) continue;
       const user = readUser(value);
-      this.#add(user);
+      this.#users.set(user.user, user);
     }
     for (const { kind, value } of entries) {
       if (kind !== entryKind.permission) continue;
@@ -85,7 +85,7 @@ export class Users {
     const all = { configure: '.*', write: '.*', read: '.*' };
     const user = new User(guestName, guestHash, [administratorTag]);
     user.patterns.set(defaultVhost, patternsOf(all));
-    this.#add(user);
+    this.#users.set(user.user, user);
     return [
       { op: 'put', entry: { kind: entryKind.made, key: guestName, durable: true, value: {} } },
       { op: 'put', entry: userEntry(user) },
@@ -245,11 +245,6 @@ export class Users {
     const user = this.#users.get(name);
     if (user === undefined) throw noUser(name);
     return user;
-  }
-
-  #add(user: User): void {
-    this.#users.set(user.user, user);
-    if (user.hash === guestHash) this.#logins.know(user, guestName);
   }
 
   #permissionsChanged(user: User, vhost: string): void {

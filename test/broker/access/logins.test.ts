@@ -32,6 +32,15 @@ describe('Logins', () => {
     assert.equal(checks.isRight('ann', user, 'wrong', there), false, 'what was wrong is remembered');
   });
 
+  it("know at once the password that is no secret, for as long as it is the user's", async () => {
+    const guest = new User('guest', guestHash, []);
+    const checks = logins();
+    assert.equal(checks.isRight('guest', guest, 'guest', there), true);
+    assert.equal(await checks.isRight('guest', guest, 'Guest', there), false);
+    guest.hash = await hashPassword('secret');
+    assert.equal(await checks.isRight('guest', guest, 'guest', there), false);
+  });
+
   it('ask anew once the password is another', async () => {
     const user = new User('ann', await hashPassword('old'), []);
     const checks = logins();
