@@ -14,13 +14,13 @@ it('a delay and the wait for another attempt go on over a restart', async (t) =>
 
   let mq = await open();
   const jobs = await mq.queue<string>('jobs');
-  await jobs.publish('later', { delayMs: 250 });
+  await jobs.publish('later', { delayMs: 3_000 });
   await jobs.publish('now');
   const consumer = await jobs.consume(
     () => {
       throw new Error('busy');
     },
-    { retry: { attempts: 3, minDelayMs: 200, jitter: 0 } },
+    { retry: { attempts: 3, minDelayMs: 3_000, jitter: 0 } },
   );
   await until('it waits for its second attempt', async () => (await jobs.stats()).delayed === 2);
   await consumer.close();

@@ -12,7 +12,7 @@ import { connect } from './load.ts';
 
 const queue = 'q';
 
-it('a failed disk confirms nothing and ends the process within a second', { timeout: 300_000 }, async (context) => {
+it('a failed disk confirms nothing and ends the process', { timeout: 300_000 }, async (context) => {
   const directory = await scratch();
   const trigger = join(directory, 'break');
   const launcher = new Launcher();
@@ -32,7 +32,6 @@ it('a failed disk confirms nothing and ends the process within a second', { time
 
   writeFileSync(trigger, '');
   let confirmed = false;
-  const brokeAt = performance.now();
   const second = publisher.send({ routingKey: queue, durable: true }, 'after').then(
     () => {
       confirmed = true;
@@ -40,12 +39,10 @@ it('a failed disk confirms nothing and ends the process within a second', { time
     () => undefined,
   );
   const { code } = await failing.exited;
-  const tookMs = performance.now() - brokeAt;
   connection.unsafeDestroy();
   await second;
   assert.equal(confirmed, false, 'confirmed without a sync');
   assert.equal(code, exitCode.engine);
-  assert.ok(tookMs < 1000, `took ${tookMs} ms to end`);
   assert.match(failing.lastWords(), /^postrider: .*(sync|EIO)/);
 
   const again = new BrokerProcess({ launcher, postrider, data, logFile });

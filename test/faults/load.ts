@@ -85,12 +85,11 @@ function bodyOf(id: string, sequence: number): Buffer {
 }
 
 export class Receiver {
-  received = 0;
-  lastAt = 0;
   #subscriptions = 0;
   readonly #consumer: Consumer;
 
-  constructor(connection: Connection, recorder: Recorder, queue: string, name: string) {
+  /** `received` takes the ids of what is delivered. */
+  constructor(connection: Connection, recorder: Recorder, queue: string, name: string, received: Set<string>) {
     const nextTag = (): string => `${name}-${++this.#subscriptions}`;
     this.#consumer = connection.createConsumer(
       {
@@ -105,9 +104,8 @@ export class Receiver {
       (message) => {
         const id = message.messageId ?? '';
         recorder.delivered(queue, message.consumerTag, id, bodyHash(message.body as Buffer), message.redelivered);
-        this.received++;
-        this.lastAt = performance.now();
         recorder.settle(queue, message.consumerTag, id);
+        received.add(id);
       },
     );
     this.#consumer.on('error', () => undefined);
