@@ -170,9 +170,9 @@ export class Broker {
     return () => this.#accessListeners.delete(listener);
   }
 
-  /** Begins a batch; it must be committed within this turn. `tellsWaiting`: as `Engine.begin`. */
-  begin(atomic?: 'required' | 'idempotent', tellsWaiting?: boolean): Batch {
-    return this.engine.begin(atomic, tellsWaiting);
+  /** Begins a batch; it must be committed within this turn. `tellsWaiting`, `waitsForSettled`: as `Engine.begin`. */
+  begin(atomic?: 'required' | 'idempotent', tellsWaiting?: boolean, waitsForSettled?: boolean): Batch {
+    return this.engine.begin(atomic, tellsWaiting, waitsForSettled);
   }
 
   /** The engine failed: nothing more will be confirmed. Told at once where that has happened already. */

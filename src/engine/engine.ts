@@ -419,10 +419,12 @@ export interface Engine {
    * Begins a batch; it must be committed within this turn, and only one is open at a time. Without `atomic` items stand for
    * themselves. `required` is all-or-nothing. In an `idempotent` batch each settle (of one number) ends a group: the appends before it are its outputs,
    * their identity is derived from the settled message and their place in the group. `tellsWaiting` false (default true) spares who has no use for them
-   * the `waiting` outcomes.
+   * the `waiting` outcomes. `waitsForSettled` false (default true): nobody waits until messages are durably gone that the batch settles, so that one
+   * without anything else that has to be durable is told as if it had nothing. They are soon, and never later than what is committed behind them: a
+   * crash before it gives them back, as one before the commit would. Not for `atomic`.
    * @throws EngineError UNSUPPORTED where the engine can't keep it
    */
-  begin(atomic?: 'required' | 'idempotent', tellsWaiting?: boolean): Batch;
+  begin(atomic?: 'required' | 'idempotent', tellsWaiting?: boolean, waitsForSettled?: boolean): Batch;
 
   /** `countsDeliveries` false: for a look at messages. What is given back of it was no delivery; what a crash finds held is one nevertheless. Default true. */
   lease(countsDeliveries?: boolean): Lease;

@@ -31,7 +31,10 @@ export class PlainBatch implements Batch {
   #items = 0;
   #outcomes: ItemOutcome[] | null = null;
   #durable = false;
+  /** Something durable is settled. */
+  #settles = false;
   #tellsWaiting = true;
+  #waitsForSettled = true;
   #isTogether = false;
 
   constructor(host: BatchHost) {
@@ -39,11 +42,13 @@ export class PlainBatch implements Batch {
   }
 
   /** What the batch before left, if it was given up instead of committed, is forgotten. */
-  begin(tellsWaiting: boolean): this {
+  begin(tellsWaiting: boolean, waitsForSettled: boolean): this {
     this.#tellsWaiting = tellsWaiting;
+    this.#waitsForSettled = waitsForSettled;
     this.#items = 0;
     this.#outcomes = null;
     this.#durable = false;
+    this.#settles = false;
     if (this.#isTogether) this.#host.journal.atomic = false;
     this.#isTogether = false;
     return this;
@@ -105,7 +110,7 @@ export class PlainBatch implements Batch {
     }
     this.#host.journal.endRun();
     local.settle(first, count, settlement);
-    if (local.durable && settlement !== 'requeue') this.#durable = true;
+    if (local.durable && settlement !== 'requeue') this.#settles = true;
   }
 
   put(key: string, value: Uint8Array | null, expectedRevision?: number): void {
@@ -126,8 +131,9 @@ export class PlainBatch implements Batch {
 
   commit<T>(receiver: CommitReceiver<T>, token: T): void {
     const outcomes = this.#outcomes;
-    const durable = this.#durable;
-    this.begin(true);
+    const durable = this.#durable || (this.#settles && this.#waitsForSettled);
+    if (this.#settles && !durable) this.#host.journal.scheduleLazily();
+    this.begin(true, true);
     this.#host.committed(receiver, token, outcomes, durable);
   }
 

@@ -193,10 +193,10 @@ export class LocalEngine implements Engine, QueueHost, BatchHost {
 
   // --- committing ---
 
-  begin(atomic?: 'required' | 'idempotent', tellsWaiting = true): Batch {
+  begin(atomic?: 'required' | 'idempotent', tellsWaiting = true, waitsForSettled = true): Batch {
     this.dispatcher.held = true;
     if (this.#failure !== null) return new FailedBatch(this);
-    return atomic === undefined ? this.#plain.begin(tellsWaiting) : new AtomicBatch(this);
+    return atomic === undefined ? this.#plain.begin(tellsWaiting, waitsForSettled) : new AtomicBatch(this);
   }
 
   committed(

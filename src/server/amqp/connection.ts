@@ -173,7 +173,7 @@ export class Connection implements CommitReceiver<CommitToken>, Entrant {
   // Publishing
 
   beginBatch(): CountedBatch {
-    this.#counted.begin(this.broker.begin(undefined, false));
+    this.#counted.begin(this.broker.begin(undefined, false, false));
     this.batch = this.#counted;
     return this.#counted;
   }

@@ -322,7 +322,7 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
   }
 
   beginBatch(): CountedBatch {
-    this.#counted.begin(this.broker.begin(undefined, false));
+    this.#counted.begin(this.broker.begin(undefined, false, false));
     this.batch = this.#counted;
     return this.#counted;
   }
