@@ -5,13 +5,18 @@
  *   version u8 = 1   received:ids   released:ids
  *   ids := count:u16, that many u16; or 0xffff, and a bit for each of 65,536: a client that never sends PUBREL makes no larger write
  */
+import { bitmapBytes, PacketIds } from './packet-ids.ts';
+
 const version = 1;
 const isBitmap = 0xffff;
-const bitmapBytes = 0x1_0000 / 8;
 const mostListed = bitmapBytes / 2;
 
+type Ids = PacketIds | Set<number>;
+
 export class PacketState {
-  readonly received = new Set<number>();
+  /** It is the client who says how many. */
+  readonly received = new PacketIds();
+  /** In the order in which their PUBRELs went out, which is that of sending them again [MQTT-4.4.0-1]; no more than the receive maximum. */
   readonly released = new Set<number>();
   /** It differs from what was last stored. */
   changed = false;
@@ -59,12 +64,12 @@ export class PacketState {
   }
 }
 
-function sizeOf({ size }: ReadonlySet<number>): number {
+function sizeOf({ size }: Ids): number {
   return 2 + (size > mostListed ? bitmapBytes : 2 * size);
 }
 
 /** Answers where it ends. */
-function writeIds(ids: ReadonlySet<number>, bytes: Buffer, at: number): number {
+function writeIds(ids: Ids, bytes: Buffer, at: number): number {
   if (ids.size > mostListed) {
     at = bytes.writeUInt16BE(isBitmap, at);
     for (const id of ids) bytes[at + (id >> 3)]! |= 1 << (id & 7);
@@ -75,7 +80,7 @@ function writeIds(ids: ReadonlySet<number>, bytes: Buffer, at: number): number {
   return at;
 }
 
-function readIds(ids: Set<number>, bytes: Buffer, at: number): number {
+function readIds(ids: Ids, bytes: Buffer, at: number): number {
   const count = bytes.readUInt16BE(at);
   at += 2;
   if (count === isBitmap) {
