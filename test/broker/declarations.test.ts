@@ -353,9 +353,9 @@ test('x-expires deletes a queue that nobody used', async () => {
   const session = bench.session();
   await bench.queue(session, 'idle', { 'x-expires': 30 });
   await bench.queue(session, 'used', { 'x-expires': 30 });
-  await bench.queue(session, 'looked at', { 'x-expires': 30 });
+  await bench.queue(session, 'looked at', { 'x-expires': 1_000 });
   await bench.consume(session, 'used', new Inbox());
-  for (const end = Date.now() + 90; Date.now() < end;) {
+  for (const end = Date.now() + 1_300; Date.now() < end;) {
     await new Promise((resolve) => setTimeout(resolve, 2));
     await bench.vhost.checkQueue(session, 'looked at');
   }

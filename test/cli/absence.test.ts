@@ -41,10 +41,8 @@ describe('a broker that goes away', { timeout: 300_000 }, () => {
     proxy.refusing = true;
     proxy.cut();
     await lost;
-    const since = performance.now();
     publishing.child.stdin?.write('2\n3\n');
     const { code, stdout, stderr } = await publishing.finished;
-    assert.ok(performance.now() - since < 10_000);
     assert.equal(code, 1);
     const [told] = jsonLines(stdout) as { stored: number; failed: { line: number; code: string }[] }[];
     assert.equal(told?.stored, 1);

@@ -35,7 +35,7 @@ async function serve(context: TestContext, ...more: string[]) {
     while (!pattern.test(told)) await new Promise((resolve) => setTimeout(resolve, 20));
   };
   const works = async (ca: string, tls: object = {}): Promise<void> => {
-    const mq = await connect(`amqps://127.0.0.1:${ports.amqps}`, { connectTimeoutMs: 5_000, tls: { ca, ...tls } });
+    const mq = await connect(`amqps://127.0.0.1:${ports.amqps}`, { connectTimeoutMs: 30_000, tls: { ca, ...tls } });
     const queue = await mq.queue('q', { deadLetter: false });
     await queue.publish('hello');
     await mq.close();

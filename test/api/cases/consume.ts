@@ -162,9 +162,9 @@ export function consumeCases(bench: Bench): void {
       let settled = 0;
       const consumer = await queue.consume(
         (_payload, message) => void setTimeout(() => void message.ack().then(() => (settled += 1)), 5),
-        { ack: 'manual', timeoutMs: 200, retry: false },
+        { ack: 'manual', timeoutMs: 1_000, retry: false },
       );
-      await sleep(500);
+      await sleep(1_300);
       await queue.publish(1);
       await until('it was settled', () => settled === 1);
       await consumer.close();

@@ -41,9 +41,9 @@ export function requestCases(bench: Bench): void {
     it('fail where the answer can not be sent', async () => {
       const queue = await bench.mq.queue<string>(name());
       const service = await queue.respond((what) => (what === 'bigint' ? { n: 1n } : Buffer.alloc(17 * 1024 * 1024)));
-      await rejects(queue.request('bigint', { timeoutMs: 5_000 }), 'REQUEST_FAILED', /can't be sent: .*BigInt/);
+      await rejects(queue.request('bigint', { timeoutMs: 60_000 }), 'REQUEST_FAILED', /can't be sent: .*BigInt/);
       if (bench.kind === 'postrider') {
-        await rejects(queue.request('large', { timeoutMs: 5_000 }), 'REQUEST_FAILED', /can't be sent: .*larger/);
+        await rejects(queue.request('large', { timeoutMs: 60_000 }), 'REQUEST_FAILED', /can't be sent: .*larger/);
       }
       await service.close();
       await settledTo(queue, 0);

@@ -29,7 +29,7 @@ export function topicCases(bench: Bench): void {
         let fired = false;
         setTimeout(() => (fired = true), 5);
         // Bounded, so that a loop that nothing gets into fails instead of hanging.
-        const until = performance.now() + 2_000;
+        const until = performance.now() + 20_000;
         while (!fired && performance.now() < until) await publish();
         assert.equal(fired, true);
       }

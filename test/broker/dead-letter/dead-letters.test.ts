@@ -251,7 +251,7 @@ for (const full of [false, true]) {
 test('what a full disk has no space for waits, and is not dropped', async () => {
   const { bench, session, engine } = await withDeadLetters();
   await bench.publish(session, '', 'a', 'rejected');
-  await bench.publish(session, '', 'a', 'expired', { expiration: '300' });
+  await bench.publish(session, '', 'a', 'expired', { expiration: '1000' });
   engine.full = true;
   await rejectOne(bench, session, 'a');
   await until(() => engine.queues.get('1:/1:a')!.held.size === 2, 'both to wait');
@@ -261,13 +261,13 @@ test('what a full disk has no space for waits, and is not dropped', async () => 
 });
 
 test('a queue does not end by itself (x-expires) while its dead letters wait for space on a full disk', async () => {
-  const { bench, session, engine } = await withDeadLetters({ 'x-message-ttl': 50, 'x-expires': 400 });
-  await bench.queue(session, 'b', { 'x-dead-letter-exchange': 'dlx', 'x-expires': 400 });
+  const { bench, session, engine } = await withDeadLetters({ 'x-message-ttl': 400, 'x-expires': 800 });
+  await bench.queue(session, 'b', { 'x-dead-letter-exchange': 'dlx', 'x-expires': 800 });
   await bench.publish(session, '', 'a', 'expired');
   await bench.publish(session, '', 'b', 'rejected');
   engine.full = true;
   await rejectOne(bench, session, 'b');
-  await new Promise((resolve) => setTimeout(resolve, 1_600));
+  await new Promise((resolve) => setTimeout(resolve, 2_400));
   assert.deepEqual(
     ['a', 'b'].map((name) => engine.queues.get(`1:/1:${name}`)?.held.size),
     [1, 1],

@@ -7,7 +7,7 @@ import { publish, type RawClient } from './raw-client.ts';
 import { serve } from './serve.ts';
 
 const served = await serve();
-const impatient = await serve({ consumerTimeoutMs: 200 });
+const impatient = await serve({ consumerTimeoutMs: 1_000 });
 const replyQueue = 'amq.rabbitmq.reply-to';
 
 async function asking(from = served): Promise<RawClient> {
@@ -112,13 +112,13 @@ test('a delivery with more time keeps its channel open, and is late when that is
   const unknown = { ok: false, code: 'PRECONDITION_FAILED', message: 'unknown delivery tag 7' };
   assert.deepEqual(await ask(client, { verb: 'extend-lease', deliveryTag: 7, ms: 100 }), unknown);
   // Replies are deliveries of the channel as well, without a time of their own.
-  assert.deepEqual(await ask(client, { verb: 'extend-lease', deliveryTag: 1, ms: 900 }), { ok: true });
+  assert.deepEqual(await ask(client, { verb: 'extend-lease', deliveryTag: 1, ms: 3_000 }), { ok: true });
   const since = Date.now();
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
   assert.deepEqual(await ask(client, { verb: 'extend-lease', deliveryTag: 1, ms: 1 }), { ok: true });
   const closed = await client.expect('channel.close');
   assert.match(closed.args['replyText'] as string, /delivery acknowledgement on channel 1 timed out/);
-  assert.ok(Date.now() - since >= 850, `${Date.now() - since} ms`);
+  assert.ok(Date.now() - since >= 2_900, `${Date.now() - since} ms`);
 });
 
 test('one that is acknowledged in time leaves the others as they were', async () => {

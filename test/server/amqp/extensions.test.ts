@@ -339,12 +339,12 @@ describe('queues', () => {
 
   test('that expire unused are gone; to redeclare, get and consume is to use', async () => {
     const client = await served.client();
-    const name = await queue(client, { 'x-expires': 150 });
+    const name = await queue(client, { 'x-expires': 600 });
     await client.consume(name, 'c');
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await new Promise((resolve) => setTimeout(resolve, 900));
     await client.call(1, basicCancel, { consumerTag: 'c', noWait: false }, 'basic.cancel_ok');
     await client.call(1, queueDeclare, { ...declaration, queue: name, passive: true }, 'queue.declare_ok');
-    await new Promise((resolve) => setTimeout(resolve, 600));
+    await new Promise((resolve) => setTimeout(resolve, 1_800));
     const text = `NOT_FOUND - no queue '${name}' in vhost '/'`;
     await refused(client, queueDeclare.frame(1, { ...declaration, queue: name, passive: true }), 404, text);
   });
@@ -388,7 +388,7 @@ describe('deliveries', () => {
     await bind(client, name, 'amq.fanout', '');
     await client.call(1, confirmSelect, { noWait: false }, 'confirm.select_ok');
     await confirmed(client, name, 'round');
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
     assert.equal(
       (await client.call(1, queueDeclare, { ...declaration, queue: name, passive: true }, 'queue.declare_ok')).args[
         'messageCount'

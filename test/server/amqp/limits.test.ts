@@ -13,7 +13,7 @@ const served = await serve({ maxConsumersPerConnection: 3 });
 const short = await serve({ maxUnsentBytes: 64 * KiB, frozenAfterMs: 50 });
 const full = await serve({ maxUnsentBytesOfAll: 2 * MiB, frozenAfterMs: 60_000 });
 const fullAndQuick = await serve({ maxUnsentBytesOfAll: 2 * MiB, frozenAfterMs: 100 });
-const impatient = await serve({ consumerTimeoutMs: 200 });
+const impatient = await serve({ consumerTimeoutMs: 1_000 });
 const tiny = await serve({ maxConnections: 4, handshakeTimeoutMs: 60_000 });
 const narrow = await serve({ maxConnections: 12, handshakeTimeoutMs: 60_000 });
 
@@ -125,7 +125,7 @@ test('a delivery that nobody acknowledges ends its channel, and its message is t
   assert.deepEqual([channel, args['replyCode']], [1, 406]);
   assert.match(
     args['replyText'] as string,
-    /^PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out\. Timeout value used: 200 ms\./,
+    /^PRECONDITION_FAILED - delivery acknowledgement on channel 1 timed out\. Timeout value used: 1000 ms\./,
   );
   client.send(basicGet.frame(2, { queue: 'work', noAck: true }));
   const got = await client.message('basic.get_ok');
@@ -142,7 +142,7 @@ test('while the broker does not read acknowledgements, none is late', async () =
   pressure.setDisk(true);
   await client.expect('connection.blocked');
   client.send(basicAck.frame(1, { deliveryTag: 1, multiple: false }));
-  await pause(500);
+  await pause(1_500);
   pressure.setDisk(false);
   await client.expect('connection.unblocked');
   await client.declare('still-open-after-it');
@@ -156,45 +156,45 @@ test('who acknowledges in time keeps the channel, however long it lasts', async 
   const client = await impatient.client();
   await client.declare('steady');
   await client.consume('steady', 'c');
-  for (let tag = 1; tag <= 12; tag++) {
+  for (let tag = 1; tag <= 5; tag++) {
     client.send(publish('steady', 'm'));
     await client.message('basic.deliver');
-    await pause(50);
+    await pause(250);
     // The newest stays out for one delivery more.
     if (tag > 1) client.send(basicAck.frame(1, { deliveryTag: tag - 1, multiple: false }));
   }
-  client.send(basicAck.frame(1, { deliveryTag: 12, multiple: false }));
-  await pause(400);
+  client.send(basicAck.frame(1, { deliveryTag: 5, multiple: false }));
+  await pause(1_500);
   await client.declare('still-open');
 });
 
 test('Connections without a login: few, and they give way', { timeout: 300_000 }, async () => {
   const { server, lines } = narrow;
-  for (let n = 0; n < 20; n++) {
-    narrow.raw();
-    if (n % 5 === 4) await pause(20);
-  }
-  await pause(50);
+  const raw: RawClient[] = [];
+  const gone = async (count: number): Promise<void> => {
+    while (raw.filter(({ ended }) => ended).length < count) await pause(5);
+  };
+  for (let n = 0; n < 20; n++) raw.push(narrow.raw());
+  await gone(17);
   assert.equal(server.connectionCount, 3, 'a quarter of all');
   assert.ok(lines.some((line) => line === 'amqp: connections are refused: too many are at their handshake'));
   // Those that wait for a second make room, one for one.
-  await pause(1_000);
+  await pause(1_100);
   for (let n = 0; n < 9; n++) await narrow.client();
-  for (let n = 0; n < 5; n++) narrow.raw();
-  await pause(50);
+  for (let n = 0; n < 5; n++) raw.push(narrow.raw());
+  await gone(22);
   assert.equal(server.connectionCount, 12);
 });
 
 test('that connections are refused is said of those that are', async () => {
   const told = (): boolean => tiny.lines.some((line) => line.includes('connections are refused'));
-  tiny.raw();
+  const first = tiny.raw();
   await pause(1_100);
   // It takes the place of the first.
   tiny.raw();
-  await pause(50);
+  await first.untilEnd();
   assert.deepEqual([tiny.server.connectionCount, told()], [1, false]);
-  tiny.raw();
-  await pause(50);
+  await tiny.raw().untilEnd();
   assert.deepEqual([tiny.server.connectionCount, told()], [1, true]);
 });
 

@@ -5,7 +5,7 @@ import { connect, disconnect, packet, pingreq, publish, subscribe } from './pack
 import { u8 } from './properties.ts';
 
 const target = await startTarget({
-  settings: { maxKeepAliveSeconds: 60, connectTimeoutMs: 300 },
+  settings: { maxKeepAliveSeconds: 60, connectTimeoutMs: 1_500 },
   redirect: (clientId) => (clientId.endsWith('elsewhere') ? 'other:1883' : null),
 });
 const conforms = conformsOn(target);

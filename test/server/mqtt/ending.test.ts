@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { startTarget } from './broker.ts';
 import { connect, decode, publish } from './packet.ts';
 
-const silentCloseDelayMs = 200;
+const silentCloseDelayMs = 1_000;
 const { port, own } = await startTarget({ settings: { silentCloseDelayMs, receiveMaximum: 1 } });
 const skip = own === null ? 'the delay is a setting of ours' : false;
 
@@ -25,8 +25,8 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 test('one that still sends reads why its connection ends, later', { skip }, async () => {
   const socket = await offender();
-  for (let i = 0; i < 6; i++) {
-    await pause(silentCloseDelayMs / 3);
+  for (let i = 0; i < 15; i++) {
+    await pause(silentCloseDelayMs / 10);
     socket.write(publish(5, 'topic', 'x'));
   }
   const chunks: Buffer[] = [];

@@ -171,7 +171,7 @@ for (const at of [0, 1, 2, 3]) {
 conforms('a will that waits comes after a restart', { v5: '3.1.2-8' }, async ({ open, topic }) => {
   const watcher = await open('watcher', { durable: true });
   await watcher.subscribe(topic, { qos: 1 });
-  const will = { topic, payload: 'the will', qos: 1, properties: { willDelay: 1 } };
+  const will = { topic, payload: 'the will', qos: 1, properties: { willDelay: 5 } };
   const client = await open('client', { properties: { sessionExpiry: 100 }, will });
   client.drop();
   await watcher.quiet();

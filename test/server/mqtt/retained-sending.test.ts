@@ -64,6 +64,23 @@ test('retained messages with acknowledgement come all, over several turns', asyn
   client.drop();
 });
 
+test('what goes through mailboxes waits for a disk that is behind, or full', async () => {
+  if (target.own === null) return;
+  await retain(target.own, 'behind', 10, 10);
+  const { pressure } = target.own.broker;
+  const client = await opened('patient');
+  pressure.setBehind(true);
+  pressure.setDisk(true);
+  await client.subscribe('behind/+', { qos: 1 });
+  await client.quiet();
+  pressure.setBehind(false);
+  await client.quiet();
+  pressure.setDisk(false);
+  assert.deepEqual(numbers(await client.messages(10)), upTo(10));
+  await client.quiet();
+  client.drop();
+});
+
 test('what is retained of a client itself is not sent to its subscription without local messages', async () => {
   if (target.own === null) return;
   const client = await opened('own');
