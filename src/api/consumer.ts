@@ -94,7 +94,7 @@ export class Consumer<Payload> implements DeliverySink, MessageHolder {
     this.atMostOnce = settings.atMostOnce;
     this.#failures = new FailurePath(queue, settings);
     this.#limit = new TimeLimit(settings.timeoutMs);
-    this.#reader = new PayloadReader(codec, this.#limit, {
+    this.#reader = new PayloadReader(codec, this.#bodies, this.#limit, {
       unreadable: (message, error, reason) => this.#unreadable(message, error, reason),
       answered: () => this.#turnAgain(),
     });

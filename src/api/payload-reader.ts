@@ -2,7 +2,7 @@
 import { asError, PostriderError } from './errors.ts';
 import type { Message } from './message.ts';
 import type { DeadLetterReason } from './message-headers.ts';
-import type { PayloadCodec } from './payload-codec.ts';
+import type { BodyTexts, PayloadCodec } from './payload-codec.ts';
 import { Places } from './places.ts';
 import type { TimeLimit } from './time-limit.ts';
 
@@ -16,11 +16,13 @@ export class PayloadReader<Payload> {
   /** Of messages whose schema has not answered. */
   readonly pending: Places;
   readonly #codec: PayloadCodec<Payload, never>;
+  readonly #texts: BodyTexts;
   readonly #limit: TimeLimit;
   readonly #owner: ReaderOwner;
 
-  constructor(codec: PayloadCodec<Payload, never>, limit: TimeLimit, owner: ReaderOwner) {
+  constructor(codec: PayloadCodec<Payload, never>, texts: BodyTexts, limit: TimeLimit, owner: ReaderOwner) {
     this.#codec = codec;
+    this.#texts = texts;
     this.#limit = limit;
     this.#owner = owner;
     this.pending = new Places({
@@ -40,7 +42,7 @@ export class PayloadReader<Payload> {
   read(message: Message<Payload>): boolean {
     if (message.decoding || message.settled) return false;
     try {
-      const payload = this.#codec.decode(message);
+      const payload = this.#codec.decode(message, this.#texts);
       if (payload instanceof Promise) {
         this.#readLater(message, payload);
         return false;

@@ -4,6 +4,7 @@ import { checkedHeaders } from './header-check.ts';
 import type { Headers } from './message.ts';
 import { unmarkedHeaders } from './message-headers.ts';
 import { checkOptions, type Checks, integer, milliseconds, object, signal, text } from './option-check.ts';
+import { turnTime } from './turn-time.ts';
 
 /** What may be said of a message when it is published. */
 export interface PublishOptions {
@@ -47,7 +48,7 @@ let plain: BasicProperties = { contentType: '', timestamp: 0 };
 
 /** Hot. Of messages that say nothing but what they are: one object for all of a second, so that it is encoded once. */
 export function plainProperties(contentType: string): BasicProperties {
-  const timestamp = Math.floor(Date.now() / 1000);
+  const timestamp = Math.floor(turnTime() / 1000);
   if (plain.timestamp !== timestamp || plain.contentType !== contentType) {
     plain = Object.freeze({ contentType, deliveryMode: persistent, timestamp });
   }

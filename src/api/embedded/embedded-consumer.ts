@@ -84,7 +84,9 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer, Acknowledge
   acknowledge(batch: Batch): void {
     const handled = this.#handled;
     this.#handled = [];
-    for (const tag of handled) this.#session.ack(batch, tag, false);
+    const together = leading(handled, this.#session.ledger.oldest);
+    if (together > 1) this.#session.ack(batch, handled[together - 1]!, true);
+    for (let at = together > 1 ? together : 0; at < handled.length; at++) this.#session.ack(batch, handled[at]!, false);
   }
 
   acked(tag: number): Promise<void> {
@@ -178,6 +180,13 @@ export class EmbeddedConsumer implements ConsumerSink, LinkConsumer, Acknowledge
       this.#outbox.settle({ session: this.#session, tag, requeue, done });
     });
   }
+}
+
+/** How many of these tags are neighbours from the first on, which is `oldest`: they are settled as one. */
+function leading(tags: readonly number[], oldest: number): number {
+  let count = 0;
+  while (count < tags.length && tags[count] === oldest + count) count++;
+  return count;
 }
 
 /** Milliseconds. */

@@ -20,6 +20,7 @@ import type { Address, Outgoing } from '../link.ts';
 import { lostDelivery, unroutable } from '../message-outcomes.ts';
 import { brokerFailure, refusal } from './broker-failure.ts';
 import { CountedBatch } from './counted-batch.ts';
+import { TextRun } from './text-run.ts';
 
 export interface Publish {
   readonly to: Address;
@@ -56,10 +57,6 @@ interface Answer {
 const longestTimerMs = 2 ** 31 - 1;
 /** How long a refusal for want of space waits when the engine doesn't say that it is blocked. */
 const fullPauseMs = 100;
-/** A longer text gets a buffer of its own. */
-const textBytes = 64 * 1024;
-/** UTF-8 needs no more for one UTF-16 unit. */
-const mostBytesAUnit = 3;
 const noBytes: Buffer = Buffer.alloc(0);
 
 export class Outbox implements CommitReceiver<Committed> {
@@ -86,8 +83,7 @@ export class Outbox implements CommitReceiver<Committed> {
   #encoded: BasicProperties | null = null;
   #encodedBytes = noBytes;
   #address: Address | null = null;
-  /** Where a text is written before the engine copies it. */
-  readonly #text = Buffer.allocUnsafeSlow(textBytes);
+  readonly #texts = new TextRun();
   #route: Route | null = null;
 
   constructor(broker: Broker, session: Session) {
@@ -152,8 +148,8 @@ export class Outbox implements CommitReceiver<Committed> {
     while (pressure.blocked !== null && this.#failure === null);
   }
 
-  /** The message as the engine takes it; the same object again for the next. */
-  view(message: Outgoing, expiresAt: number): MessageView {
+  /** The message as the engine takes it; the same object again for the next. `writtenAt`: where its text was written, with others. */
+  view(message: Outgoing, expiresAt: number, writtenAt = -1): MessageView {
     if (message.properties !== this.#encoded) {
       this.#encodedBytes = encodeProperties(message.properties);
       this.#encoded = message.properties;
@@ -163,13 +159,12 @@ export class Outbox implements CommitReceiver<Committed> {
     view.head = this.#encodedBytes;
     view.propertiesStart = 0;
     view.propertiesEnd = this.#encodedBytes.length;
-    view.bodyStart = 0;
-    if (typeof body === 'string' && body.length * mostBytesAUnit <= textBytes) {
-      view.body = this.#text;
-      view.bodyEnd = this.#text.write(body);
+    if (writtenAt >= 0) {
+      view.body = this.#texts.buffer;
+      view.bodyStart = writtenAt;
+      view.bodyEnd = writtenAt + (body as string).length;
     } else {
-      view.body = asBuffer(body);
-      view.bodyEnd = view.body.length;
+      this.#write(view, body);
     }
     view.expiresAt = expiresAt;
     view.dueAt = message.delayMs > 0 ? this.#broker.context.clock.now() + message.delayMs : 0;
@@ -177,14 +172,14 @@ export class Outbox implements CommitReceiver<Committed> {
   }
 
   /** @throws BrokerError, FormatError */
-  resolve(to: Address, message: Outgoing): { route: Route; view: MessageView } {
+  resolve(to: Address, message: Outgoing, writtenAt = -1): { route: Route; view: MessageView } {
     const { vhost, principal } = this.#session;
     if (to !== this.#address || this.#route?.version !== vhost.version) {
       this.#address = null;
       this.#route = vhost.route(principal, to.exchange, to.routingKey);
       this.#address = to;
     }
-    const view = this.view(message, 0);
+    const view = this.view(message, 0, writtenAt);
     return { route: this.#session.resolve(this.#route, view), view };
   }
 
@@ -212,10 +207,21 @@ export class Outbox implements CommitReceiver<Committed> {
     const { publishes, settlings } = this.#take();
     const batch = this.#batch;
     const sent: Publish[] = [];
-    for (const publish of publishes) {
+    const texts = this.#texts;
+    let runEnd = 0;
+    let textEnd = -1;
+    for (let at = 0; at < publishes.length; at++) {
+      if (at === runEnd) {
+        texts.begin(publishes, at);
+        runEnd += texts.count;
+        textEnd = texts.isWritten ? 0 : -1;
+      }
+      const publish = publishes[at]!;
+      const textAt = textEnd;
+      if (textAt >= 0) textEnd += (publish.message.body as string).length;
       if (publish.signal !== undefined && rejectIfAborted(publish)) continue;
       try {
-        const { route, view } = this.resolve(publish.to, publish.message);
+        const { route, view } = this.resolve(publish.to, publish.message, textAt);
         if (route.unroutable) {
           this.#answerLater(publish, publish.to.mandatory ? unroutable(publish.to) : null);
           continue;
@@ -243,6 +249,17 @@ export class Outbox implements CommitReceiver<Committed> {
       batch.commit<Committed>(this, { publishes: sent, settlings: settled });
     }
     this.#keepAlive();
+  }
+
+  #write(view: MessageView, body: Uint8Array | string): void {
+    view.bodyStart = 0;
+    view.bodyEnd = typeof body === 'string' ? this.#texts.write(body) : -1;
+    if (view.bodyEnd >= 0) {
+      view.body = this.#texts.buffer;
+      return;
+    }
+    view.body = asBuffer(body);
+    view.bodyEnd = view.body.length;
   }
 
   #keepAlive(): void {
