@@ -1,9 +1,12 @@
 /** What a client leaves to be published when it is gone without a word [MQTT-3.1.2-8]. */
 import {
   BrokerError,
+  type CommitReceiver,
   ConnectionScope,
   isShortened,
+  type ItemOutcome,
   type MessageView,
+  RefusedMessages,
   routingKeyOf,
   Session,
 } from '../../broker/index.ts';
@@ -29,7 +32,6 @@ export interface Will {
 }
 
 const stored = new StoredProperties();
-const noBytes = Buffer.alloc(0);
 
 /** The will of a CONNECT; null: it has none. @throws MqttError */
 export function willOf({ will }: ConnectPacket): Will | null {
@@ -75,6 +77,7 @@ export function publishWill(server: MqttServer, owner: MqttSession, will: Will):
   try {
     const found = server.routeOf(session, will.topic, clientId);
     const batch = new CountedBatch();
+    const refused = new RefusedMessages(server.broker);
     batch.begin(server.broker.begin(undefined, false));
     try {
       owner.storeRecord(batch);
@@ -82,9 +85,11 @@ export function publishWill(server: MqttServer, owner: MqttSession, will: Will):
       if (will.retain && !server.retain(owner, batch, will.topic, message)) {
         server.log(`mqtt: the will of ${JSON.stringify(clientId)} is not retained: there is no room`);
       }
+      const item = batch.items;
       session.publish(batch, route, message);
+      if (route.deadLettersRefused) refused.keep(item, route, message);
     } finally {
-      batch.commit(unheeded, noBytes);
+      batch.commit(new WillCommit(server, clientId), refused);
     }
   } catch (error) {
     // Whatever is wrong with it: its session ends, or goes on, as if it were not there.
@@ -93,5 +98,24 @@ export function publishWill(server: MqttServer, owner: MqttSession, will: Will):
   }
 }
 
-/** Nobody waits for it. */
-const unheeded = { committed: () => undefined, failed: () => undefined };
+/** Nobody waits for it. What was refused, by a queue that is full or for want of disk, is gone: its session has it no more. */
+class WillCommit implements CommitReceiver<RefusedMessages> {
+  readonly #server: MqttServer;
+  readonly #clientId: string;
+
+  constructor(server: MqttServer, clientId: string) {
+    this.#server = server;
+    this.#clientId = clientId;
+  }
+
+  committed(refused: RefusedMessages, outcomes: readonly ItemOutcome[] | null): void {
+    refused.answered(outcomes);
+    const refusal = outcomes?.find(({ outcome }) => outcome === 'refused');
+    if (refusal === undefined) return;
+    this.#server.log(`mqtt: the will of ${JSON.stringify(this.#clientId)} was refused: ${refusal.reason}`);
+  }
+
+  failed(): void {
+    // The engine has ended. It stays in its session, and goes out after the next start.
+  }
+}

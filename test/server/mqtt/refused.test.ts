@@ -6,7 +6,8 @@ import { startTarget } from './broker.ts';
 import { MqttClient } from './client.ts';
 import { disconnect, publish, type Version } from './packet.ts';
 
-const target = await startTarget();
+const lines: string[] = [];
+const target = await startTarget({ log: (line) => lines.push(line) });
 
 for (const version of [4, 5] as const) {
   for (const waits of [true, false]) {
@@ -33,6 +34,19 @@ for (const version of [4, 5] as const) {
     );
   }
 }
+
+test('a will that a queue refuses is told to the operator, and its session ends', { timeout: 300_000 }, async () => {
+  if (target.own === null) return;
+  const full = await fullQueue('refusing');
+  const client = new MqttClient(target.port, 5, 'dying');
+  await client.connect({ will: { topic: 'refusing', payload: 'the will', qos: 1 } });
+  client.drop();
+  const isTold = (line: string): boolean => line.includes('the will of "dying" was refused: max-length');
+  while (!lines.some(isTold)) await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.equal(await full.length(), 1);
+  const { subscribers } = target.own.broker.requireVhost('/');
+  while (subscribers.find('guest', 'dying') !== undefined) await new Promise((resolve) => setTimeout(resolve, 10));
+});
 
 test('a publish that is too large is answered in its turn', { timeout: 300_000 }, async () => {
   const keeper = await open(5, 'keeper');
