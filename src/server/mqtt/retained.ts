@@ -3,9 +3,6 @@ import type { Batch, CommitReceiver, RetainedMessage, Subscription } from '../..
 import type { Connection } from './connection.ts';
 import { qosOf } from './subscription-options.ts';
 
-/** Messages that are sent, or go into a session's mailbox, in one turn; or pieces of a search that finds none. */
-const pageLength = 500;
-
 /** A subscription that is new or made again, and what is retained for it. */
 interface Sending {
   readonly subscription: Subscription;
@@ -17,7 +14,7 @@ interface Sending {
 
 /**
  * Sends one client what is retained, one of its subscriptions after the other. One filter may match more than a client takes at once, or make
- * for a long search, and one subscribes with a few bytes: messages are found as it takes them, in turns of their own. What is to be
+ * for a long search, and one subscribes with a few bytes: messages are found as it takes them, in turns (retained-turns.ts). What is to be
  * acknowledged goes through the session's mailbox, so that it is kept, bounded and sent again like any other message.
  */
 export class RetainedSender implements CommitReceiver<null> {
@@ -25,6 +22,7 @@ export class RetainedSender implements CommitReceiver<null> {
   /** By name: one that is made again stands for the one before. The first is under way. */
   readonly #due = new Map<string, Sending>();
   #isWaiting = false;
+  readonly #goOn = (): void => this.#run();
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -50,21 +48,25 @@ export class RetainedSender implements CommitReceiver<null> {
 
   #run(): void {
     this.#isWaiting = false;
-    const { broker } = this.#connection;
+    const { broker, server } = this.#connection;
+    const turns = server.retainedTurns;
     let batch: Batch | null = null;
-    let left = pageLength;
     // What is made again meanwhile comes last.
     for (const [name, sending] of this.#due) {
       while (this.#isWanted(sending) && this.#find(sending)) {
-        if (left-- === 0) {
+        if (!turns.take()) {
           this.#isWaiting = true;
-          setImmediate(() => this.#run());
+          turns.wait(this.#goOn);
           break;
         }
         if (sending.next === null) continue;
         if (this.#isAtMostOnce(sending)) {
           if (this.#waitsForRoom(sending.next)) break;
           this.#sendNow(sending);
+        } else if (!turns.hasDisk) {
+          this.#isWaiting = true;
+          turns.waitForDisk(this.#goOn);
+          break;
         } else {
           batch ??= broker.begin(undefined, false);
           this.#deposit(batch, sending);

@@ -14,6 +14,7 @@ import { credentialsOf, type Credentials } from './credentials.ts';
 import type { Authentication, AuthenticationStep, Authenticator } from './enhanced-authentication.ts';
 import { KeepAliveWheel } from './keep-alive.ts';
 import { Listeners } from './listeners.ts';
+import { RetainedTurns } from './retained-turns.ts';
 import type { MqttSession } from './session.ts';
 import { neverExpires } from './session-record.ts';
 import { Sessions } from './sessions.ts';
@@ -50,6 +51,7 @@ export class MqttServer {
   readonly keepAlive = new KeepAliveWheel();
   readonly traffic = new Traffic();
   readonly sys: SysTopics;
+  readonly retainedTurns: RetainedTurns;
 
   readonly #listeners: Listeners;
   readonly #admission: Admission;
@@ -72,6 +74,7 @@ export class MqttServer {
     this.#frozen = new FrozenClients(this.#connections, this.settings, this.broker.pressure, this.outputBudget);
     this.sessions = new Sessions(this);
     this.sys = new SysTopics(this);
+    this.retainedTurns = new RetainedTurns(this.broker.pressure);
     this.#listeners = new Listeners({
       admission: this.#admission,
       connectTimeoutMs: this.settings.connectTimeoutMs,
@@ -230,6 +233,7 @@ export class MqttServer {
     this.sys.start();
     const pressureChanged = (): void => {
       for (const connection of this.#connections) connection.pressureChanged();
+      this.retainedTurns.pressureChanged();
     };
     this.#unsubscribe = [
       this.broker.pressure.subscribe({

@@ -67,16 +67,20 @@ test('retained messages with acknowledgement come all, over several turns', asyn
 test('what goes through mailboxes waits for a disk that is behind, or full', async () => {
   if (target.own === null) return;
   await retain(target.own, 'behind', 10, 10);
-  const { pressure } = target.own.broker;
+  const { broker, server } = target.own;
+  const { pressure } = broker;
   const client = await opened('patient');
+  const sentBefore = server.traffic.messagesSent;
   pressure.setBehind(true);
   pressure.setDisk(true);
   await client.subscribe('behind/+', { qos: 1 });
-  await client.quiet();
+  for (let i = 0; i < 20; i++) await client.ping();
   pressure.setBehind(false);
-  await client.quiet();
+  for (let i = 0; i < 20; i++) await client.ping();
+  const sent = server.traffic.messagesSent - sentBefore;
   pressure.setDisk(false);
   assert.deepEqual(numbers(await client.messages(10)), upTo(10));
+  assert.equal(sent, 0);
   await client.quiet();
   client.drop();
 });
