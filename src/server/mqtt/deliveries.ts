@@ -108,17 +108,19 @@ export class Deliveries implements LiveSink {
       this.window.release(id, null);
       this.#connection.acknowledge(packetType.pubrel, id, reasonCode.success);
     }
-    this.follow();
+    this.follow(session.subscriber.subscriptions.values());
   }
 
-  /** The subscriptions have changed. */
-  follow(): void {
+  /** The subscriptions have changed: these are new, some may be gone. A client with many of them makes one after the other. */
+  follow(added: Iterable<Subscription> = []): void {
     const { subscriber } = this.#connection.session;
     this.#forgetPlans();
     subscriber.sink = this;
     if (subscriber.queue !== null && this.#mailbox === null) this.#mailbox = this.#consume(null);
-    for (const { group } of subscriber.subscriptions.values()) {
-      if (group !== null && !this.#groups.has(group)) this.#groups.set(group, this.#consume(group));
+    for (const subscription of added) {
+      const { group, name } = subscription;
+      if (group === null || this.#groups.has(group) || subscriber.subscriptions.get(name) !== subscription) continue;
+      this.#groups.set(group, this.#consume(group));
     }
     for (const [group, consumer] of this.#groups) {
       if (consumer.own?.group === group) continue;

@@ -32,7 +32,7 @@ export function subscribe(
       const explanation = refused instanceof BrokerError ? { reasonString: refused.message } : {};
       const packet = encodeSuback(connection.recipient, packetId, reasons, explanation);
       if (packet !== null) connection.output.writeFrame(packet);
-      connection.deliveries.follow();
+      connection.deliveries.follow(outcomes.flatMap((each) => (each instanceof BrokerError ? [] : each.subscription)));
       for (const [i, outcome] of outcomes.entries()) {
         if (outcome instanceof BrokerError) {
           connection.log(`may not subscribe to ${JSON.stringify(requests[i]!.filter)}: ${outcome.message}`);
