@@ -135,23 +135,23 @@ export class BatchBuilder {
     message.expiresAt = request.ttlMs === 0 ? 0 : nowMs + request.ttlMs;
     message.dueAt = request.dueInMs === 0 ? 0 : nowMs + request.dueInMs;
     message.identity = request.identity;
-    const full = (queue: ModelQueue, length: number, bytes: number): boolean => {
+    const full = (queue: ModelQueue, { count, bytes }: { count: number; bytes: number }): boolean => {
       const { overflow, maxLength, maxBytes } = queue.limits;
       return (
         overflow === 'reject' &&
         request.dueInMs === 0 &&
-        (length >= (maxLength ?? Infinity) || bytes + request.bodyBytes > (maxBytes ?? Infinity))
+        (count >= (maxLength ?? Infinity) || bytes + request.bodyBytes > (maxBytes ?? Infinity))
       );
     };
     // A crowd in front of a reject limit is judged by what the engine could have seen when the call was made.
     const mayRefuse = request.queues.some(
-      (queue) => queue.limits.overflow === 'reject' && full(queue, queue.mostReady(), queue.mostReadyBytes()),
+      (queue) => queue.limits.overflow === 'reject' && full(queue, queue.mostReady(client.wasBlocked)),
     );
     const mustRefuse = request.queues.some(
       (queue) =>
         queue.limits.maxLength !== undefined &&
         !client.isConsumed(queue) &&
-        full(queue, queue.fewestReady(nowMs, client.wasBlocked, this.unit), 0),
+        full(queue, { count: queue.fewestReady(nowMs, client.wasBlocked, this.unit), bytes: 0 }),
     );
     const { identity } = request;
     // Where space is missing, nobody but the engine knows for which of them there is still some.
@@ -225,7 +225,10 @@ export class BatchBuilder {
         session.held.delete(copy);
         copy.holder = null;
         if (settlement === 'requeue') copy.givenBackBy = unit;
-        else copy.removal = { kind: settlement, unit, maybe: false };
+        else {
+          copy.removal = { kind: settlement, unit, maybe: false };
+          copy.takenFrom = session.hold;
+        }
         world.history.settle(
           this.#client.historyName(queue),
           session.name,

@@ -62,6 +62,8 @@ export class Copy {
   /** A no-ack consumer went away that may have had it on the way: it comes back at the end. */
   displaced = false;
   removal: Removal | null = null;
+  /** Of whom `removal` takes it: once that one is gone it is ready, if the removal is refused. */
+  takenFrom: Hold | null = null;
   /** A purge may have taken it, if what was settling it was refused. */
   purged: Unit | null = null;
   holder: Hold | null = null;
@@ -113,6 +115,18 @@ export class Copy {
 
   get mayBeReady(): boolean {
     return this.stored !== 'no' && this.holder === null && (this.removal === null || this.removal.maybe);
+  }
+
+  /** Ready as well, if the engine refused a batch that has no answer yet. `blocked`: it may have, whatever is in it. */
+  mayHaveStayed(blocked: boolean): boolean {
+    const unit = this.removal?.unit;
+    return (
+      this.stored !== 'no' &&
+      this.holder === null &&
+      unit?.state === 'open' &&
+      (unit.refusable || blocked) &&
+      this.takenFrom?.released === true
+    );
   }
 
   get isReady(): boolean {
@@ -198,16 +212,15 @@ export class ModelQueue {
   }
 
   /** Most messages that may be ready, by what is known. */
-  mostReady(): number {
+  mostReady(blocked: boolean): { readonly count: number; readonly bytes: number } {
     let count = 0;
-    for (const copy of this.copies.values()) if (copy.mayBeReady) count++;
-    return count;
-  }
-
-  mostReadyBytes(): number {
     let bytes = 0;
-    for (const copy of this.copies.values()) if (copy.mayBeReady) bytes += copy.bodyBytes;
-    return bytes;
+    for (const copy of this.copies.values()) {
+      if (!copy.mayBeReady && !copy.mayHaveStayed(blocked)) continue;
+      count++;
+      bytes += copy.bodyBytes;
+    }
+    return { count, bytes };
   }
 
   /** Fewest messages that are ready for certain. */

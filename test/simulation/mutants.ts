@@ -58,6 +58,14 @@ export const mutants: readonly Mutant[] = [
     ],
   },
   {
+    name: 'found-marker-not-synced',
+    bug: 'a start that finds a marker does not make sure of its name',
+    scene: 'markerThatAStartFinds',
+    patches: [
+      { file: `${engine}/journal/data-directory.ts`, find: 'else await files.syncDirectory(directory);', replace: '' },
+    ],
+  },
+  {
     name: 'tail-not-rewritten',
     bug: 'what recovery read at the end of the journal is taken for durable',
     patches: [{ file: `${engine}/disk-store.ts`, find: 'await this.#proveTail(recovered);', replace: '' }],
@@ -137,6 +145,17 @@ export const mutants: readonly Mutant[] = [
       {
         file: `${engine}/batch.ts`,
         find: 'journal.roomTogether(this.#bytes());\n    journal.atomic = true;',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'given-back-not-counted',
+    bug: 'what a transaction gives back does not count against the limit of what it appends',
+    patches: [
+      {
+        file: `${engine}/batch.ts`,
+        find: "else if (entry.settlement === 'requeue' && queue.refusesAtLimit) countBack(entry, appended);",
         replace: '',
       },
     ],

@@ -28,12 +28,16 @@ const factory: EngineFactory = (files, clock) => {
   });
 };
 
-/** A disk whose calls a scene may watch, and whose journal it may hold up. */
+/** A disk whose calls a scene may watch and fail, and whose journal it may hold up. */
 class StagedFiles implements Files {
   /** Told of each sync as it is asked for. */
   syncing: (path: string) => void = () => undefined;
+  /** Told of each rename that is done; what it throws is how that ends all the same. */
+  renamed: (to: string) => void = () => undefined;
   /** Writes of the journal are begun no more. */
   heldUp = false;
+  /** Directories are synced no more. */
+  directoriesHeldUp = false;
   readonly #files: Files;
 
   constructor(files: Files) {
@@ -69,8 +73,9 @@ class StagedFiles implements Files {
     return staged;
   }
 
-  rename(from: string, to: string): Promise<void> {
-    return this.#files.rename(from, to);
+  async rename(from: string, to: string): Promise<void> {
+    await this.#files.rename(from, to);
+    this.renamed(to);
   }
 
   unlink(path: string): Promise<void> {
@@ -78,7 +83,7 @@ class StagedFiles implements Files {
   }
 
   syncDirectory(path: string): Promise<void> {
-    return this.#files.syncDirectory(path);
+    return this.directoriesHeldUp ? new Promise(() => undefined) : this.#files.syncDirectory(path);
   }
 
   lock(directory: string): ReturnType<Files['lock']> {
@@ -176,5 +181,35 @@ async function emptiedDuringACheckpoint(): Promise<string | null> {
   return `the message is gone, though its settlement was not on disk: ${told.join('; ')}`;
 }
 
-export const scenes = { emptiedDuringACheckpoint };
+/**
+ * The first start renames its marker and is told that this failed; the second finds the marker, and the power goes when its segment has its name.
+ * Whatever is left of the names, a third start must serve.
+ */
+async function markerThatAStartFinds(): Promise<string | null> {
+  for (let cut = 0; cut < 40; cut++) {
+    const stage = new Stage();
+    const { files, machine } = stage;
+    files.renamed = () => {
+      throw Object.assign(new Error('EIO: i/o error, rename'), { code: 'EIO' });
+    };
+    const failed = await machine.do(stage.engine.open(machine.listener)).then(
+      () => false,
+      () => true,
+    );
+    if (!failed) return 'the stage is not set: the first start did not fail';
+    files.renamed = (to) => {
+      files.directoriesHeldUp = to.endsWith('.seg');
+    };
+    void factory(files, machine.clock, new Random(2), false).open(machine.listener);
+    await machine.scheduler.drive(() => files.directoriesHeldUp, machine.scheduler.nowUs + 60_000_000);
+    if (!files.directoriesHeldUp) return 'the stage is not set: no segment was made';
+    machine.owner.dead = true;
+    machine.disk.powerCut(new Random(cut));
+    const { rejected } = await openImage(factory, machine.disk.image(dataDirectory));
+    if (rejected !== null) return `the start was refused: ${rejected.message}`;
+  }
+  return null;
+}
+
+export const scenes = { emptiedDuringACheckpoint, markerThatAStartFinds };
 export type Scene = keyof typeof scenes;
