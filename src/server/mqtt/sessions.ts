@@ -93,6 +93,8 @@ export class Sessions {
     const { connect, principal, vhost } = agreed;
     const key = keyOf(vhost, principal.user, connect.clientId);
     return this.#inTurn(key, async () => {
+      // Nobody makes way for who is gone.
+      if (connection.state !== 'greeting') return null;
       let session = this.#byKey.get(key);
       if (session !== undefined) {
         if (session.connection !== null) await this.#takeOver(session);
@@ -183,6 +185,10 @@ export class Sessions {
     old.log('another connection of the same client has come');
     old.ending.refuse(reasonCode.sessionTakenOver, 'another connection of the same client has come');
     await old.ending.released();
+    // It was not let in yet, so it leaves nothing; and has no more to say in what becomes of the session.
+    if (session.connection !== old) return;
+    session.will = null;
+    await this.#leave(old, session);
   }
 
   /** Nobody is connected: its will is published, at once or later, and the session ends in its time. */
