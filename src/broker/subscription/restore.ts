@@ -34,7 +34,7 @@ export function restoreSubscribers(vhosts: ReadonlyMap<string, Vhost>, found: Fo
     if (subscriber === undefined) keys.push(key);
     else {
       subscriber.stateKey(name);
-      if (name !== '') subscriber.records.set(name, value);
+      if (name !== '') subscriber.keepRecord(name, value);
     }
   }
   for (const { key, value } of found.subscriptions) {

@@ -5,6 +5,9 @@ import type { Mailbox } from './mailbox.ts';
 import type { Subscription } from './subscription.ts';
 import type { Subscriptions } from './subscriptions.ts';
 
+const noSubscriptions: ReadonlyMap<string, Subscription> = new Map();
+const noRecords: ReadonlyMap<string, Uint8Array> = new Map();
+
 /** What a server gives a subscriber while its client is connected. */
 export interface LiveSink {
   /**
@@ -36,13 +39,13 @@ export class Subscriber {
   queue: Mailbox | null = null;
   /** Null while its client is not connected. */
   sink: LiveSink | null = null;
-  /** By `Subscription.name`. */
-  readonly subscriptions = new Map<string, Subscription>();
-  /** The server's own, as of the start or the last `setRecord`. Null: none. */
-  readonly records = new Map<string, Uint8Array>();
   readonly #topics: Subscriptions;
-  readonly #keyPrefix: string;
-  readonly #names = new Set<string>();
+  readonly #vhost: string;
+  // Made when they are needed: clients that do nothing are many.
+  #subscriptions: Map<string, Subscription> | null = null;
+  #records: Map<string, Uint8Array> | null = null;
+  #keyPrefix: string | null = null;
+  #names: Set<string> | null = null;
 
   constructor(
     topics: Subscriptions,
@@ -53,12 +56,22 @@ export class Subscriber {
     id: number,
   ) {
     this.#topics = topics;
+    this.#vhost = vhost;
     this.user = user;
     this.clientId = clientId;
     this.durable = durable;
     this.keepsMessages = durable && keepsMessages;
     this.id = id;
-    this.#keyPrefix = `${subscriberPrefix}${joinKey([vhost, user, clientId])}/`;
+  }
+
+  /** By `Subscription.name`. */
+  get subscriptions(): ReadonlyMap<string, Subscription> {
+    return this.#subscriptions ?? noSubscriptions;
+  }
+
+  /** The server's own, as of the start or the last `setRecord`. Null: none. */
+  get records(): ReadonlyMap<string, Uint8Array> {
+    return this.#records ?? noRecords;
   }
 
   /** Those of its subscriptions that a topic matches, without shared ones. */
@@ -68,13 +81,30 @@ export class Subscriber {
 
   /** The key of a record, for `Batch.put`. It goes with the subscriber. */
   stateKey(name: string): string {
-    this.#names.add(name);
+    (this.#names ??= new Set()).add(name);
+    this.#keyPrefix ??= `${subscriberPrefix}${joinKey([this.#vhost, this.user, this.clientId])}/`;
     return this.#keyPrefix + name;
   }
 
   /** Broker's own: all that it has. */
   get stateKeys(): string[] {
-    return Array.from(this.#names, (name) => this.#keyPrefix + name);
+    return Array.from(this.#names ?? [], (name) => this.stateKey(name));
+  }
+
+  /** Broker's own. */
+  keep(subscription: Subscription): void {
+    (this.#subscriptions ??= new Map()).set(subscription.name, subscription);
+  }
+
+  /** Broker's own. */
+  drop(subscription: Subscription): void {
+    this.#subscriptions?.delete(subscription.name);
+  }
+
+  /** Broker's own; null: none. */
+  keepRecord(name: string, record: Uint8Array | null): void {
+    if (record === null) this.#records?.delete(name);
+    else (this.#records ??= new Map()).set(name, record);
   }
 }
 

@@ -158,8 +158,7 @@ export class Subscribers {
 
   /** A record of the server's own; null: none. Durable, where the subscriber is, when this resolves. */
   async setRecord(subscriber: Subscriber, name: string, record: Uint8Array | null): Promise<void> {
-    if (record === null) subscriber.records.delete(name);
-    else subscriber.records.set(name, record);
+    subscriber.keepRecord(name, record);
     if (subscriber.durable && !subscriber.removed) await this.#writes.put(subscriber.stateKey(name), record);
   }
 
@@ -184,7 +183,7 @@ export class Subscribers {
     const name = subscriptionName(share, filter);
     const subscription: Subscription = { ...request, name, subscriber, group };
     const before = subscriber.subscriptions.get(name);
-    subscriber.subscriptions.set(name, subscription);
+    subscriber.keep(subscription);
     if (before === undefined) this.#bytes += subscriptionBytes(request);
     if (group === null) {
       this.#graph.subscriptions.add(subscription);
@@ -307,8 +306,8 @@ export class Subscribers {
   }
 
   #drop(subscription: Subscription, changes: TopologyChange[]): Promise<void>[] {
-    const { subscriber, name, filter, group } = subscription;
-    subscriber.subscriptions.delete(name);
+    const { subscriber, filter, group } = subscription;
+    subscriber.drop(subscription);
     this.#bytes -= subscriptionBytes(subscription);
     if (group === null) this.#graph.subscriptions.remove(subscription);
     else this.#leave(group, subscription, changes);

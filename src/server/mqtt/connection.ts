@@ -84,7 +84,7 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
   readonly pauses: ReadPauses;
   #carry: PacketCarry | null = null;
   readonly #counted: CountedBatch;
-  readonly #name: string;
+  readonly #port: number;
   #agreed: Agreed | null = null;
   #session: MqttSession | null = null;
   #deliveries: Deliveries | null = null;
@@ -112,7 +112,7 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
     this.pauses = new ReadPauses(socket);
     const { remoteAddress = '?', remotePort = 0 } = socket;
     this.address = remoteAddress;
-    this.#name = `${remoteAddress}:${remotePort}`;
+    this.#port = remotePort;
     this.output = new Output(socket, server.outputBudget, () => this.#drained());
     this.ending = new Ending(this, socket);
     this.greeting = new Greeting(this);
@@ -120,6 +120,10 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
     socket.on('end', () => this.ending.peerEnded());
     socket.on('error', () => this.ending.destroy());
     socket.on('close', () => this.#closed());
+  }
+
+  get #name(): string {
+    return `${this.address}:${this.#port}`;
   }
 
   /** One line, whatever names a client made up. */

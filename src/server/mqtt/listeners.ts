@@ -46,8 +46,10 @@ export class Listeners {
 
   /** Each resolves once it listens; port 0 takes a free one. @throws the error of `listen`: EADDRINUSE, EACCES, ... */
   async listen(host: string, port: number): Promise<AddressInfo> {
+    const near = { protocol: 'mqtt', loopback: true } as const;
+    const far = { protocol: 'mqtt', loopback: false } as const;
     const server = this.#tcp('mqtt', (socket) => {
-      const arrival = { protocol: 'mqtt', loopback: isLoopback(socket.remoteAddress ?? '') } as const;
+      const arrival = isLoopback(socket.remoteAddress ?? '') ? near : far;
       this.#accept((read) => readInto(socket, server, read), arrival);
     });
     const address = await this.#listening('mqtt', server, host, port);

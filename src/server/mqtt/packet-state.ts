@@ -11,39 +11,50 @@ const version = 1;
 const isBitmap = 0xffff;
 const mostListed = bitmapBytes / 2;
 
-type Ids = PacketIds | Set<number>;
+type Ids = Pick<ReadonlySet<number>, 'has' | 'size'> & Iterable<number>;
+
+/** Of most sessions. */
+const none: ReadonlySet<number> = new Set();
 
 export class PacketState {
-  /** It is the client who says how many. */
-  readonly received = new PacketIds();
-  /** In the order in which their PUBRELs went out, which is that of sending them again [MQTT-4.4.0-1]; no more than the receive maximum. */
-  readonly released = new Set<number>();
+  #received: PacketIds | null = null;
+  #released: Set<number> | null = null;
   /** It differs from what was last stored. */
   changed = false;
+
+  /** It is the client who says how many. */
+  get received(): Ids {
+    return this.#received ?? none;
+  }
+
+  /** In the order in which their PUBRELs went out, which is that of sending them again [MQTT-4.4.0-1]; no more than the receive maximum. */
+  get released(): Ids {
+    return this.#released ?? none;
+  }
 
   get isEmpty(): boolean {
     return this.received.size === 0 && this.released.size === 0;
   }
 
   receive(id: number): void {
-    this.received.add(id);
+    (this.#received ??= new PacketIds()).add(id);
     this.changed = true;
   }
 
   /** False: no PUBLISH with this id is waiting for its PUBREL. */
   forget(id: number): boolean {
-    const known = this.received.delete(id);
+    const known = this.#received?.delete(id) === true;
     if (known) this.changed = true;
     return known;
   }
 
   release(id: number): void {
-    this.released.add(id);
+    (this.#released ??= new Set()).add(id);
     this.changed = true;
   }
 
   complete(id: number): void {
-    if (this.released.delete(id)) this.changed = true;
+    if (this.#released?.delete(id) === true) this.changed = true;
   }
 
   encode(): Buffer {
@@ -59,7 +70,9 @@ export class PacketState {
     if (value === undefined) return state;
     const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength);
     if (bytes[0] !== version) throw new Error(`packet ids of version ${bytes[0] ?? '?'}, known is ${version}`);
-    readIds(state.released, bytes, readIds(state.received, bytes, 1));
+    state.#received = new PacketIds();
+    state.#released = new Set();
+    readIds(state.#released, bytes, readIds(state.#received, bytes, 1));
     return state;
   }
 }
@@ -80,7 +93,7 @@ function writeIds(ids: Ids, bytes: Buffer, at: number): number {
   return at;
 }
 
-function readIds(ids: Ids, bytes: Buffer, at: number): number {
+function readIds(ids: PacketIds | Set<number>, bytes: Buffer, at: number): number {
   const count = bytes.readUInt16BE(at);
   at += 2;
   if (count === isBitmap) {

@@ -13,10 +13,13 @@ export type PauseReason =
   /** The client does not take what it is sent. */
   | 'unsent';
 
+/** One bit each: idle connections are many. */
+const bits: Readonly<Record<PauseReason, number>> = { greeting: 1, blocked: 2, behind: 4, kept: 8, unsent: 16 };
+
 /** Why a socket is not read; it is read again once no reason is left. */
 export class ReadPauses {
   readonly #socket: Pick<Transport, 'pause' | 'resume'>;
-  readonly #reasons = new Set<PauseReason>();
+  #reasons = 0;
   /** How long the broker has not read, up to now or to when it last began not to. */
   #refusedMs = 0;
   #refusedSince: number | null = null;
@@ -29,7 +32,7 @@ export class ReadPauses {
   }
 
   get paused(): boolean {
-    return this.#reasons.size > 0;
+    return this.#reasons !== 0;
   }
 
   /** The socket is not read for the broker's sake: not because its client takes nothing. */
@@ -48,26 +51,23 @@ export class ReadPauses {
   }
 
   set(reason: PauseReason, wanted: boolean): void {
-    if (wanted === this.#reasons.has(reason)) return;
-    if (wanted) {
-      if (this.#reasons.size === 0) this.#socket.pause();
-      this.#reasons.add(reason);
-    } else {
-      this.#reasons.delete(reason);
-      if (this.#reasons.size === 0) this.#socket.resume();
-    }
+    const bit = bits[reason];
+    if (wanted === ((this.#reasons & bit) !== 0)) return;
+    if (wanted && this.#reasons === 0) this.#socket.pause();
+    this.#reasons ^= bit;
+    if (this.#reasons === 0) this.#socket.resume();
     this.#account();
   }
 
   clear(): void {
-    if (this.#reasons.size > 0) this.#socket.resume();
-    this.#reasons.clear();
+    if (this.#reasons !== 0) this.#socket.resume();
+    this.#reasons = 0;
     this.#account();
   }
 
   #account(): void {
-    const refusing = this.#reasons.size > (this.#reasons.has('unsent') ? 1 : 0);
-    const paused = this.#reasons.size > 0;
+    const refusing = (this.#reasons & ~bits.unsent) !== 0;
+    const { paused } = this;
     if (refusing === this.refusing && paused === (this.#pausedSince !== null)) return;
     const nowMs = performance.now();
     if (refusing !== this.refusing) {

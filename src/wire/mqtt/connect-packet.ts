@@ -70,6 +70,12 @@ const flag = {
   userName: 0x80,
 } as const;
 
+/** Before 5.0. */
+const noProperties: {
+  readonly properties: ConnectProperties & WillProperties;
+  readonly userProperties: UserProperties;
+} = { properties: {}, userProperties: [] };
+
 /**
  * Reads what stands behind the fixed header of a CONNECT. All that it keeps is copied.
  *
@@ -110,7 +116,7 @@ function readConnect(reader: PacketReader, version: ProtocolVersion, maxLevels: 
   const flags = reader.u8();
   checkFlags(flags, version);
   const keepAliveSeconds = reader.u16();
-  const own = version === 5 ? readProperties(reader, connectProperties, true) : { properties: {}, userProperties: [] };
+  const own = version === 5 ? readProperties(reader, connectProperties, true) : noProperties;
   if (own.properties.authenticationData !== undefined && own.properties.authenticationMethod === undefined) {
     throw protocolError('CONNECT has authentication data without an authentication method'); // §3.1.2.11.10
   }
@@ -124,7 +130,8 @@ function readConnect(reader: PacketReader, version: ProtocolVersion, maxLevels: 
   const userName = (flags & flag.userName) === 0 ? null : reader.text();
   const password = (flags & flag.password) === 0 ? null : reader.binary();
   reader.finish();
-  return { version, clientId, cleanStart, keepAliveSeconds, will, userName, password, ...own };
+  const { properties, userProperties } = own;
+  return { version, clientId, cleanStart, keepAliveSeconds, will, userName, password, properties, userProperties };
 }
 
 function checkFlags(flags: number, version: ProtocolVersion): void {
@@ -140,7 +147,7 @@ function checkFlags(flags: number, version: ProtocolVersion): void {
 }
 
 function readWill(reader: PacketReader, flags: number, version: ProtocolVersion, maxLevels: number): Will {
-  const own = version === 5 ? readProperties(reader, willProperties, true) : { properties: {}, userProperties: [] };
+  const own = version === 5 ? readProperties(reader, willProperties, true) : noProperties;
   const topic = reader.text();
   checkTopicName(topic, maxLevels);
   const { responseTopic } = own.properties;

@@ -54,7 +54,10 @@ export class PacketReader {
     const start = this.#take(length);
     if (!isMqttText(this.bytes, start, this.at))
       throw malformed(`a text of ${this.packet} is not UTF-8, or holds U+0000`);
-    return Buffer.from(this.bytes.buffer, this.bytes.byteOffset + start, length).toString('utf8');
+    const { bytes } = this;
+    // A server's reads are Buffers: no view is made of them.
+    if (bytes instanceof Buffer) return bytes.toString('utf8', start, this.at);
+    return Buffer.from(bytes.buffer, bytes.byteOffset + start, length).toString('utf8');
   }
 
   /** The same, of which nothing is kept. */

@@ -47,9 +47,14 @@ export function encodeConnack(
   if (recipient.version === 5) {
     return explainedPacket(recipient, packetType.connack, 0, Buffer.of(flags, reason), properties, explanation);
   }
+  if (reason === reasonCode.success) return flags === 0 ? accepted : acceptedAgain;
   const code = returnCodeOf(reason);
   return code === null ? null : packet(packetType.connack, 0, Buffer.of(flags, code), null, empty);
 }
+
+/** CONNACK before 5.0, where nothing is wrong. */
+const accepted = packet(packetType.connack, 0, Buffer.of(0, 0), null, empty);
+const acceptedAgain = packet(packetType.connack, 0, Buffer.of(1, 0), null, empty);
 
 /** One reason for each filter, in their order [MQTT-3.8.4-6] [MQTT-3.9.3-1]. */
 export function encodeSuback(
