@@ -10,15 +10,17 @@
  * What comes behind CONNECT waits unread until CONNACK is written.
  */
 import { randomBytes } from 'node:crypto';
-import type { Principal, Vhost } from '../../broker/index.ts';
+import type { Principal } from '../../broker/index.ts';
 import { type ConnectPacket, decodeConnect } from '../../wire/mqtt/connect-packet.ts';
 import { decodeAuth } from '../../wire/mqtt/disconnect-packet.ts';
 import { MqttError } from '../../wire/mqtt/mqtt-error.ts';
 import { packetName, packetType } from '../../wire/mqtt/packet-type.ts';
 import { reasonCode } from '../../wire/mqtt/reason-code.ts';
-import { encodeAuth, encodeConnack } from '../../wire/mqtt/server-packets.ts';
-import type { Connection } from './connection.ts';
+import { type ConnackProperties, encodeAuth, encodeConnack } from '../../wire/mqtt/server-packets.ts';
+import type { Agreed, Connection } from './connection.ts';
 import { type Authentication, authenticationError } from './enhanced-authentication.ts';
+import type { MqttSession } from './session.ts';
+import type { Entered } from './sessions.ts';
 
 const defaultReceiveMaximum = 65_535;
 
@@ -173,39 +175,55 @@ export class Greeting {
       );
     }
     this.isLoggedIn = true;
-    this.#enter(principal, vhost, data).catch((error: unknown) => connection.ending.fail(error));
+    const given = this.#connect!;
+    const connect =
+      given.clientId === '' ? { ...given, clientId: `auto-${randomBytes(16).toString('base64url')}` } : given;
+    const agreed = { principal, vhost, connect };
+    const entered = connection.server.sessions.enter(connection, agreed);
+    if (!(entered instanceof Promise)) {
+      this.#entered(agreed, entered, data);
+      return;
+    }
+    entered
+      .then((session) => {
+        if (session !== null && connection.state === 'greeting') this.#entered(agreed, session, data);
+      })
+      .catch((error: unknown) => connection.ending.fail(error));
   }
 
-  async #enter(principal: Principal, vhost: Vhost, data: Buffer | null): Promise<void> {
+  #entered(agreed: Agreed, { session, isPresent }: Entered, data: Buffer | null): void {
     const connection = this.#connection;
     const { server, settings } = connection;
-    const given = this.#connect!;
-    const isAssigned = given.clientId === '';
-    const connect = isAssigned ? { ...given, clientId: `auto-${randomBytes(16).toString('base64url')}` } : given;
-    const agreed = { principal, vhost, connect };
-    const entered = await server.sessions.enter(connection, agreed);
-    if (entered === null || connection.state !== 'greeting') return;
-    const { session, isPresent } = entered;
+    const { connect } = agreed;
     session.receiveMaximum = Math.min(connect.properties.receiveMaximum ?? defaultReceiveMaximum, settings.maxInFlight);
     const keepAliveSeconds = server.keepAliveSeconds(connect);
-    const { authenticationMethod } = connect.properties;
-    const properties = {
-      receiveMaximum: settings.receiveMaximum,
-      topicAliasMaximum: settings.maxTopicAliases,
-      maximumPacketSize: settings.maxPacketBytes,
-      ...(isAssigned ? { assignedClientIdentifier: connect.clientId } : {}),
-      ...(keepAliveSeconds === connect.keepAliveSeconds ? {} : { serverKeepAlive: keepAliveSeconds }),
-      ...(session.expirySeconds === (connect.properties.sessionExpiryInterval ?? 0)
-        ? {}
-        : { sessionExpiryInterval: session.expirySeconds }),
-      ...(authenticationMethod === undefined ? {} : { authenticationMethod }),
-      ...(data === null ? {} : { authenticationData: data }),
-    };
+    const properties = connect.version < 5 ? {} : this.#properties(connect, session, keepAliveSeconds, data);
     const packet = encodeConnack(connection.recipient, isPresent, reasonCode.success, properties);
     if (packet !== null) connection.output.writeFrame(packet);
     this.end();
     connection.started(agreed, session, keepAliveSeconds);
     session.begin(connection);
     connection.goOn();
+  }
+
+  /** What CONNACK says, but what the client knows already. */
+  #properties(
+    connect: ConnectPacket,
+    { expirySeconds }: MqttSession,
+    keepAliveSeconds: number,
+    data: Buffer | null,
+  ): ConnackProperties {
+    const { settings } = this.#connection;
+    const { authenticationMethod, sessionExpiryInterval = 0 } = connect.properties;
+    return {
+      receiveMaximum: settings.receiveMaximum,
+      topicAliasMaximum: settings.maxTopicAliases,
+      maximumPacketSize: settings.maxPacketBytes,
+      ...(this.#connect?.clientId === '' ? { assignedClientIdentifier: connect.clientId } : {}),
+      ...(keepAliveSeconds === connect.keepAliveSeconds ? {} : { serverKeepAlive: keepAliveSeconds }),
+      ...(expirySeconds === sessionExpiryInterval ? {} : { sessionExpiryInterval: expirySeconds }),
+      ...(authenticationMethod === undefined ? {} : { authenticationMethod }),
+      ...(data === null ? {} : { authenticationData: data }),
+    };
   }
 }

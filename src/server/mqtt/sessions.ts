@@ -1,11 +1,13 @@
 /** All sessions of a server: who is connected, who may come back, and when what a client left behind ends. */
 import type { Broker, Vhost } from '../../broker/index.ts';
+import type { ConnectPacket } from '../../wire/mqtt/connect-packet.ts';
 import { MqttError } from '../../wire/mqtt/mqtt-error.ts';
 import { reasonCode } from '../../wire/mqtt/reason-code.ts';
 import type { Agreed, Connection } from './connection.ts';
 import { PacketState } from './packet-state.ts';
 import type { MqttServer } from './server.ts';
 import { MqttSession, stateName } from './session.ts';
+import { RetainedSender } from './retained.ts';
 import { decodeRecord } from './session-record.ts';
 import { publishWill, willOf } from './will.ts';
 
@@ -70,6 +72,7 @@ export class Sessions {
         session.expirySeconds = record.expirySeconds;
         session.will = record.will;
         session.offlineAt = record.offlineAt === 0 ? this.#now() : record.offlineAt;
+        if (records.has(stateName.retained)) session.retained = new RetainedSender(this.#server, session);
         this.#byKey.set(key, session);
         this.#goneOffline(session);
       }
@@ -88,10 +91,18 @@ export class Sessions {
     }
   }
 
-  /** Gives a client its session, a new one or that which it left; null: it has gone meanwhile. @throws MqttError, BrokerError */
-  enter(connection: Connection, agreed: Agreed): Promise<Entered | null> {
+  /**
+   * Gives a client its session, a new one or that which it left; null: it has gone meanwhile. At once where nothing is known of the client, and
+   * nothing is to be stored: so do most come. @throws MqttError, BrokerError
+   */
+  enter(connection: Connection, agreed: Agreed): Entered | Promise<Entered | null> {
     const { connect, principal, vhost } = agreed;
     const key = keyOf(vhost, principal.user, connect.clientId);
+    if (!this.#byKey.has(key) && !this.#turns.has(key) && !this.#isDurable(connect)) {
+      const session = this.#make(key, agreed);
+      session.connection = connection;
+      return { session, isPresent: false };
+    }
     return this.#inTurn(key, async () => {
       // Nobody makes way for who is gone.
       if (connection.state !== 'greeting') return null;
@@ -165,14 +176,18 @@ export class Sessions {
     await this.#store(session);
   }
 
+  /** A will must be published after a crash of the broker as well: its connection has ended with it. */
+  #isDurable(connect: ConnectPacket): boolean {
+    return connect.will !== null || this.#server.expirySeconds(connect) > 0;
+  }
+
   #make(key: string, agreed: Agreed): MqttSession {
     const { connect, principal, vhost } = agreed;
     if (this.#byKey.size >= this.#server.settings.maxSessions) {
       throw new MqttError(reasonCode.quotaExceeded, `there are ${this.#byKey.size} sessions, as many as there may be`);
     }
     const keepsMessages = this.#server.expirySeconds(connect) > 0;
-    // A will must be published after a crash of the broker as well: its connection has ended with it.
-    const durable = keepsMessages || connect.will !== null;
+    const durable = this.#isDurable(connect);
     const subscriber = vhost.subscribers.create(principal.user, connect.clientId, { durable, keepsMessages });
     const session = new MqttSession(key, connect.clientId, vhost, principal, subscriber, new PacketState());
     this.#byKey.set(key, session);
@@ -258,6 +273,6 @@ export class Sessions {
 }
 
 /** Nobody's names imitate another's. */
-function keyOf(vhost: Vhost, user: string, clientId: string): string {
-  return JSON.stringify([vhost.name, user, clientId]);
+function keyOf({ name }: Vhost, user: string, clientId: string): string {
+  return `${name.length}:${user.length}:${name}${user}${clientId}`;
 }
