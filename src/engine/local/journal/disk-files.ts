@@ -85,9 +85,13 @@ export class DiskFile implements FileHandle {
     }
     const left = positions.length - counts.length;
     if (left > 0) {
-      const before = performance.now();
-      await this.#readRest(into, length, positions, counts);
-      if (length <= SHORT_READ_BYTES) this.#pace.pooled(left, performance.now() - before);
+      const isShort = length <= SHORT_READ_BYTES;
+      if (isShort) this.#pace.pooled(left);
+      try {
+        await this.#readRest(into, length, positions, counts);
+      } finally {
+        if (isShort) this.#pace.came(left);
+      }
     }
     return counts;
   }
