@@ -60,6 +60,7 @@ export class Journal {
   #countsBelow = Infinity;
   #mustSync = false;
   #scheduled = false;
+  #telling = false;
   #lazy: Timer | null = null;
   #stopped = false;
   #failure: EngineError | null = null;
@@ -353,9 +354,21 @@ export class Journal {
       this.#commits.add(commit);
       this.schedule();
     } else if (!this.#commits.addEarly(commit)) {
-      this.schedule();
+      this.#tellSoon();
     }
   }
+
+  /** Nothing on disk is waited for: neither is the end of a turn in which thousands of others may be served. */
+  #tellSoon(): void {
+    if (this.#telling) return;
+    this.#telling = true;
+    queueMicrotask(this.#tell);
+  }
+
+  readonly #tell = (): void => {
+    this.#telling = false;
+    if (this.#failure === null && !this.#stopped) this.#commits.tellEarly();
+  };
 
   /** Calls `done` once everything noted so far is durable. */
   whenSynced(done: (error: EngineError | null) => void): void {
@@ -480,7 +493,6 @@ export class Journal {
     if (this.#failure !== null || this.#stopped) return;
     this.window.recycle();
     if (this.#mustSync && (this.#commits.isIdle || this.#store.volatile)) this.closeGroup();
-    this.#commits.tellEarly();
   }
 
   #hasContent(): boolean {
