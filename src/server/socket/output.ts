@@ -6,6 +6,7 @@
  * `unsent` bytes and at most one chunk that is not full.
  */
 import { copyBytes } from '../../format/copy.ts';
+import { writeDirectly } from './direct-write.ts';
 import type { OutputBudget } from './output-budget.ts';
 import type { Transport } from './transport.ts';
 
@@ -22,7 +23,11 @@ interface Chunk {
   readonly bytes: Buffer;
   readonly view: DataView;
   end: number;
+  /** What was sent of it last: acknowledgements are all of one length. */
+  sent: Buffer;
 }
+
+const noBytes = Buffer.alloc(0);
 
 const spare: Chunk[] = [];
 const spareSmall: Chunk[] = [];
@@ -36,16 +41,24 @@ function takeChunk(isSmall: boolean): Chunk {
 
 function newChunk(size: number): Chunk {
   const bytes = Buffer.allocUnsafeSlow(size);
-  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), end: 0 };
+  return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), end: 0, sent: noBytes };
 }
 
 /** What is sent before the engine has its end of the turn: together no more than this, in no more writes. */
 const earlyBytes = 8 * 1024;
 const earlyWrites = 4;
 
-/** Those that were written to in this turn of the event loop, since a read began. */
+/** So many have the end of the turn each in its turn; those behind them have it together. */
+const fewOutputs = 32;
+/** Of those, so many are sent while the turn goes on: thousands of reads may be handled in it, and none of their clients shall wait for the last. */
+const manyOutputs = 128;
+
+/** The first that were written to in this turn of the event loop, since a read began. */
 const due: Output[] = [];
 let turnBegun = false;
+/** The others, and who was written to outside of it. */
+let rest: Output[] = [];
+let restIsDue = false;
 
 /**
  * Called before a read is handled, so that the first to have the end of the turn are the outputs, and the engine comes after them:
@@ -53,6 +66,7 @@ let turnBegun = false;
  * what everybody waits for.
  */
 export function beginTurn(): void {
+  if (rest.length >= manyOutputs) sendMany();
   if (turnBegun) return;
   turnBegun = true;
   setImmediate(sendFew);
@@ -62,14 +76,35 @@ function sendFew(): void {
   turnBegun = false;
   let bytes = 0;
   for (const output of due) bytes += output.unsent;
-  if (bytes <= earlyBytes && due.length <= earlyWrites) for (const output of due) output.flush();
+  if (bytes <= earlyBytes && rest.length === 0 && due.length <= earlyWrites) for (const output of due) output.flush();
   due.length = 0;
+}
+
+/** Amid a turn: all of them, since it may be one of the first that the others wait for. */
+function sendMany(): void {
+  for (const output of due) output.flush();
+  sendRest();
+}
+
+function sendRest(): void {
+  const outputs = rest;
+  rest = [];
+  for (const output of outputs) output.turnEnded();
+}
+
+function endTurnOf(output: Output): void {
+  output.turnEnded();
+}
+
+function endOfRest(): void {
+  restIsDue = false;
+  sendRest();
 }
 
 /** What is written once the socket is gone: all such outputs write over it, and nobody reads it. It counts for none of them. */
 const discarded: Chunk = newChunk(chunkBytes);
 
-const nothing: Chunk = { bytes: Buffer.alloc(0), view: new DataView(new ArrayBuffer(0)), end: 0 };
+const nothing: Chunk = { bytes: noBytes, view: new DataView(new ArrayBuffer(0)), end: 0, sent: noBytes };
 
 export class Output {
   /** Where the next byte goes; `reserve` makes sure that there is room. */
@@ -158,12 +193,32 @@ export class Output {
     this.#fullBytes = 0;
     this.#writes = chunks.length;
     if (chunks.length === 1) {
-      this.#socket.write(chunks[0]!.bytes.subarray(0, chunks[0]!.end), this.#written);
+      this.#send(chunks[0]!);
       return;
     }
     this.#socket.cork();
-    for (const chunk of chunks) this.#socket.write(chunk.bytes.subarray(0, chunk.end), this.#written);
+    for (const chunk of chunks) this.#socket.write(bytesOf(chunk), this.#written);
     this.#socket.uncork();
+  }
+
+  #send(chunk: Chunk): void {
+    const bytes = bytesOf(chunk);
+    const isDirect = this.#isSentLittle && chunk.bytes.length === smallChunkBytes;
+    if (!isDirect || !this.#sendDirectly(chunk, bytes)) this.#socket.write(bytes, this.#written);
+  }
+
+  /** False: the stream must be asked. */
+  #sendDirectly(chunk: Chunk, bytes: Buffer): boolean {
+    const answer = writeDirectly(this.#socket, bytes, this.#written);
+    if (answer !== 'done') return answer === 'later';
+    this.#writes = 0;
+    this.#sending.length = 0;
+    this.#sendingBytes = 0;
+    this.#budget.giveBack(chunk.bytes.length);
+    giveBack(chunk);
+    // Nobody waits for so few bytes to be gone: `drained` is not called for them.
+    if (this.#endWhenSent) this.#socket.end();
+    return true;
   }
 
   /** Ends the socket once everything is sent; nothing may be written any more. */
@@ -215,14 +270,22 @@ export class Output {
 
   #schedule(): void {
     this.#scheduled = true;
-    setImmediate(this.#turnEnded);
-    if (turnBegun) due.push(this);
+    if (turnBegun && due.length < fewOutputs) {
+      due.push(this);
+      setImmediate(endTurnOf, this);
+      return;
+    }
+    rest.push(this);
+    if (restIsDue) return;
+    restIsDue = true;
+    setImmediate(endOfRest);
   }
 
-  readonly #turnEnded = (): void => {
+  /** Its turn is over, or lasts too long. */
+  turnEnded(): void {
     this.#scheduled = false;
     this.flush();
-  };
+  }
 
   /** One of the writes that are on their way is done. */
   readonly #written = (): void => {
@@ -234,6 +297,11 @@ export class Output {
     this.#drained();
     this.flush();
   };
+}
+
+function bytesOf(chunk: Chunk): Buffer {
+  if (chunk.sent.length !== chunk.end) chunk.sent = chunk.bytes.subarray(0, chunk.end);
+  return chunk.sent;
 }
 
 function giveBack(chunk: Chunk): void {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import { test } from 'node:test';
 import { OutputBudget } from '../../../src/server/socket/output-budget.ts';
-import { chunkBytes, Output, smallChunkBytes } from '../../../src/server/socket/output.ts';
+import { beginTurn, chunkBytes, Output, smallChunkBytes } from '../../../src/server/socket/output.ts';
 import { defaultAmqpSettings } from '../../../src/server/amqp/settings.ts';
 import { publish } from '../amqp/raw-client.ts';
 import { serve } from '../amqp/serve.ts';
@@ -62,4 +62,23 @@ test('who is sent little takes little, and who is sent more takes a chunk', () =
   assert.equal(output?.unsent, 4 + bytes.length);
   for (const each of outputs) each.close();
   assert.equal(budget.heldBytes, 0);
+});
+
+test('where many are written to in a turn, those who were first do not wait for its end', async () => {
+  const budget = new OutputBudget(defaultAmqpSettings);
+  let sent = 0;
+  const socket = new Socket();
+  socket.write = () => ++sent > 0;
+  const outputs = Array.from({ length: 1000 }, () => new Output(socket, budget, () => undefined));
+  let atMost = 0;
+  for (const [written, output] of outputs.entries()) {
+    beginTurn();
+    output.writeFrame(Buffer.alloc(4));
+    atMost = Math.max(atMost, written + 1 - sent);
+  }
+  assert.ok(sent >= 800, `${sent} of 1000 were sent`);
+  assert.ok(atMost <= 200, `${atMost} waited`);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(sent, 1000);
+  for (const each of outputs) each.close();
 });
