@@ -14,7 +14,8 @@ export class GroupBook {
     if (queue.limits.groupBy === undefined || key === 0) return null;
     const other = heldOf(queue, key).find((held) => held.owner !== owner);
     if (other !== undefined) return `${other.owner} has its key, with append ${other.appendId}`;
-    const before = this.#draining.get(key)?.find(({ holder }) => holder !== null);
+    // What was given back since, and is held for its removal, waits for nobody.
+    const before = this.#draining.get(key)?.find(({ holder, owner }) => holder !== null && owner !== '');
     if (before !== undefined) return `something of its key was given back, and append ${before.appendId} is still held`;
     this.#draining.delete(key);
     // At most once, the delivery comes later than the choice.
