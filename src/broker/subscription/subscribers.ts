@@ -115,11 +115,12 @@ export class Subscribers {
 
   /**
    * Puts a message into the mailbox of one subscriber, past every route: what was retained before it subscribed. Its envelope names
-   * the default exchange, which no route to a mailbox does. Without a mailbox nothing is done.
+   * the default exchange, which no route to a mailbox does. False: it has no mailbox that takes messages.
    */
-  deposit(batch: Batch, { queue }: Subscriber, topic: string, message: MessageView): void {
-    if (queue?.takes !== true) return;
+  deposit(batch: Batch, { queue }: Subscriber, topic: string, message: MessageView): boolean {
+    if (queue?.takes !== true) return false;
     batch.append(this.#context.engine.targets([queue.handle!], encodeEnvelope('', routingKeyOf(topic))), message);
+    return true;
   }
 
   /**

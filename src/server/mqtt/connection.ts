@@ -35,7 +35,6 @@ import { PublishTarget } from './publish-target.ts';
 import type { MqttServer } from './server.ts';
 import type { MqttSession } from './session.ts';
 import type { MqttSettings } from './settings.ts';
-import { RetainedSender } from './retained.ts';
 import { InboundAliases } from './topic-aliases.ts';
 
 /** What a client may say of itself in a line of the log. */
@@ -88,7 +87,6 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
   #agreed: Agreed | null = null;
   #session: MqttSession | null = null;
   #deliveries: Deliveries | null = null;
-  #retained: RetainedSender | null = null;
   #target: PublishTarget | null = null;
   #aliases: InboundAliases | null = null;
   #brokerSession: Session | null = null;
@@ -254,11 +252,6 @@ export class Connection implements CommitReceiver<Acknowledgements>, Entrant, Re
 
   get hasDeliveries(): boolean {
     return this.#deliveries !== null;
-  }
-
-  get retained(): RetainedSender {
-    this.#retained ??= new RetainedSender(this);
-    return this.#retained;
   }
 
   get target(): PublishTarget {

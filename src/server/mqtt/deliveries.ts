@@ -154,6 +154,9 @@ export class Deliveries implements LiveSink {
     }
     if (consumer.group === null) this.#takeOvers.cameBack();
     const retain = this.#lastIsRetained || (sent.retain && plan.retainAsPublished);
+    if (this.#lastIsRetained && !delivery.redelivered) {
+      this.#connection.session.retained?.sent(delivery.bodyEnd - delivery.bodyStart);
+    }
     if (qos === 0) {
       // It may have been sent before a crash, and is sent once at most.
       if (!delivery.redelivered) this.#write(delivery, plan, 0, false, retain, 0);

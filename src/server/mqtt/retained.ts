@@ -1,7 +1,13 @@
 /** What is retained, for whoever has subscribed. */
 import type { Batch, CommitReceiver, RetainedMessage, Subscription } from '../../broker/index.ts';
-import type { Connection } from './connection.ts';
+import { Deposits } from './deposits.ts';
+import { RetainedRecord } from './retained-record.ts';
+import type { MqttServer } from './server.ts';
+import type { MqttSession } from './session.ts';
 import { qosOf } from './subscription-options.ts';
+
+/** How often somebody looks whether what a mailbox had is gone without having been sent. */
+const lookMs = 10_000;
 
 /** A subscription that is new or made again, and what is retained for it. */
 interface Sending {
@@ -15,27 +21,48 @@ interface Sending {
 /**
  * Sends one client what is retained, one of its subscriptions after the other. One filter may match more than a client takes at once, or make
  * for a long search, and one subscribes with a few bytes: messages are found as it takes them, in turns (retained-turns.ts). What is to be
- * acknowledged goes through the session's mailbox, so that it is kept, bounded and sent again like any other message.
+ * acknowledged goes through the session's mailbox, so that it is kept and sent again like any other message, and no faster than it is taken
+ * there (deposits.ts); what is still to come waits with the session for its client, over a restart, too.
  */
 export class RetainedSender implements CommitReceiver<null> {
-  readonly #connection: Connection;
+  readonly #server: MqttServer;
+  readonly #session: MqttSession;
+  readonly #deposits = new Deposits();
   /** By name: one that is made again stands for the one before. The first is under way. */
   readonly #due = new Map<string, Sending>();
   #isWaiting = false;
+  /** For the client to take what its mailbox has. */
+  #waitsForClient = false;
+  #looking: NodeJS.Timeout | null = null;
+  readonly #record: RetainedRecord;
   readonly #goOn = (): void => this.#run();
 
-  constructor(connection: Connection) {
-    this.#connection = connection;
+  constructor(server: MqttServer, session: MqttSession) {
+    this.#server = server;
+    this.#session = session;
+    this.#record = new RetainedRecord(server, session);
+    if (this.#record.isEmpty) return;
+    // Once its client is there.
+    this.#isWaiting = this.#waitsForClient = true;
+    for (const [subscription, sinceMs] of this.#record.left()) this.#add(subscription, sinceMs);
   }
 
   send(subscription: Subscription): void {
-    const { broker, agreed, deliveries, server } = this.#connection;
-    server.sys.sendTo(deliveries, subscription);
-    const { name, filter } = subscription;
-    this.#due.delete(name);
-    const found = agreed.vhost.retained.search(filter);
-    this.#due.set(name, { subscription, sinceMs: broker.context.clock.now(), found, next: null });
+    const { connection } = this.#session;
+    if (connection !== null) this.#server.sys.sendTo(connection.deliveries, subscription);
+    this.#add(subscription, this.#server.broker.context.clock.now());
     if (!this.#isWaiting) this.#run();
+  }
+
+  /** Hot. The client was sent one that its mailbox had. */
+  sent(bodyBytes: number): void {
+    this.#deposits.sent(bodyBytes);
+    if (this.#waitsForClient && this.#deposits.isHalfEmpty) this.#resume();
+  }
+
+  /** The client is there: more may be taken than was before. */
+  begin(): void {
+    if (this.#waitsForClient) this.#look();
   }
 
   committed(): void {
@@ -48,8 +75,7 @@ export class RetainedSender implements CommitReceiver<null> {
 
   #run(): void {
     this.#isWaiting = false;
-    const { broker, server } = this.#connection;
-    const turns = server.retainedTurns;
+    const { broker, retainedTurns: turns } = this.#server;
     let batch: Batch | null = null;
     // What is made again meanwhile comes last.
     for (const [name, sending] of this.#due) {
@@ -67,6 +93,10 @@ export class RetainedSender implements CommitReceiver<null> {
           this.#isWaiting = true;
           turns.waitForDisk(this.#goOn);
           break;
+        } else if (this.#deposits.isFull) {
+          this.#isWaiting = this.#waitsForClient = true;
+          this.#lookLater();
+          break;
         } else {
           batch ??= broker.begin(undefined, false);
           this.#deposit(batch, sending);
@@ -76,17 +106,68 @@ export class RetainedSender implements CommitReceiver<null> {
       if (this.#due.get(name) === sending) this.#due.delete(name);
     }
     batch?.commit(this, null);
+    this.#store();
+  }
+
+  #add(subscription: Subscription, sinceMs: number): void {
+    const { name, filter } = subscription;
+    this.#due.delete(name);
+    this.#due.set(name, { subscription, sinceMs, found: this.#session.vhost.retained.search(filter), next: null });
+  }
+
+  #resume(): void {
+    this.#waitsForClient = false;
+    if (this.#looking !== null) clearTimeout(this.#looking);
+    this.#looking = null;
+    this.#server.retainedTurns.wait(this.#goOn);
+  }
+
+  #lookLater(): void {
+    this.#looking ??= setTimeout(() => {
+      this.#looking = null;
+      if (this.#waitsForClient && this.#session.connection !== null) this.#look();
+    }, lookMs).unref();
+  }
+
+  #look(): void {
+    const handle = this.#session.subscriber.queue?.handle ?? null;
+    if (handle === null) {
+      this.#resume();
+      return;
+    }
+    this.#server.broker.engine
+      .stats(handle)
+      .then(({ ready, readyBytes }) => {
+        this.#deposits.atMost(ready, readyBytes);
+        if (!this.#waitsForClient) return;
+        if (this.#deposits.isHalfEmpty) this.#resume();
+        else this.#lookLater();
+      })
+      .catch(() => {
+        // The mailbox is gone, or the engine is.
+        if (this.#waitsForClient && this.#session.connection !== null) this.#resume();
+      });
+  }
+
+  /** What a restart must not forget. */
+  #store(): void {
+    if (this.#due.size === 0 && this.#record.isEmpty) return;
+    const due = new Map<string, number>();
+    for (const [name, sending] of this.#due) {
+      if (qosOf(sending.subscription.options) > 0 && this.#isWanted(sending)) due.set(name, sending.sinceMs);
+    }
+    this.#record.update(due);
   }
 
   /** It may not be subscribed to any more; and who is gone gets nothing that is sent once at most. */
   #isWanted({ subscription }: Sending): boolean {
     if (subscription.subscriber.subscriptions.get(subscription.name) !== subscription) return false;
-    return this.#connection.isRunning || qosOf(subscription.options) > 0;
+    return this.#session.connection?.isRunning === true || qosOf(subscription.options) > 0;
   }
 
   /** Goes on with the search. False: it has ended. */
   #find(sending: Sending): boolean {
-    const { retained } = this.#connection.agreed.vhost;
+    const { retained } = this.#session.vhost;
     // What waited may have been replaced.
     if (sending.next !== null && retained.get(sending.next.topic) === sending.next) return true;
     const found = sending.found.next();
@@ -101,8 +182,10 @@ export class RetainedSender implements CommitReceiver<null> {
 
   /** Nothing of this is acknowledged: a client that goes on asking and takes nothing gets nothing. */
   #waitsForRoom({ bytes }: RetainedMessage): boolean {
-    const { isRunning, deliveries } = this.#connection;
-    if (!isRunning || deliveries.hasRoom(bytes.length)) return false;
+    const { connection } = this.#session;
+    if (connection?.isRunning !== true) return false;
+    const { deliveries } = connection;
+    if (deliveries.hasRoom(bytes.length)) return false;
     this.#isWaiting = true;
     deliveries.whenRoom(bytes.length, () => this.#run());
     return true;
@@ -111,15 +194,16 @@ export class RetainedSender implements CommitReceiver<null> {
   #sendNow(sending: Sending): void {
     const { message, topic } = sending.next!;
     sending.next = null;
-    const { isRunning, deliveries } = this.#connection;
-    if (isRunning) deliveries.takeRetained(message, topic, sending.subscription);
+    const { connection } = this.#session;
+    if (connection?.isRunning === true) connection.deliveries.takeRetained(message, topic, sending.subscription);
   }
 
   #deposit(batch: Batch, sending: Sending): void {
     const { message, topic } = sending.next!;
     sending.next = null;
-    const { subscribers } = this.#connection.agreed.vhost;
-    subscribers.deposit(batch, sending.subscription.subscriber, topic, message);
+    const { subscribers } = this.#session.vhost;
+    const isPut = subscribers.deposit(batch, sending.subscription.subscriber, topic, message);
+    if (isPut) this.#deposits.put(message.bodyEnd - message.bodyStart);
   }
 }
 

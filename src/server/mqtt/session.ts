@@ -2,10 +2,11 @@ import type { Batch, Principal, Subscriber, Vhost } from '../../broker/index.ts'
 import type { Connection } from './connection.ts';
 import type { PacketState } from './packet-state.ts';
 import { encodeRecord, neverExpires } from './session-record.ts';
+import type { RetainedSender } from './retained.ts';
 import type { Will } from './will.ts';
 
 /** Names of what is stored of a durable session. */
-export const stateName = { record: 'session', packets: 'packets' } as const;
+export const stateName = { record: 'session', packets: 'packets', retained: 'retained' } as const;
 
 /** What a client and the server share beyond one connection (5.0 §4.1): subscriptions, messages on their way, packet ids, a will. */
 export class MqttSession {
@@ -20,6 +21,8 @@ export class MqttSession {
   /** Seconds that it lives on without a connection. */
   expirySeconds = 0;
   will: Will | null = null;
+  /** Null: nothing of what is retained is still to come. */
+  retained: RetainedSender | null = null;
   connection: Connection | null = null;
   /** When its connection ended, in milliseconds since the epoch; 0: it has one. */
   offlineAt = 0;
@@ -57,6 +60,7 @@ export class MqttSession {
     if (this.packets.released.size > 0 || this.subscriber.queue !== null || this.subscriber.subscriptions.size > 0) {
       connection.deliveries.begin();
     }
+    this.retained?.begin();
   }
 
   /** Writes the ids of QoS 2 in a batch, where they have to outlive the broker. */

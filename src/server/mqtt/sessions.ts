@@ -7,6 +7,7 @@ import type { Agreed, Connection } from './connection.ts';
 import { PacketState } from './packet-state.ts';
 import type { MqttServer } from './server.ts';
 import { MqttSession, stateName } from './session.ts';
+import { RetainedSender } from './retained.ts';
 import { decodeRecord } from './session-record.ts';
 import { publishWill, willOf } from './will.ts';
 
@@ -71,6 +72,7 @@ export class Sessions {
         session.expirySeconds = record.expirySeconds;
         session.will = record.will;
         session.offlineAt = record.offlineAt === 0 ? this.#now() : record.offlineAt;
+        if (records.has(stateName.retained)) session.retained = new RetainedSender(this.#server, session);
         this.#byKey.set(key, session);
         this.#goneOffline(session);
       }

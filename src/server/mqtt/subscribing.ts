@@ -11,6 +11,7 @@ import type {
 } from '../../wire/mqtt/subscribe-packet.ts';
 import { parseSharedFilter } from '../../wire/mqtt/topic.ts';
 import type { Connection } from './connection.ts';
+import { RetainedSender } from './retained.ts';
 import { optionsOf, qosOf, retainHandling, retainHandlingOf } from './subscription-options.ts';
 
 export function subscribe(
@@ -43,7 +44,8 @@ export function subscribe(
         if (subscription.share !== null) continue;
         const handling = retainHandlingOf(subscription.options);
         if (handling === retainHandling.always || (handling === retainHandling.ifNew && isNew)) {
-          connection.retained.send(subscription);
+          session.retained ??= new RetainedSender(connection.server, session);
+          session.retained.send(subscription);
         }
       }
     })
