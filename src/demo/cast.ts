@@ -25,6 +25,8 @@ const noWork: WorkReport = { received: 0, redelivered: 0, open: 0, ready: false 
 export class Cast extends Players {
   orders = noOrders;
   readonly work: Record<Service, WorkReport> = { inventory: noWork, payment: noWork, shipping: noWork };
+  /** How often each service has reported. */
+  readonly #reports: Record<Service, number> = { inventory: 0, payment: 0, shipping: 0 };
   /** Deliveries to earlier lives of each service. */
   readonly #before: Record<Service, number> = { inventory: 0, payment: 0, shipping: 0 };
   readonly #programs: Programs;
@@ -48,12 +50,17 @@ export class Cast extends Players {
     this.work[service] = noWork;
     this.start(service, this.#programs.worker, part, (report) => {
       this.work[service] = report as WorkReport;
+      this.#reports[service] += 1;
     });
   }
 
   /** Deliveries so far, over all lives of the service. */
   received(service: Service): number {
     return this.#before[service] + this.work[service].received;
+  }
+
+  get workReports(): number[] {
+    return services.map((service) => this.#reports[service]);
   }
 
   get receivedInAll(): number {

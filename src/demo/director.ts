@@ -14,6 +14,7 @@ import { judge, tell } from './judge.ts';
 import type { Launcher } from './launch.ts';
 import type { OwnBroker } from './own-broker.ts';
 import { QueueDepth } from './queue-depth.ts';
+import { Rest } from './rest.ts';
 import type { OrdersPart } from './role.ts';
 import { count, type Screen } from './screen.ts';
 import { connectTo, exchangeOf, queueOf, services, type Service } from './store.ts';
@@ -35,8 +36,8 @@ export interface StoreOptions {
   readonly signal: AbortSignal;
 }
 
-const readyMs = 15_000;
-const drainMs = 30_000;
+const readyMs = 60_000;
+const drainMs = 120_000;
 const sweepMs = 3000;
 /** Payment stays away this long, the broker that long. */
 const awayMs = { payment: 2500, broker: 600 };
@@ -205,15 +206,10 @@ export class Director {
       (orders / perSecond) * 1000 + drainMs,
     );
     this.#story.tell('orders', `all ${count(orders)} are confirmed; the services work off what is left`);
-    let received = -1;
-    let since = 0;
+    const rest = new Rest();
     const settled = (): boolean => {
-      const now = performance.now();
-      if (depth.total > 0 || this.#cast.openInAll > 0 || this.#cast.receivedInAll !== received) {
-        received = this.#cast.receivedInAll;
-        since = now;
-      }
-      return now - since > 600;
+      const isIdle = depth.total === 0 && this.#cast.openInAll === 0;
+      return rest.isReached(isIdle ? this.#cast.receivedInAll : null, [depth.answers, ...this.#cast.workReports]);
     };
     await this.#story.until('the queues are empty', settled, drainMs);
   }

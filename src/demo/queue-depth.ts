@@ -5,6 +5,8 @@ export class QueueDepth<Name extends string> {
   readonly waiting: Record<Name, number>;
   /** The most that waited in all queues together. */
   peak = 0;
+  /** How often the broker has answered for all of them. */
+  answers = 0;
   readonly #connection: Connection;
   readonly #queues: readonly (readonly [Name, string])[];
   readonly #timer: NodeJS.Timeout;
@@ -35,6 +37,7 @@ export class QueueDepth<Name extends string> {
         this.waiting[name] = answer.messageCount;
       }
       this.peak = Math.max(this.peak, this.total);
+      this.answers += 1;
     } catch {
       // The broker went away in between; asked again once it is back.
     } finally {

@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { run, scratch, start } from '../cli/postrider.ts';
 import { left, running } from './leftovers.ts';
 
-describe('the demo', { timeout: 300_000 }, () => {
+describe('the demo', { timeout: 900_000 }, () => {
   it('kills payment and the broker, and loses nothing', async () => {
     const directory = await scratch();
     const { code, stdout, stderr } = await run(['demo', '--orders', '1500', '--rate', '500'], { TMPDIR: directory });

@@ -10,6 +10,7 @@ import { BrokerProcess } from '../broker.ts';
 import type { Launcher } from '../launch.ts';
 import { Players } from '../players.ts';
 import { QueueDepth } from '../queue-depth.ts';
+import { Rest } from '../rest.ts';
 import { count, type Screen } from '../screen.ts';
 import { connectTo } from '../store.ts';
 import { Story } from '../story.ts';
@@ -36,8 +37,8 @@ export interface SensorsOptions {
   readonly signal: AbortSignal;
 }
 
-const readyMs = 20_000;
-const drainMs = 30_000;
+const readyMs = 60_000;
+const drainMs = 120_000;
 /** What the aggregator does at most. */
 const perSecond = 5000;
 const awayMs = 600;
@@ -56,6 +57,7 @@ export class SensorsDirector {
   readonly #readings: number;
   #sensors: SensorsReport | null = null;
   #aggregator: AggregatorReport | null = null;
+  #aggregatorReports = 0;
   #peakMemoryBytes: number | null = null;
 
   constructor(options: SensorsOptions, directory: string, launcher: Launcher) {
@@ -128,6 +130,7 @@ export class SensorsDirector {
     const part: AggregatorPart = { url: this.#broker.url, historyDirectory: this.#historyDirectory };
     this.#players.start('aggregator', 'sensors/aggregator', part, (report) => {
       this.#aggregator = report as AggregatorReport;
+      this.#aggregatorReports += 1;
     });
     await this.#story.until('the aggregator connects', () => this.#aggregator?.ready === true, readyMs);
     this.#story.tell('aggregator', `has a durable queue, over AMQP; it takes ${count(perSecond)} a second at most`);
@@ -186,16 +189,11 @@ export class SensorsDirector {
 
   /** Until the queue is empty and stays so. */
   async #finish(depth: QueueDepth<'readings'>): Promise<void> {
-    let received = -1;
-    let since = 0;
+    const rest = new Rest();
     const settled = (): boolean => {
-      const now = performance.now();
-      const aggregator = this.#aggregator!;
-      if (depth.total > 0 || aggregator.open > 0 || aggregator.received !== received) {
-        received = aggregator.received;
-        since = now;
-      }
-      return now - since > 600;
+      const { open, received } = this.#aggregator!;
+      const isIdle = depth.total === 0 && open === 0;
+      return rest.isReached(isIdle ? received : null, [depth.answers, this.#aggregatorReports]);
     };
     await this.#story.until('the queue is empty', settled, drainMs + (this.#readings / perSecond) * 3000);
     const means = this.#aggregator!.means.map((mean) => (mean === null ? '-' : mean.toFixed(2)));

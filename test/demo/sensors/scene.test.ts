@@ -8,7 +8,7 @@ import { describe, it } from 'node:test';
 import { postrider, run, scratch, start } from '../../cli/postrider.ts';
 import { left, running } from '../leftovers.ts';
 
-describe('the demo of the sensors', { timeout: 300_000 }, () => {
+describe('the demo of the sensors', { timeout: 900_000 }, () => {
   it('kills the broker in the middle of a burst, and loses nothing', async () => {
     const directory = await scratch();
     const { code, stdout, stderr } = await run(['demo', 'sensors', '--sensors', '300'], { TMPDIR: directory });
