@@ -23,6 +23,8 @@ export interface BrokerSettings {
   /** Subscriptions of a vhost, and about how much memory they may take. */
   readonly maxSubscriptions: number;
   readonly maxSubscriptionBytes: number;
+  /** Of these, what one subscriber may have. */
+  readonly maxSubscriptionsEach: number;
   /** What waits for a subscriber whose session ends with its connection; beyond it the oldest go. */
   readonly maxMailboxLength: number;
   readonly maxMailboxBytes: number;
@@ -55,6 +57,7 @@ export function brokerSettings(given: Partial<BrokerSettings> = {}): BrokerSetti
     maxTopicLevels: 200,
     maxSubscriptions: 1_000_000,
     maxSubscriptionBytes: 256 * 1024 * 1024,
+    maxSubscriptionsEach: 50_000,
     maxMailboxLength: 100_000,
     maxMailboxBytes: 64 * 1024 * 1024,
     maxRetained: 500_000,

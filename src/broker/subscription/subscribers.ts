@@ -66,6 +66,11 @@ export class Subscribers {
     return this.#byUser.get(user)?.get(clientId);
   }
 
+  /** How many a user has. */
+  countOf(user: string): number {
+    return this.#byUser.get(user)?.size ?? 0;
+  }
+
   /** In place of one with the same names, which ends. */
   create(user: string, clientId: string, options: SubscriberOptions): Subscriber {
     const before = this.find(user, clientId);
@@ -234,7 +239,11 @@ export class Subscribers {
     if (subscriber.removed) throw new BrokerError('PRECONDITION_FAILED', 'the session has ended');
     this.#requireRead(principal, subscriber, filter);
     if (subscriber.subscriptions.has(subscriptionName(share, filter))) return;
-    const { maxSubscriptions, maxSubscriptionBytes } = settings;
+    const { maxSubscriptions, maxSubscriptionBytes, maxSubscriptionsEach } = settings;
+    if (subscriber.subscriptions.size >= maxSubscriptionsEach) {
+      const text = `the session has ${maxSubscriptionsEach} subscriptions, as many as it may have`;
+      throw new BrokerError('PRECONDITION_FAILED', text);
+    }
     if (subscriptions.size >= maxSubscriptions || this.#bytes + subscriptionBytes(request) > maxSubscriptionBytes) {
       throw new BrokerError('PRECONDITION_FAILED', `vhost '${vhost}' has as many subscriptions as it may have`);
     }

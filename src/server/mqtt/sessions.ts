@@ -9,6 +9,7 @@ import type { MqttServer } from './server.ts';
 import { MqttSession, stateName } from './session.ts';
 import { RetainedSender } from './retained.ts';
 import { decodeRecord } from './session-record.ts';
+import { UserCounts } from './user-counts.ts';
 import { publishWill, willOf } from './will.ts';
 
 const sweepMs = 1_000;
@@ -23,6 +24,8 @@ export interface Entered {
 export class Sessions {
   readonly #server: MqttServer;
   readonly #broker: Broker;
+  /** Connections of each user. */
+  readonly #connected = new UserCounts();
   readonly #byKey = new Map<string, MqttSession>();
   /** What is being done with the session of a client, which the next that wants it waits for. */
   readonly #turns = new Map<string, Promise<unknown>>();
@@ -98,9 +101,10 @@ export class Sessions {
   enter(connection: Connection, agreed: Agreed): Entered | Promise<Entered | null> {
     const { connect, principal, vhost } = agreed;
     const key = keyOf(vhost, principal.user, connect.clientId);
+    this.#requireRoom(principal.user, key);
     if (!this.#byKey.has(key) && !this.#turns.has(key) && !this.#isDurable(connect)) {
       const session = this.#make(key, agreed);
-      session.connection = connection;
+      this.#connect(session, connection);
       return { session, isPresent: false };
     }
     return this.#inTurn(key, async () => {
@@ -118,7 +122,7 @@ export class Sessions {
       const isPresent = session !== undefined;
       session ??= this.#make(key, agreed);
       session.principal = principal;
-      session.connection = connection;
+      this.#connect(session, connection);
       this.#offline.delete(session);
       if (session.willTimer !== null) clearTimeout(session.willTimer);
       session.willTimer = null;
@@ -162,6 +166,7 @@ export class Sessions {
   async #leave(connection: Connection, session: MqttSession): Promise<void> {
     if (session.connection !== connection) return;
     session.connection = null;
+    this.#connected.remove(session.subscriber.user);
     // Its user is gone, say.
     if (session.ended) return;
     session.offlineAt = this.#now();
@@ -183,8 +188,14 @@ export class Sessions {
 
   #make(key: string, agreed: Agreed): MqttSession {
     const { connect, principal, vhost } = agreed;
-    if (this.#byKey.size >= this.#server.settings.maxSessions) {
+    const { maxSessions, maxSessionsPerUser } = this.#server.settings;
+    if (this.#byKey.size >= maxSessions) {
       throw new MqttError(reasonCode.quotaExceeded, `there are ${this.#byKey.size} sessions, as many as there may be`);
+    }
+    const { user } = principal;
+    if (vhost.subscribers.countOf(user) >= maxSessionsPerUser) {
+      const text = `user ${JSON.stringify(user)} has ${maxSessionsPerUser} sessions, as many as it may have`;
+      throw new MqttError(reasonCode.quotaExceeded, text);
     }
     const keepsMessages = this.#server.expirySeconds(connect) > 0;
     const durable = this.#isDurable(connect);
@@ -192,6 +203,21 @@ export class Sessions {
     const session = new MqttSession(key, connect.clientId, vhost, principal, subscriber, new PacketState());
     this.#byKey.set(key, session);
     return session;
+  }
+
+  #connect(session: MqttSession, connection: Connection): void {
+    session.connection = connection;
+    this.#connected.add(session.subscriber.user);
+  }
+
+  /** Who comes again takes the place that it had. @throws MqttError */
+  #requireRoom(user: string, key: string): void {
+    const { maxConnectionsPerUser } = this.#server.settings;
+    if (this.#connected.of(user) < maxConnectionsPerUser) return;
+    const known = this.#byKey.get(key);
+    if (known !== undefined && known.connection !== null) return;
+    const text = `user ${JSON.stringify(user)} has ${maxConnectionsPerUser} connections, as many as it may have`;
+    throw new MqttError(reasonCode.quotaExceeded, text);
   }
 
   /** Another connection of the same client has come [MQTT-3.1.4-3]. */

@@ -26,8 +26,12 @@ export interface MqttSettings {
   /** How long a peer that broke the protocol, or whose connection ends, may take to see it. */
   readonly silentCloseDelayMs: number;
   readonly maxConnections: number;
+  /** Of these, what one user may have: others find room as well. */
+  readonly maxConnectionsPerUser: number;
   /** Connected or not. */
   readonly maxSessions: number;
+  /** What one user may have in a vhost. */
+  readonly maxSessionsPerUser: number;
   /** Longest that a session outlives its connection, in seconds; 4,294,967,295: for ever. */
   readonly maxSessionExpirySeconds: number;
   /** Of these, how many may not have logged in; no more than a quarter of `maxConnections`. */
@@ -56,7 +60,9 @@ export const defaultMqttSettings: MqttSettings = {
   maxTransientBytes: 64 * 1024 * 1024,
   silentCloseDelayMs: 3_000,
   maxConnections: 65_536,
+  maxConnectionsPerUser: 49_152,
   maxSessions: 1_000_000,
+  maxSessionsPerUser: 750_000,
   maxSessionExpirySeconds: 0xffff_ffff,
   maxHandshakes: 4_096,
   maxUnsentBytes: 1024 * 1024,

@@ -523,6 +523,18 @@ test('a vhost has as many subscriptions as it may have', async () => {
   await assert.rejects(member.subscribe('a', { share: 'x'.repeat(2_000) }), { code: 'PRECONDITION_FAILED' });
 });
 
+test('a subscriber has as many subscriptions as one may have', async () => {
+  const { bench } = await opened({ maxSubscriptionsEach: 2 });
+  const reader = new Reader(bench, 'r');
+  await reader.subscribe('a');
+  await reader.subscribe('b', { share: 'g' });
+  await assert.rejects(reader.subscribe('c'), { code: 'PRECONDITION_FAILED' });
+  assert.equal(await reader.subscribe('a', { queued: true }), false);
+  await new Reader(bench, 'other').subscribe('c');
+  await reader.unsubscribe('a');
+  await reader.subscribe('c');
+});
+
 test("a user's and a vhost's sessions go with it", async () => {
   const { bench } = await opened();
   await bench.broker.createVhost('v');
