@@ -13,7 +13,7 @@ it('connections leave the journal its descriptors', () => {
 });
 
 /** What a wait gives up with, so that its child is ended. */
-const patience = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(20_000) });
+const patience = (): { signal: AbortSignal } => ({ signal: AbortSignal.timeout(120_000) });
 
 const unknown = descriptorLimit() === undefined ? 'this system does not tell its limit of descriptors' : false;
 
