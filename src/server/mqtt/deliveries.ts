@@ -4,6 +4,7 @@
  */
 import {
   type DeliveryView,
+  isShortened,
   LARGE_BODY_BYTES,
   type LiveSink,
   type MessageView,
@@ -37,9 +38,6 @@ import { TakeOvers } from './take-overs.ts';
 const sent = new SentProperties();
 const noBytes = Buffer.alloc(0);
 const noView = new DataView(noBytes.buffer, noBytes.byteOffset, 0);
-/** Topics of which a client's plans are kept, and how long they may be together: it is others who choose them. */
-const maxPlans = 1_024;
-const maxPlanLength = 64 * 1024;
 /** The longest topic that gets an alias, since those are kept as long as the connection. */
 const maxAliasedLength = 1_024;
 
@@ -56,6 +54,8 @@ export interface Plan {
   alias: number;
   /** The client knows what the alias stands for. */
   aliasIsKnown: boolean;
+  /** Of the messages that it is found for by their envelope; empty: it is found by its topic alone. */
+  envelope: Buffer;
 }
 
 export class Deliveries implements LiveSink {
@@ -66,7 +66,11 @@ export class Deliveries implements LiveSink {
   readonly #version: ProtocolVersion;
   readonly #maxPacketBytes: number;
   #plans = new Map<string, Plan>();
+  /** Of those, what counts. */
+  #planCount = 0;
   #planLength = 0;
+  /** Those by the hashes of their envelopes: the latest of each. */
+  readonly #plansByEnvelope = new Map<number, Plan>();
   #lastRoute: Route | null = null;
   #lastPlan: Plan | null = null;
   #lastEnvelope = -1;
@@ -356,10 +360,22 @@ export class Deliveries implements LiveSink {
   // Plans
 
   #takeEnvelope(delivery: DeliveryView): void {
+    const { head, envelopeStart: start, envelopeEnd: end } = delivery;
     this.#lastEnvelope = delivery.envelopeId;
-    this.#lastEnvelopePlan = this.#planOf(sent.topic(delivery.envelopeStart));
     // No route of the default exchange leads to a mailbox.
-    this.#lastIsRetained = readEnvelope(delivery.head, delivery.envelopeStart).exchange === '';
+    this.#lastIsRetained = head[start] === 0;
+    const hash = hashOf(head, start, end);
+    const known = this.#plansByEnvelope.get(hash);
+    if (known !== undefined && isEqual(known.envelope, head, start, end)) {
+      this.#lastEnvelopePlan = known;
+      return;
+    }
+    const plan = this.#planOf(sent.topic(start));
+    this.#lastEnvelopePlan = plan;
+    // A shortened key does not say the topic. Several exchanges may bring one topic: one of them is enough.
+    if (plan.envelope.length > 0 || isShortened(readEnvelope(head, start).routingKey)) return;
+    plan.envelope = Buffer.from(head.subarray(start, end));
+    this.#plansByEnvelope.set(hash, plan);
   }
 
   #planOf(topic: string): Plan {
@@ -367,9 +383,12 @@ export class Deliveries implements LiveSink {
     if (known !== undefined) return known;
     const plan = this.#planFor(topic, this.#connection.session.subscriber.matching(topic));
     if (topic.length <= maxAliasedLength) plan.alias = 0;
-    if (this.#plans.size >= maxPlans || this.#planLength + topic.length > maxPlanLength) this.#dropPlans();
+    const { plans } = this.#connection.server;
+    if (!plans.admits(this.#planCount, this.#planLength, topic.length)) this.#dropPlans();
     this.#plans.set(topic, plan);
+    this.#planCount += 1;
     this.#planLength += topic.length;
+    plans.take(topic.length);
     return plan;
   }
 
@@ -400,15 +419,27 @@ export class Deliveries implements LiveSink {
       identifiers: this.#version === 5 ? identifierBytes(identifiers) : noBytes,
       alias: -1,
       aliasIsKnown: false,
+      envelope: noBytes,
     };
   }
 
   /** Plans with aliases stay, since the client remembers these. */
   #dropPlans(): void {
     const kept = new Map<string, Plan>();
-    for (const [topic, plan] of this.#plans) if (plan.alias > 0) kept.set(topic, plan);
+    for (const [topic, plan] of this.#plans) {
+      if (plan.alias <= 0) continue;
+      plan.envelope = noBytes;
+      kept.set(topic, plan);
+    }
     this.#plans = kept;
+    this.#discountPlans();
+  }
+
+  #discountPlans(): void {
+    this.#connection.server.plans.giveBack(this.#planCount, this.#planLength);
+    this.#planCount = 0;
     this.#planLength = 0;
+    this.#plansByEnvelope.clear();
   }
 
   #forgetPlans(): void {
@@ -419,7 +450,7 @@ export class Deliveries implements LiveSink {
     for (const consumer of this.#groups.values()) consumer.plan = null;
     const before = this.#plans;
     this.#plans = new Map();
-    this.#planLength = 0;
+    this.#discountPlans();
     for (const [topic, { alias, aliasIsKnown }] of before) {
       if (alias <= 0) continue;
       const plan = this.#planOf(topic);
@@ -515,6 +546,7 @@ export class Deliveries implements LiveSink {
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#discountPlans();
     // What was sent once at most must not be sent again.
     this.#settleDone();
     const { subscriber } = this.#connection.session;
@@ -525,6 +557,19 @@ export class Deliveries implements LiveSink {
     this.#takeOvers.end();
     this.#forRoom?.proceed();
   }
+}
+
+function hashOf(bytes: Buffer, from: number, to: number): number {
+  let hash = to - from;
+  for (let at = from; at < to; at++) hash = (Math.imul(hash, 31) + bytes[at]!) | 0;
+  // What Node's maps keep without an object of its own.
+  return hash & 0x3fff_ffff;
+}
+
+function isEqual(known: Buffer, bytes: Buffer, from: number, to: number): boolean {
+  if (known.length !== to - from) return false;
+  for (let at = 0; at < known.length; at++) if (known[at] !== bytes[from + at]) return false;
+  return true;
 }
 
 function identifierBytes(identifiers: readonly number[]): Buffer {

@@ -17,6 +17,7 @@ import { Listeners } from './listeners.ts';
 import { RetainedTurns } from './retained-turns.ts';
 import type { MqttSession } from './session.ts';
 import { neverExpires } from './session-record.ts';
+import { PlanBudget } from './plan-budget.ts';
 import { Sessions } from './sessions.ts';
 import { defaultMqttSettings, type MqttSettings } from './settings.ts';
 import { SysTopics } from './sys-topics.ts';
@@ -47,6 +48,7 @@ export class MqttServer {
   readonly batch = new CountedBatch();
   /** Of all connections. */
   readonly outputBudget: OutputBudget;
+  readonly plans = new PlanBudget();
   readonly sessions: Sessions;
   readonly keepAlive = new KeepAliveWheel();
   readonly traffic = new Traffic();
