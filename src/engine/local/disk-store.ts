@@ -151,13 +151,13 @@ export class DiskStore implements LocalStore, GroupStore {
     await this.#files.syncDirectory(this.#directory);
   }
 
-  /** Queues whose messages lay in a segment that is not there stop. */
+  /** Queues whose messages lay in a segment that is not there stop. One that was emptied after the newest checkpoint was taken may be gone by right. */
   #checkMissing(present: readonly number[]): void {
     const there = new Set(present);
-    const missing = [...this.segments.values()].filter((segment) => !there.has(segment.id) && segment.alive > 0);
-    if (missing.length === 0) return;
-    for (const queue of this.#host!.topology.queues.values()) {
-      for (const segment of missing) {
+    const missing = [...this.segments.values()].filter((segment) => !there.has(segment.id));
+    const lost = missing.filter((segment) => segment.alive > 0);
+    for (const queue of lost.length === 0 ? [] : this.#host!.topology.queues.values()) {
+      for (const segment of lost) {
         if (!liesInSegment(queue, segment.id)) continue;
         const path = join(this.#directory, segmentName(segment.id));
         this.#host!.damaged(queue, new EngineError('CORRUPT', `segment ${path} is missing: restore it from a copy`));
