@@ -27,7 +27,7 @@ async function client(
   const path = way.startsWith('ws') ? '/mqtt' : '';
   const connected = mqtt.connect(`${way}://127.0.0.1:${target.ports[way]}${path}`, {
     reconnectPeriod: 0,
-    connectTimeout: 5_000,
+    connectTimeout: 60_000,
     clientId: unique('mqttjs'),
     ca: target.cert,
     ...options,
