@@ -19,6 +19,7 @@ import { reasonCode } from '../../wire/mqtt/reason-code.ts';
 import { type ConnackProperties, encodeAuth, encodeConnack } from '../../wire/mqtt/server-packets.ts';
 import type { Agreed, Connection } from './connection.ts';
 import { type Authentication, authenticationError } from './enhanced-authentication.ts';
+import { mostInFlight } from './outbound-window.ts';
 import type { MqttSession } from './session.ts';
 import type { Entered } from './sessions.ts';
 
@@ -195,7 +196,8 @@ export class Greeting {
     const connection = this.#connection;
     const { server, settings } = connection;
     const { connect } = agreed;
-    session.receiveMaximum = Math.min(connect.properties.receiveMaximum ?? defaultReceiveMaximum, settings.maxInFlight);
+    const wanted = connect.properties.receiveMaximum ?? defaultReceiveMaximum;
+    session.receiveMaximum = Math.min(wanted, settings.maxInFlight, mostInFlight);
     const keepAliveSeconds = server.keepAliveSeconds(connect);
     const properties = connect.version < 5 ? {} : this.#properties(connect, session, keepAliveSeconds, data);
     const packet = encodeConnack(connection.recipient, isPresent, reasonCode.success, properties);

@@ -3,13 +3,16 @@
  *
  * The id of a message of the session's own mailbox follows from its number there, so a message that is sent again after a crash has the
  * id that it had [MQTT-4.4.0-1], and nobody has to remember it. What comes from a shared subscription's mailbox, and what would find its
- * id in use (32,767 messages later than one that is still not acknowledged), gets one of the other half.
+ * id in use (32,767 messages later than one that is still not acknowledged), gets one of the other half: no two have the same. Such a message has
+ * another id after a crash; only a client that acknowledges out of order, or never, brings that about [MQTT-4.6.0-2, MQTT-4.6.0-3].
  */
 import type { Claim } from '../../broker/index.ts';
 
 const derivedIds = 0x7fff;
 const firstGiven = 0x8000;
 const lastGiven = 0xffff;
+/** So there is always one to give: as many again may be left of the connection before, which sent PUBREL with them. */
+export const mostInFlight = 0x3fff;
 
 export class OutboundWindow {
   /** Packet id -> delivery tag, of messages with QoS 1 or 2 whose PUBACK or PUBREC has not come. */
@@ -59,7 +62,7 @@ export class OutboundWindow {
     return this.#released.keys();
   }
 
-  /** There are never as many in flight as there are ids: the receive maximum is 65,535 at most, and half of them are derived. */
+  /** There are never as many in flight as there are ids to give (`mostInFlight`). */
   #nextGiven(): number {
     do this.#given = this.#given >= lastGiven ? firstGiven : this.#given + 1;
     while (this.#tags.has(this.#given) || this.#released.has(this.#given));

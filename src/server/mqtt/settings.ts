@@ -12,7 +12,7 @@ export interface MqttSettings {
   readonly maxTopicLevels: number;
   /** QoS 1 and 2 messages that a client may have under way to the server, announced to clients of 5.0. */
   readonly receiveMaximum: number;
-  /** QoS 1 and 2 messages under way to a client, whatever more it allows. */
+  /** QoS 1 and 2 messages under way to a client, whatever more it allows; 16,383 at most. */
   readonly maxInFlight: number;
   /** Topic aliases that a client may make, announced to it. */
   readonly maxTopicAliases: number;
