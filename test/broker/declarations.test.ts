@@ -352,7 +352,7 @@ test('x-expires deletes a queue that nobody used', async () => {
   const bench = await new Bench().open();
   const session = bench.session();
   await bench.queue(session, 'idle', { 'x-expires': 30 });
-  await bench.queue(session, 'used', { 'x-expires': 30 });
+  await bench.queue(session, 'used', { 'x-expires': 1_000 });
   await bench.queue(session, 'looked at', { 'x-expires': 1_000 });
   await bench.consume(session, 'used', new Inbox());
   for (const end = Date.now() + 1_300; Date.now() < end;) {

@@ -309,8 +309,9 @@ test('large rejected messages are in memory a few at a time', async () => {
 });
 
 test('what waits for space on a full disk waits as numbers, and is tried in part until there is some', async () => {
-  const { bench, session, engine } = await withDeadLetters({ 'x-message-ttl': 500 });
-  for (let n = 0; n < 1_000; n++) await bench.publish(session, '', 'a', `m${n}`);
+  const { bench, session, engine } = await withDeadLetters({ 'x-message-ttl': 2_000 });
+  // All before the first of them expires.
+  await Promise.all(Array.from({ length: 1_000 }, (_, n) => bench.publish(session, '', 'a', `m${n}`)));
   engine.full = true;
   const loads = loadsOf(engine);
   const queue = engine.queues.get('1:/1:a')!;
