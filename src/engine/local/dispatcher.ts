@@ -38,15 +38,12 @@ export class Dispatcher {
     if (this.#running) return;
     this.#running = true;
     while (this.#touched.length > 0 || this.removed) {
-      const touched = this.#touched;
-      this.#touched = [];
-      for (const queue of touched) {
-        queue.touched = false;
-        try {
-          queue.dispatch();
-        } catch (error) {
-          this.threw(error);
-        }
+      // Often there is one, and no new list is to be made for the next.
+      if (this.#touched.length === 1) this.#dispatch(this.#touched.pop()!);
+      else {
+        const touched = this.#touched;
+        this.#touched = [];
+        for (const queue of touched) this.#dispatch(queue);
       }
       if (this.removed) {
         this.removed = false;
@@ -58,6 +55,15 @@ export class Dispatcher {
       }
     }
     this.#running = false;
+  }
+
+  #dispatch(queue: LocalQueue): void {
+    queue.touched = false;
+    try {
+      queue.dispatch();
+    } catch (error) {
+      this.threw(error);
+    }
   }
 
   /** What a sink threw is thrown in a turn of its own: it must hinder neither other queues nor whoever has this one dispatched. */

@@ -179,7 +179,11 @@ export class Output {
   /** Gives to the socket what there is, unless it still has something. */
   flush(): void {
     if (this.#writes > 0 || this.#closed) return;
-    if (this.at > 0) this.#retire();
+    if (this.at > 0) {
+      const isLittle = this.#full.length === 0 && this.#isSentLittle && this.bytes.length === smallChunkBytes;
+      if (isLittle && this.#sendDirectly(this.#chunk)) return;
+      this.#retire();
+    }
     if (this.#full.length === 0) {
       if (this.#endWhenSent) this.#socket.end();
       return;
@@ -193,7 +197,7 @@ export class Output {
     this.#fullBytes = 0;
     this.#writes = chunks.length;
     if (chunks.length === 1) {
-      this.#send(chunks[0]!);
+      this.#socket.write(bytesOf(chunks[0]!), this.#written);
       return;
     }
     this.#socket.cork();
@@ -201,19 +205,19 @@ export class Output {
     this.#socket.uncork();
   }
 
-  #send(chunk: Chunk): void {
-    const bytes = bytesOf(chunk);
-    const isDirect = this.#isSentLittle && chunk.bytes.length === smallChunkBytes;
-    if (!isDirect || !this.#sendDirectly(chunk, bytes)) this.#socket.write(bytes, this.#written);
-  }
-
-  /** False: the stream must be asked. */
-  #sendDirectly(chunk: Chunk, bytes: Buffer): boolean {
-    const answer = writeDirectly(this.#socket, bytes, this.#written);
-    if (answer !== 'done') return answer === 'later';
-    this.#writes = 0;
-    this.#sending.length = 0;
-    this.#sendingBytes = 0;
+  /** Sends the chunk in hand, which is all there is. False: the stream must be asked. */
+  #sendDirectly(chunk: Chunk): boolean {
+    chunk.end = this.at;
+    const answer = writeDirectly(this.#socket, bytesOf(chunk), this.#written);
+    if (answer === 'no') return false;
+    this.#given += chunk.end;
+    this.#useChunk(nothing);
+    if (answer === 'later') {
+      this.#sending.push(chunk);
+      this.#sendingBytes = chunk.end;
+      this.#writes = 1;
+      return true;
+    }
     this.#budget.giveBack(chunk.bytes.length);
     giveBack(chunk);
     // Nobody waits for so few bytes to be gone: `drained` is not called for them.

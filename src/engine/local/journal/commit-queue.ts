@@ -28,20 +28,31 @@ export class CommitQueue {
 
   /** Behind the open group. */
   add(commit: PendingCommit): void {
-    this.#open.push(...this.#takeEarly(), commit);
+    if (this.#early.length > 0) this.#open.push(...this.#takeEarly());
+    this.#open.push(commit);
   }
 
   /** Behind the last closed group. False: none is on its way, so `tellEarly` is to be called soon. */
   addEarly(commit: PendingCommit): boolean {
-    this.#early.push(commit);
-    if (this.isIdle) return false;
+    if (this.isIdle) {
+      this.#early.push(commit);
+      return false;
+    }
+    const { commits } = this.#pending[this.#pending.length - 1]!;
     // An earlier one may not have been handed to a group yet.
-    this.#pending[this.#pending.length - 1]!.commits.push(...this.#takeEarly());
+    if (this.#early.length > 0) commits.push(...this.#takeEarly());
+    commits.push(commit);
     return true;
   }
 
   tellEarly(): void {
     if (this.#early.length === 0) return;
+    // Nearly always there is one, and no new list is to be made for the next.
+    if (this.#early.length === 1 && this.isIdle) {
+      const { receiver, token, outcomes } = this.#early.pop()!;
+      receiver.committed(token, outcomes);
+      return;
+    }
     const early = this.#takeEarly();
     if (this.isIdle) for (const { receiver, token, outcomes } of early) receiver.committed(token, outcomes);
     else this.#pending[this.#pending.length - 1]!.commits.push(...early);
