@@ -203,6 +203,10 @@ export class Deliveries implements LiveSink {
 
   /** Calls it once there is room, if there ever is, or the connection ends. One may wait. */
   whenRoom(bytes: number, task: () => void): void {
+    if (this.#ended) {
+      setImmediate(task);
+      return;
+    }
     const waiting = { bytes, proceed: () => this.#proceed(waiting, task) };
     this.#forRoom = waiting;
     if (this.#output.unsent < this.#output.limit) this.#budget.wait(waiting);
@@ -555,7 +559,9 @@ export class Deliveries implements LiveSink {
     for (const consumer of this.#groups.values()) consumer.gone();
     this.#stopped = [];
     this.#takeOvers.end();
-    this.#forRoom?.proceed();
+    const forRoom = this.#forRoom;
+    // Its connection does not run any more then, and has no batch open.
+    if (forRoom !== null) setImmediate(() => forRoom.proceed());
   }
 }
 

@@ -1,5 +1,5 @@
 /** What is retained, for whoever has subscribed. */
-import type { Batch, CommitReceiver, RetainedMessage, Subscription } from '../../broker/index.ts';
+import type { Batch, CommitReceiver, ItemOutcome, RetainedMessage, Subscription } from '../../broker/index.ts';
 import { Deposits } from './deposits.ts';
 import { RetainedRecord } from './retained-record.ts';
 import type { MqttServer } from './server.ts';
@@ -16,6 +16,14 @@ interface Sending {
   readonly found: Iterator<RetainedMessage | null>;
   /** Found, and not sent yet. */
   next: RetainedMessage | null;
+  /** For which the disk had no room: they are found again. */
+  readonly refused: RetainedMessage[];
+}
+
+/** What an item of a batch is. */
+interface Deposit {
+  readonly sending: Sending;
+  readonly retained: RetainedMessage;
 }
 
 /**
@@ -24,7 +32,7 @@ interface Sending {
  * acknowledged goes through the session's mailbox, so that it is kept and sent again like any other message, and no faster than it is taken
  * there (deposits.ts); what is still to come waits with the session for its client, over a restart, too.
  */
-export class RetainedSender implements CommitReceiver<null> {
+export class RetainedSender implements CommitReceiver<readonly Deposit[]> {
   readonly #server: MqttServer;
   readonly #session: MqttSession;
   readonly #deposits = new Deposits();
@@ -65,8 +73,17 @@ export class RetainedSender implements CommitReceiver<null> {
     if (this.#waitsForClient) this.#look();
   }
 
-  committed(): void {
-    // It is delivered when it is.
+  /** What is there is delivered when it is. What never comes is no room that is taken, and what the disk had none for is put there again. */
+  committed(deposits: readonly Deposit[], outcomes: readonly ItemOutcome[] | null): void {
+    if (outcomes === null) return;
+    for (const { item, outcome, reason } of outcomes) {
+      if (outcome !== 'refused') continue;
+      const { sending, retained } = deposits[item]!;
+      this.#deposits.sent(bodyBytesOf(retained));
+      if (reason === 'full') this.#putBack(sending, retained);
+    }
+    if (this.#waitsForClient && this.#deposits.isHalfEmpty) this.#resume();
+    this.#store();
   }
 
   failed(): void {
@@ -77,6 +94,7 @@ export class RetainedSender implements CommitReceiver<null> {
     this.#isWaiting = false;
     const { broker, retainedTurns: turns } = this.#server;
     let batch: Batch | null = null;
+    const deposits: Deposit[] = [];
     // What is made again meanwhile comes last.
     for (const [name, sending] of this.#due) {
       while (this.#isWanted(sending) && this.#find(sending)) {
@@ -99,20 +117,40 @@ export class RetainedSender implements CommitReceiver<null> {
           break;
         } else {
           batch ??= broker.begin(undefined, false);
-          this.#deposit(batch, sending);
+          this.#deposit(batch, sending, deposits);
         }
       }
       if (this.#isWaiting) break;
       if (this.#due.get(name) === sending) this.#due.delete(name);
     }
-    batch?.commit(this, null);
+    batch?.commit(this, deposits);
     this.#store();
   }
 
   #add(subscription: Subscription, sinceMs: number): void {
     const { name, filter } = subscription;
     this.#due.delete(name);
-    this.#due.set(name, { subscription, sinceMs, found: this.#session.vhost.retained.search(filter), next: null });
+    const found = this.#session.vhost.retained.search(filter);
+    this.#due.set(name, { subscription, sinceMs, found, next: null, refused: [] });
+  }
+
+  /** Unless its subscription was made again, and finds it anyway. */
+  #putBack(sending: Sending, retained: RetainedMessage): void {
+    const { name } = sending.subscription;
+    const due = this.#due.get(name) ?? sending;
+    if (due !== sending || !this.#isWanted(sending)) return;
+    sending.refused.push(retained);
+    this.#due.set(name, sending);
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    const turns = this.#server.retainedTurns;
+    if (!turns.hasDisk) {
+      turns.waitForDisk(this.#goOn);
+    } else {
+      // It has room again, or says so too early: no haste.
+      this.#waitsForClient = true;
+      this.#lookLater();
+    }
   }
 
   #resume(): void {
@@ -170,6 +208,11 @@ export class RetainedSender implements CommitReceiver<null> {
     const { retained } = this.#session.vhost;
     // What waited may have been replaced.
     if (sending.next !== null && retained.get(sending.next.topic) === sending.next) return true;
+    const refused = sending.refused.pop();
+    if (refused !== undefined) {
+      sending.next = retained.get(refused.topic) === refused ? refused : null;
+      return true;
+    }
     const found = sending.found.next();
     if (found.done === true) return false;
     sending.next = found.value !== null && isBefore(sending, found.value) ? found.value : null;
@@ -198,12 +241,15 @@ export class RetainedSender implements CommitReceiver<null> {
     if (connection?.isRunning === true) connection.deliveries.takeRetained(message, topic, sending.subscription);
   }
 
-  #deposit(batch: Batch, sending: Sending): void {
-    const { message, topic } = sending.next!;
+  #deposit(batch: Batch, sending: Sending, deposits: Deposit[]): void {
+    const retained = sending.next!;
+    const { message, topic } = retained;
     sending.next = null;
     const { subscribers } = this.#session.vhost;
     const isPut = subscribers.deposit(batch, sending.subscription.subscriber, topic, message);
-    if (isPut) this.#deposits.put(message.bodyEnd - message.bodyStart);
+    if (!isPut) return;
+    this.#deposits.put(bodyBytesOf(retained));
+    deposits.push({ sending, retained });
   }
 }
 
@@ -212,4 +258,8 @@ function isBefore({ subscription, sinceMs }: Sending, { storedAt, user, clientId
   const { subscriber, noLocal } = subscription;
   if (storedAt > sinceMs) return false;
   return !noLocal || user !== subscriber.user || clientId !== subscriber.clientId;
+}
+
+function bodyBytesOf({ message }: RetainedMessage): number {
+  return message.bodyEnd - message.bodyStart;
 }

@@ -19,7 +19,7 @@ import type { MqttSession } from './session.ts';
 import { neverExpires } from './session-record.ts';
 import { PlanBudget } from './plan-budget.ts';
 import { Sessions } from './sessions.ts';
-import { defaultMqttSettings, type MqttSettings } from './settings.ts';
+import { mqttSettings, type MqttSettings } from './settings.ts';
 import { SysTopics } from './sys-topics.ts';
 import { Traffic } from './traffic.ts';
 
@@ -66,7 +66,7 @@ export class MqttServer {
 
   constructor(options: MqttServerOptions) {
     this.broker = options.broker;
-    this.settings = { ...defaultMqttSettings, ...options.settings };
+    this.settings = mqttSettings(options.settings);
     this.version = options.version ?? '0.0.0';
     this.log = options.log ?? (() => undefined);
     this.#authenticators = new Map((options.authenticators ?? []).map((each) => [each.method, each]));

@@ -26,11 +26,11 @@ export interface MqttSettings {
   /** How long a peer that broke the protocol, or whose connection ends, may take to see it. */
   readonly silentCloseDelayMs: number;
   readonly maxConnections: number;
-  /** Of these, what one user may have: others find room as well. */
+  /** Of these, what one user may have: others find room as well. Default: three quarters of them. */
   readonly maxConnectionsPerUser: number;
   /** Connected or not. */
   readonly maxSessions: number;
-  /** What one user may have in a vhost. */
+  /** What one user may have in a vhost. Default: three quarters of `maxSessions`. */
   readonly maxSessionsPerUser: number;
   /** Longest that a session outlives its connection, in seconds; 4,294,967,295: for ever. */
   readonly maxSessionExpirySeconds: number;
@@ -69,3 +69,18 @@ export const defaultMqttSettings: MqttSettings = {
   maxUnsentBytesOfAll: 128 * 1024 * 1024,
   frozenAfterMs: 60_000,
 };
+
+/** With the defaults of what is not given, some of which follow what is. */
+export function mqttSettings(given: Partial<MqttSettings> = {}): MqttSettings {
+  const settings = { ...defaultMqttSettings, ...given };
+  return {
+    ...settings,
+    maxConnectionsPerUser: given.maxConnectionsPerUser ?? partOf(settings.maxConnections),
+    maxSessionsPerUser: given.maxSessionsPerUser ?? partOf(settings.maxSessions),
+  };
+}
+
+/** Somebody else finds room. */
+function partOf(most: number): number {
+  return Math.ceil(most * 0.75);
+}

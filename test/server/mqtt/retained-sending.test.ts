@@ -1,7 +1,7 @@
 /** What of retained messages and `$SYS` hangs on the server, beside what the specification says. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Broker } from '../../../src/broker/index.ts';
+import type { Broker, ItemOutcome } from '../../../src/broker/index.ts';
 import { messageOf } from '../../broker/harness.ts';
 import { startTarget } from './broker.ts';
 import { MqttClient } from './client.ts';
@@ -81,6 +81,77 @@ test('what goes through mailboxes waits for a disk that is behind, or full', asy
   pressure.setDisk(false);
   assert.deepEqual(numbers(await client.messages(10)), upTo(10));
   assert.equal(sent, 0);
+  await client.quiet();
+  client.drop();
+});
+
+/** One whose session stays, with what it is to be sent at once waiting for room. */
+async function frozen(name: string): Promise<MqttClient> {
+  const client = new MqttClient(target.port, 5, name);
+  await client.connect({ durable: true });
+  await client.subscribe('none/yet', { qos: 1 });
+  client.socket.pause();
+  client.send(subscribe(5, 9, ['many/#'], { qos: 0 }), subscribe(5, 10, ['few/#'], { qos: 1 }));
+  const other = await opened('other');
+  for (let i = 0; i < 20; i++) await other.ping();
+  other.drop();
+  return client;
+}
+
+test('a client that is gone while it waits for room gets what is retained when it is back', async () => {
+  if (target.own === null) return;
+  await retain(target.own, 'many', 600, 20_000);
+  await retain(target.own, 'few', 3, 10);
+  await retain(target.own, 'late', 3, 10);
+  const client = await frozen('back');
+  client.drop();
+  while (target.own.server.sessions.offlineCount === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  const back = new MqttClient(target.port, 5, 'back');
+  await back.connect({ durable: true });
+  assert.deepEqual(numbers(await back.messages(3)), upTo(3));
+  await back.subscribe('late/#', { qos: 1 });
+  assert.deepEqual(numbers(await back.messages(3)), upTo(3));
+  back.drop();
+});
+
+test('what the disk refuses of retained messages comes once it has room', async () => {
+  if (target.own === null) return;
+  await retain(target.own, 'refused', 20, 10);
+  const { broker } = target.own;
+  const { pressure } = broker;
+  const begin = broker.begin.bind(broker);
+  let refusals = 0;
+  /** Room for every other one. */
+  broker.begin = (...given) => {
+    const batch = begin(...given);
+    if (given[1] !== false) return batch;
+    broker.begin = begin;
+    const outcomes: ItemOutcome[] = [];
+    let item = 0;
+    return {
+      append: (targets, message) => {
+        if (item % 2 === 0) batch.append(targets, message);
+        else outcomes.push({ item, outcome: 'refused', reason: 'full' });
+        item++;
+      },
+      settle: () => assert.fail(),
+      put: () => assert.fail(),
+      together: () => batch.together(),
+      commit: (receiver, token) => {
+        refusals = outcomes.length;
+        pressure.setDisk(true);
+        const committed = (): void => {
+          receiver.committed(token, outcomes);
+          pressure.setDisk(false);
+        };
+        batch.commit({ committed, failed: () => assert.fail() }, null);
+      },
+    };
+  };
+  const client = await opened('filling');
+  await client.subscribe('refused/+', { qos: 1 });
+  assert.deepEqual(numbers(await client.messages(20)), upTo(20));
+  assert.equal(refusals, 10);
   await client.quiet();
   client.drop();
 });

@@ -1,6 +1,7 @@
 /** What one user may have, so that others find room. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { mqttSettings } from '../../../src/server/mqtt/settings.ts';
 import { startTarget } from './broker.ts';
 import { MqttClient } from './client.ts';
 import { connect, disconnect, type Version } from './packet.ts';
@@ -56,4 +57,15 @@ test('a user has as many sessions as it may have, connected or not', { timeout }
   await one.connect({ clean: true });
   await leave(one);
   await clientOf(fewSessions.port, 'three').connect();
+});
+
+test('what one user may have follows what all may have, unless it is given', () => {
+  const { maxConnectionsPerUser, maxSessionsPerUser } = mqttSettings({
+    maxConnections: 100_000,
+    maxSessions: 2_000_000,
+  });
+  assert.deepEqual([maxConnectionsPerUser, maxSessionsPerUser], [75_000, 1_500_000]);
+  assert.equal(mqttSettings({ maxConnections: 100_000, maxConnectionsPerUser: 10 }).maxConnectionsPerUser, 10);
+  assert.equal(mqttSettings().maxConnectionsPerUser, 49_152);
+  assert.equal(mqttSettings().maxSessionsPerUser, 750_000);
 });
