@@ -57,6 +57,8 @@ interface Answer {
 const longestTimerMs = 2 ** 31 - 1;
 /** How long a refusal for want of space waits when the engine doesn't say that it is blocked. */
 const fullPauseMs = 100;
+/** Flushes that may follow one another within a turn of the event loop. */
+const mostFlushesATurn = 64;
 const noBytes: Buffer = Buffer.alloc(0);
 
 export class Outbox implements CommitReceiver<Committed> {
@@ -75,7 +77,12 @@ export class Outbox implements CommitReceiver<Committed> {
   readonly #alive = setInterval(() => undefined, longestTimerMs).unref();
   #answers: Answer[] = [];
   readonly #batch: CountedBatch;
-  readonly #flush = (): void => this.flush();
+  /** Since the event loop was last seen to turn, or a while longer. */
+  #flushes = 0;
+  readonly #flush = (): void => this.#flushDue();
+  readonly #turned = (): void => {
+    this.#flushes = 0;
+  };
   readonly #answer = (): void => this.#answerAll();
   #sweeping = false;
   readonly #aborted = (): void => this.#sweepSoon();
@@ -290,7 +297,16 @@ export class Outbox implements CommitReceiver<Committed> {
     if (this.#due) return;
     this.#due = true;
     // Behind all that the turn's promises lead to: a handler's end, and the next one's, share a batch.
-    process.nextTick(this.#flush);
+    if (this.#flushes < mostFlushesATurn) process.nextTick(this.#flush);
+    // Answers come within the turn where no disk is waited for: who publishes again at each would keep the event loop there for ever.
+    else setImmediate(this.#flush);
+  }
+
+  #flushDue(): void {
+    this.#flushes += 1;
+    // Not in every turn: most flush once.
+    if (this.#flushes === mostFlushesATurn / 2) setImmediate(this.#turned);
+    this.flush();
   }
 
   #take(): Committed {
