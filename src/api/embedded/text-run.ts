@@ -7,6 +7,8 @@ import type { Outgoing } from '../link.ts';
 const BUFFER_BYTES = 64 * 1024;
 /** UTF-8 needs no more for one UTF-16 unit. */
 const MOST_BYTES_A_UNIT = 3;
+/** And none for one character, which may be two units. */
+const MOST_BYTES_A_CHARACTER = 4;
 
 export class TextRun {
   /** Where texts are written before the engine copies them. */
@@ -23,8 +25,8 @@ export class TextRun {
     let units = 0;
     for (let at = first; at < messages.length; at++) {
       const { body } = messages[at]!.message;
-      // Room for one more, or what is cut off at the end could make others as long as ASCII.
-      if (typeof body !== 'string' || units + body.length + MOST_BYTES_A_UNIT > BUFFER_BYTES) break;
+      // Room for one more: what is cut off then ends behind as many bytes as there may be units, and can't pass for ASCII.
+      if (typeof body !== 'string' || units + body.length + MOST_BYTES_A_CHARACTER > BUFFER_BYTES) break;
       units += body.length;
       texts.push(body);
     }
