@@ -2,10 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ConnectionScope, Session } from '../../../src/broker/index.ts';
-import { messageOf } from '../../broker/harness.ts';
 import { startTarget } from './broker.ts';
 import { MqttClient } from './client.ts';
-import { disconnect, publish, subscribe, type Version, unsubscribe } from './packet.ts';
+import { disconnect, publish, type Version } from './packet.ts';
 
 const lines: string[] = [];
 const target = await startTarget({ log: (line) => lines.push(line) });
@@ -35,37 +34,6 @@ for (const version of [4, 5] as const) {
     );
   }
 }
-
-test('retained messages that wait when a connection ends change nothing of its last publishes', async () => {
-  if (target.own === null) return;
-  const { broker, server } = target.own;
-  const { retained, subscribers } = broker.requireVhost('/');
-  const batch = broker.begin();
-  const by = { user: 'guest', clientId: 'somebody' };
-  for (let i = 0; i < 600; i++) retained.put(batch, `large/${i}`, messageOf('x'.repeat(20_000)), by);
-  retained.put(batch, 'small/0', messageOf('x'), by);
-  await new Promise<void>((resolve, reject) => {
-    batch.commit({ committed: () => resolve(), failed: (_token, error) => reject(error) }, null);
-  });
-  const full = await fullQueue('full-waiting');
-  const client = await open(5, 'waiting');
-  await client.subscribe('none/yet', { qos: 1 });
-  client.socket.pause();
-  client.send(subscribe(5, 1, ['large/#'], { qos: 0 }), subscribe(5, 2, ['small/#'], { qos: 1 }));
-  client.send(unsubscribe(5, 3, ['large/#']));
-  const { subscriptions } = subscribers.find('guest', 'waiting')!;
-  while (!subscriptions.has('small/#') || subscriptions.has('large/#')) await turn();
-  const sent = publish(5, 'full-waiting', 'refused', { qos: 2, id: 7 });
-  client.send(sent, disconnect(5));
-  const offline = server.sessions.offlineCount;
-  while (server.sessions.offlineCount === offline) await turn();
-  client.drop();
-  await full.empty();
-  const again = await open(5, 'waiting');
-  again.send(publish(5, 'full-waiting', 'accepted', { qos: 2, id: 7, dup: true }));
-  assert.equal((await again.expect('pubrec')).reason, 0);
-  assert.equal(await full.length(), 1);
-});
 
 test('a will that a queue refuses is told to the operator, and its session ends', { timeout: 300_000 }, async () => {
   if (target.own === null) return;
@@ -99,8 +67,6 @@ test('a publish that is too large is answered in its turn', { timeout: 300_000 }
     );
   }
 });
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 async function open(version: Version, clientId: string): Promise<MqttClient> {
   const client = new MqttClient(target.port, version, clientId);
