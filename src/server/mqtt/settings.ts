@@ -52,7 +52,7 @@ export const defaultMqttSettings: MqttSettings = {
   maxTopicBytes: 65_535,
   maxTopicLevels: 200,
   receiveMaximum: 1_000,
-  maxInFlight: 1_000,
+  maxInFlight: 4_000,
   maxTopicAliases: 64,
   maxTopicAliasesOut: 64,
   maxKeepAliveSeconds: 65_535,
