@@ -89,10 +89,7 @@ function besideRow(id: string, qos: Qos): ComparedRow<MqttBroker> {
     title: `QoS ${qos} beside 10,000 subscriptions`,
     kind: 'compared',
     quick: false,
-    metrics: [
-      rate(),
-      { id: 'kept', label: 'kept', unit: '%', better: 'higher', goals: [absolute(90)] },
-    ],
+    metrics: [rate(), { id: 'kept', label: 'kept', unit: '%', better: 'higher', goals: [absolute(90)] }],
     async run(broker, timing) {
       const single = besideSubscriptions(qos, 0);
       const alone = sampleOf(single, await runMqttLoad(broker, single, timing));

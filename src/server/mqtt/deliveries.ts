@@ -120,8 +120,9 @@ export class Deliveries implements LiveSink {
     const { subscriber } = this.#connection.session;
     this.#forgetPlans();
     subscriber.sink = this;
-    if (subscriber.queue !== null && this.#mailbox === null) this.#mailbox = this.#consume(null);
-    for (const subscription of added) {
+    const hasRoom = this.#room > 0;
+    if (hasRoom && subscriber.queue !== null && this.#mailbox === null) this.#mailbox = this.#consume(null);
+    for (const subscription of hasRoom ? added : []) {
       const { group, name } = subscription;
       if (group === null || this.#groups.has(group) || subscriber.subscriptions.get(name) !== subscription) continue;
       this.#groups.set(group, this.#consume(group));
@@ -133,9 +134,22 @@ export class Deliveries implements LiveSink {
     }
   }
 
-  #consume(group: SharedGroup | null): MailboxConsumer {
+  /** How many messages of this connection may be in flight; none, or less: as long as PUBCOMPs of connections before are missing. */
+  get #room(): number {
+    return this.#connection.session.receiveMaximum - this.window.left;
+  }
+
+  /** PUBCOMP came for what a connection before has left. */
+  #madeRoom(): void {
+    const room = this.#room;
+    if (this.#ended || room <= 0) return;
     const { brokerSession, session } = this.#connection;
-    if (!this.#hasPrefetch) brokerSession.setPrefetch(session.receiveMaximum, true);
+    if (this.#hasPrefetch) brokerSession.setPrefetch(room, true);
+    else if (room === 1) this.follow(session.subscriber.subscriptions.values());
+  }
+
+  #consume(group: SharedGroup | null): MailboxConsumer {
+    if (!this.#hasPrefetch) this.#connection.brokerSession.setPrefetch(this.#room, true);
     this.#hasPrefetch = true;
     const consumer = new MailboxConsumer(this.#connection, this, group);
     consumer.begin();
@@ -500,8 +514,10 @@ export class Deliveries implements LiveSink {
 
   /** PUBCOMP. */
   completed(packetId: number): void {
+    const { left } = this.window;
     this.window.complete(packetId);
     this.#connection.session.packets.complete(packetId);
+    if (this.window.left < left) this.#madeRoom();
     this.#takeOvers.goOn();
   }
 

@@ -11,7 +11,7 @@ import type { Claim } from '../../broker/index.ts';
 const derivedIds = 0x7fff;
 const firstGiven = 0x8000;
 const lastGiven = 0xffff;
-/** So there is always one to give: as many again may be left of the connection before, which sent PUBREL with them. */
+/** So there is always one to give: what is left of connections before counts among them. */
 export const mostInFlight = 0x3fff;
 
 export class OutboundWindow {
@@ -20,9 +20,15 @@ export class OutboundWindow {
   /** Those of QoS 2 whose PUBREC came and whose PUBCOMP has not; null: from before the connection. */
   readonly #released = new Map<number, Claim | null>();
   #given = lastGiven;
+  #left = 0;
 
   get count(): number {
     return this.#tags.size + this.#released.size;
+  }
+
+  /** Of those, what no delivery of this connection stands for: from connections before. */
+  get left(): number {
+    return this.#left;
   }
 
   /** The id for the message with this number in the client's own mailbox; 0: one of any other. */
@@ -47,6 +53,7 @@ export class OutboundWindow {
 
   release(id: number, claim: Claim | null): void {
     this.#released.set(id, claim);
+    if (claim === null) this.#left++;
   }
 
   /** PUBCOMP came. False: that was not waited for. */
@@ -54,7 +61,8 @@ export class OutboundWindow {
     const claim = this.#released.get(id);
     if (claim === undefined) return false;
     this.#released.delete(id);
-    claim?.done();
+    if (claim === null) this.#left--;
+    else claim.done();
     return true;
   }
 
@@ -64,8 +72,10 @@ export class OutboundWindow {
 
   /** There are never as many in flight as there are ids to give (`mostInFlight`). */
   #nextGiven(): number {
-    do this.#given = this.#given >= lastGiven ? firstGiven : this.#given + 1;
-    while (this.#tags.has(this.#given) || this.#released.has(this.#given));
-    return this.#given;
+    for (let tries = firstGiven; tries <= lastGiven; tries++) {
+      this.#given = this.#given >= lastGiven ? firstGiven : this.#given + 1;
+      if (!this.#tags.has(this.#given) && !this.#released.has(this.#given)) return this.#given;
+    }
+    throw new Error('every packet id is in use');
   }
 }

@@ -27,6 +27,15 @@ test('no id is given that is in use, before PUBREC or after it', () => {
   assert.equal(window.count, 0);
 });
 
+test('where every id is in use, that is an error', () => {
+  const window = new OutboundWindow();
+  for (let id = 0x8000; id <= 0xffff; id++) window.release(id, null);
+  assert.throws(() => window.add(0, 1), /in use/);
+  assert.ok(window.complete(0x9000));
+  assert.equal(window.left, 0x7fff);
+  assert.equal(window.add(0, 1), 0x9000);
+});
+
 test('there is one to give for as many as may be in flight, beside what the connection before left', () => {
   const window = new OutboundWindow();
   for (let id = 0x8000; id < 0x8000 + mostInFlight; id++) window.release(id, null);
